@@ -1,0 +1,303 @@
+//! The walk over a resource beside its definition: which members may stand here, how many, of
+//! which type. What one element says is left to the neighbours of this module.
+
+use serde_json::Value;
+
+use super::{
+    binding, invariant,
+    path::Path,
+    primitive, profile, reference,
+    value::{Object, list, text},
+};
+use crate::{
+    Issue,
+    tables::{Kind, Member, Node, NodeId, Primitive, Rule, TABLES},
+};
+
+/// Steps of a path. The parser allows far fewer; values built in memory may come from anywhere.
+const MAX_STEPS: usize = 256;
+/// Beyond this many problems the rest is not listed.
+const MAX_ISSUES: usize = 200;
+
+pub(super) struct Walk<'v> {
+    pub(super) path: Path<'v>,
+    issues: Vec<Issue>,
+    shell: bool,
+    pub(super) frame: Frame<'v>,
+}
+
+/// What belongs to the resource that holds the element at hand, and to the ones contained in it.
+#[derive(Default)]
+pub(super) struct Frame<'v> {
+    pub(super) contained: &'v [Value],
+    /// Which of `contained` is being walked.
+    pub(super) inside: Option<usize>,
+    /// Ids of contained resources that something refers to.
+    pub(super) referred: Vec<&'v str>,
+    /// Contained resources that refer to their container.
+    pub(super) referring: Vec<usize>,
+}
+
+impl<'v> Walk<'v> {
+    pub(super) fn new(shell: bool) -> Self {
+        Self { path: Path::default(), issues: Vec::new(), shell, frame: Frame::default() }
+    }
+
+    pub(super) fn finish(self) -> Vec<Issue> {
+        self.issues
+    }
+
+    pub(super) fn report(&mut self, code: &'static str, text: impl Into<String>) {
+        if self.issues.len() < MAX_ISSUES {
+            self.issues.push(Issue::error(code, self.path.render(), text));
+        }
+    }
+
+    pub(super) fn report_at(&mut self, name: &'v str, code: &'static str, text: impl Into<String>) {
+        self.path.push(name);
+        self.report(code, text);
+        self.path.pop();
+    }
+
+    /// Two profiles may find the same fault.
+    pub(super) fn report_once(&mut self, code: &'static str, text: &str) {
+        let place = self.path.render();
+        if !self.issues.iter().any(|i| i.code == code && i.expression == place && i.diagnostics == text) {
+            self.report(code, text);
+        }
+    }
+
+    pub(super) fn root(&mut self, value: &'v Value) {
+        let name = value.get("resourceType").and_then(Value::as_str).and_then(|name| TABLES.resource(name));
+        self.path.push(name.map_or("Resource", |(name, _)| name));
+        self.resource(value, None);
+    }
+
+    /// A whole resource, which is independent or the n-th one contained in another.
+    fn resource(&mut self, value: &'v Value, contained: Option<usize>) {
+        let Some(object) = value.as_object() else {
+            return self.report("structure", "a resource must be a JSON object");
+        };
+        let Some(name) = text(object, "resourceType") else {
+            return self.report_at("resourceType", "required", "the type of the resource is missing");
+        };
+        let Some((_, node)) = TABLES.resource(name) else {
+            return self.report_at("resourceType", "value", "not a resource type of FHIR R4");
+        };
+        if contained.is_some() {
+            let outer = std::mem::replace(&mut self.frame.inside, contained);
+            self.object(node, object);
+            self.frame.inside = outer;
+            invariant::contained(self, object);
+        } else {
+            let own = Frame { contained: list(object, "contained"), ..Frame::default() };
+            let outer = std::mem::replace(&mut self.frame, own);
+            self.object(node, object);
+            invariant::container(self);
+            self.frame = outer;
+        }
+    }
+
+    /// An object with the children that its node allows.
+    fn object(&mut self, node: &'static Node, object: &'v Object) {
+        if self.path.depth() > MAX_STEPS {
+            return self.report("structure", "nested too deeply");
+        }
+        let extended = object.keys().any(|key| key.starts_with('_'));
+        let mut seen = 0_u64;
+        for (key, value) in object {
+            let (name, is_extension) = key.strip_prefix('_').map_or((key.as_str(), false), |name| (name, true));
+            let Some(member) = node.member(name) else {
+                self.unknown(node, key);
+                continue;
+            };
+            let beside = if is_extension {
+                object.get(name)
+            } else if extended {
+                object.get(format!("_{name}").as_str())
+            } else {
+                None
+            };
+            if is_extension && beside.is_some() {
+                continue; // seen together with the value
+            }
+            self.path.push(name);
+            let bit = 1_u64.checked_shl(u32::from(member.child)).unwrap_or(0);
+            if seen & bit != 0 {
+                self.report("structure", "only one type of a choice may be given");
+            }
+            seen |= bit;
+            match member.kind {
+                Kind::Primitive(kind) if is_extension => self.primitives(member, kind, None, Some(value)),
+                Kind::Primitive(kind) => self.primitives(member, kind, Some(value), beside),
+                _ if is_extension || beside.is_some() => {
+                    self.report("structure", "only a primitive has a member that begins with '_'");
+                }
+                Kind::Resource if self.shell && node.rule == Rule::BundleEntry => {}
+                _ => self.complex(node, member, value),
+            }
+            self.path.pop();
+        }
+        self.missing(node, node.required & !seen);
+        if object.len() <= 1 && object.keys().all(|key| key == "id") && !node.is_resource {
+            self.report("structure", "an element needs a value or children");
+        }
+        invariant::check(self, node.rule, object);
+        if node.rule == Rule::Observation {
+            profile::observation(self, object);
+        }
+    }
+
+    fn unknown(&mut self, node: &'static Node, key: &'v str) {
+        if node.is_resource && key == "resourceType" {
+            return;
+        }
+        let is_name = key.len() <= 64 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if is_name {
+            self.report_at(key, "structure", format!("{} has no element of this name", node.path));
+        } else {
+            self.report("structure", format!("{} has no element of such a name", node.path));
+        }
+    }
+
+    fn missing(&mut self, node: &'static Node, missing: u64) {
+        if missing == 0 {
+            return;
+        }
+        for (i, child) in (0_u32..).zip(&node.children) {
+            if 1_u64.checked_shl(i).unwrap_or(0) & missing != 0 {
+                self.report_at(child.name, "required", "the element is missing");
+            }
+        }
+    }
+
+    /// A datatype, a backbone element or a resource, or a list of such.
+    fn complex(&mut self, node: &'static Node, member: &'static Member, value: &'v Value) {
+        match (member.is_list, value) {
+            (true, Value::Array(items)) => {
+                if items.is_empty() {
+                    self.report("structure", "an array must not be empty");
+                }
+                for (i, item) in items.iter().enumerate() {
+                    self.path.push_index(i);
+                    match member.kind {
+                        Kind::Node(id) => self.element(member, id, item),
+                        _ => self.resource(item, (node.is_resource && member.name == "contained").then_some(i)),
+                    }
+                    self.path.pop();
+                }
+            }
+            (true, _) => self.report("structure", "must be an array"),
+            (false, Value::Array(_)) => self.report("structure", "must not be an array"),
+            (false, _) => match member.kind {
+                Kind::Node(id) => self.element(member, id, value),
+                _ => self.resource(value, None),
+            },
+        }
+    }
+
+    fn element(&mut self, member: &'static Member, id: NodeId, value: &'v Value) {
+        let Some(object) = value.as_object() else { return self.report("structure", "must be an object") };
+        let Some(node) = TABLES.node(id) else { return };
+        self.object(node, object);
+        if node.rule == Rule::Reference {
+            reference::check(self, &member.targets, object);
+        } else if let Some(set) = member.binding.and_then(|b| TABLES.value_sets.get(usize::from(b))) {
+            binding::check(self, set, node.rule, object);
+        }
+    }
+
+    /// A primitive, or a list of them, with the extensions that stand beside it.
+    fn primitives(
+        &mut self,
+        member: &'static Member,
+        kind: Primitive,
+        values: Option<&'v Value>,
+        extensions: Option<&'v Value>,
+    ) {
+        if !member.is_list {
+            return match (values, extensions) {
+                (Some(Value::Array(_)), _) | (_, Some(Value::Array(_))) => {
+                    self.report("structure", "must not be an array");
+                }
+                _ => self.primitive(member, kind, values, extensions),
+            };
+        }
+        let (Some(values), Some(extensions)) = (items(values), items(extensions)) else {
+            return self.report("structure", "must be an array");
+        };
+        if !values.is_empty() && !extensions.is_empty() && values.len() != extensions.len() {
+            self.report("structure", "values and their extensions must be arrays of the same length");
+        }
+        let given = |item: Option<&'v Value>| item.filter(|v| !v.is_null());
+        for i in 0..values.len().max(extensions.len()) {
+            self.path.push_index(i);
+            let (value, extension) = (given(values.get(i)), given(extensions.get(i)));
+            if value.is_none() && extension.is_none() {
+                self.report("structure", "null stands only where the other array has something");
+            }
+            self.primitive(member, kind, value, extension);
+            self.path.pop();
+        }
+    }
+
+    fn primitive(
+        &mut self,
+        member: &'static Member,
+        kind: Primitive,
+        value: Option<&'v Value>,
+        extension: Option<&'v Value>,
+    ) {
+        if let Some(value) = value {
+            match primitive::check(kind, value) {
+                Err(text) => self.report("value", text),
+                Ok(()) => {
+                    if let Some(text) = value.as_str() {
+                        self.said(member, kind, text);
+                    }
+                }
+            }
+        }
+        match extension {
+            None => {}
+            Some(Value::Object(object)) => {
+                if let Some(node) = TABLES.node_of("Element") {
+                    self.object(node, object);
+                }
+            }
+            Some(_) => self.report("structure", "must be an object with id or extension"),
+        }
+    }
+
+    /// A well-formed code must be in its value set; a URI may refer to a contained resource.
+    fn said(&mut self, member: &'static Member, kind: Primitive, text: &'v str) {
+        if let Some(set) = member.binding.and_then(|b| TABLES.value_sets.get(usize::from(b)))
+            && !set.has_code(text)
+        {
+            self.report("code-invalid", format!("not a code of the value set {}", set.name()));
+        }
+        if !self.frame.contained.is_empty()
+            && matches!(kind, Primitive::Uri | Primitive::Url | Primitive::Canonical)
+            && let Some(id) = text.strip_prefix('#')
+        {
+            self.refer(id);
+        }
+    }
+
+    /// Something refers to `#id`; an empty id is the container.
+    pub(super) fn refer(&mut self, id: &'v str) {
+        match (id, self.frame.inside) {
+            ("", Some(inside)) => self.frame.referring.push(inside),
+            _ => self.frame.referred.push(id),
+        }
+    }
+}
+
+/// The items of an array that may be missing; `None` if it is no array, or an empty one.
+fn items(value: Option<&Value>) -> Option<&[Value]> {
+    match value {
+        None => Some(&[]),
+        Some(Value::Array(items)) if !items.is_empty() => Some(items),
+        Some(_) => None,
+    }
+}

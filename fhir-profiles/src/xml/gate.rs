@@ -1,0 +1,100 @@
+//! Looks over an XML text before the codec reads it: no document type, no entity of its own making,
+//! no processing instruction but the declaration, no deep nesting. It never builds a tree.
+
+/// FHIR nests an object per element; `Narrative.div` may nest a little deeper by itself.
+const MAX_DEPTH: usize = 80;
+
+type Checked<T> = Result<T, &'static str>;
+
+pub(super) fn check(text: &str) -> Checked<()> {
+    let mut rest = text;
+    let mut depth = 0_usize;
+    while let Some(at) = rest.find('<') {
+        entities(rest.get(..at).unwrap_or_default())?;
+        let markup = rest.get(at..).unwrap_or_default();
+        rest = if let Some(comment) = markup.strip_prefix("<!--") {
+            after(comment, "-->")?
+        } else if let Some(data) = markup.strip_prefix("<![CDATA[") {
+            after(data, "]]>")?
+        } else if markup.starts_with("<!") {
+            return Err("a document type is not allowed");
+        } else if markup.starts_with("<?xml") && at == 0 && rest.len() == text.len() {
+            after(markup, "?>")?
+        } else if markup.starts_with("<?") {
+            return Err("processing instructions are not allowed");
+        } else {
+            let (tag, rest) = tag(markup)?;
+            entities(tag)?;
+            if tag.starts_with("</") {
+                depth = depth.checked_sub(1).ok_or("an end tag without a start")?;
+            } else if !tag.ends_with("/>") {
+                depth += 1;
+            }
+            if depth > MAX_DEPTH {
+                return Err("nested too deeply");
+            }
+            rest
+        };
+    }
+    entities(rest)?;
+    if depth > 0 { Err("an element is not closed") } else { Ok(()) }
+}
+
+fn after<'a>(text: &'a str, end: &str) -> Checked<&'a str> {
+    text.split_once(end).map(|(_, rest)| rest).ok_or("markup that does not end")
+}
+
+/// Divides after the `>` that closes a tag; one inside quotes does not.
+fn tag(text: &str) -> Checked<(&str, &str)> {
+    let mut quote = None;
+    for (i, byte) in text.bytes().enumerate() {
+        match (quote, byte) {
+            (None, b'>') => return text.split_at_checked(i + 1).ok_or("markup that does not end"),
+            (None, b'"' | b'\'') => quote = Some(byte),
+            (Some(open), _) if open == byte => quote = None,
+            _ => {}
+        }
+    }
+    Err("markup that does not end")
+}
+
+/// Only the five entities of XML itself and character references are understood.
+fn entities(text: &str) -> Checked<()> {
+    for name in text.split('&').skip(1) {
+        let name = name.split(';').next().unwrap_or_default();
+        let known = matches!(name, "lt" | "gt" | "amp" | "quot" | "apos");
+        if !known && !name.starts_with('#') {
+            return Err("only the predefined entities are allowed");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_documents_pass() {
+        for (text, passes) in [
+            ("<?xml version=\"1.0\"?><a b='x > y'><!-- <c> --><d/></a>", true),
+            ("<a>&lt;&#233;&#xe9;<![CDATA[<&x;]]></a>", true),
+            ("<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", false),
+            ("<a>&nbsp;</a>", false),
+            ("<a b='&c;'/>", false),
+            ("<a><?php x ?></a>", false),
+            (" <?xml version=\"1.0\"?><a/>", false),
+            ("<a><b></a>", false),
+            ("</a>", false),
+            ("<a", false),
+            ("<!-- ", false),
+        ] {
+            assert_eq!(check(text).is_ok(), passes, "{text}");
+        }
+    }
+
+    #[test]
+    fn depth_is_bounded_without_recursion() {
+        assert!(check(&format!("{}{}", "<a>".repeat(100_000), "</a>".repeat(100_000))).is_err());
+    }
+}

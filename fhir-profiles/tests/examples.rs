@@ -1,0 +1,58 @@
+//! The official examples of HL7: each must pass, and come back unchanged from XML.
+
+use std::{fs, path::PathBuf};
+
+use fhir_r4::{Format, Issue, check, parse, write_xml};
+use serde_json::Value;
+
+fn examples() -> Vec<(String, Vec<u8>)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/examples");
+    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    assert_eq!(files.len(), 100);
+    files.iter().map(|f| (f.file_name().unwrap().to_str().unwrap().into(), fs::read(f).unwrap())).collect()
+}
+
+fn tell(name: &str, issues: &[Issue]) -> String {
+    let line = |i: &Issue| format!("{name}: {} {}: {}\n", i.code, i.expression, i.diagnostics);
+    issues.iter().map(line).collect()
+}
+
+#[test]
+fn every_example_passes() {
+    let mut found = String::new();
+    for (name, bytes) in examples() {
+        if let Err(issues) = parse(&bytes, Format::Json).and_then(check) {
+            found += &tell(&name, &issues);
+        }
+    }
+    assert!(found.is_empty(), "{found}");
+}
+
+#[test]
+fn json_to_xml_and_back_loses_nothing() {
+    let mut found = String::new();
+    for (name, bytes) in examples() {
+        let resource = parse(&bytes, Format::Json).unwrap();
+        let back = write_xml(&resource).map_err(|i| vec![i]).and_then(|xml| parse(&xml, Format::Xml));
+        match back {
+            Err(issues) => found += &tell(&name, &issues),
+            Ok(back) if plain(&back) != plain(&resource) => found += &format!("{name}: changed\n"),
+            Ok(_) => {}
+        }
+    }
+    assert!(found.is_empty(), "{found}");
+}
+
+/// Members in one order; of narrative only the words, because its white space is not kept.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let mut names: Vec<&String> = members.keys().collect();
+            names.sort();
+            names.into_iter().map(|name| (name.clone(), plain(&members[name]))).collect()
+        }
+        Value::Array(items) => items.iter().map(plain).collect(),
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,14 @@
+DROP TABLE session;
+DROP TABLE account;
+DROP TABLE reader;
+DROP TABLE ix_quantity;
+DROP TABLE ix_date;
+DROP TABLE ix_string;
+DROP TABLE ix_term;
+DROP TABLE history;
+DROP TABLE resource;
+DROP TABLE observation_span;
+DROP TABLE observation;
+DROP TABLE log_head;
+DROP TABLE concept_coding;
+DROP TABLE term;

@@ -1,0 +1,309 @@
+//! An alert as FHIR tells it: the DetectedIssue of an episode, its next version after each change, and what the
+//! engine needs to go on with an open one after a restart. Pure: nothing is stored and no clock is read.
+//!
+//! One resource per episode, one version per change of level. `status` is preliminary while it fires and final
+//! when it is over; severity high is critical, moderate is a warning, low is a technical alert. Whatever others
+//! added to the resource (mitigations, notes, tags) is carried on. Our extensions are named after the elements of
+//! R6 `DeviceAlert`, so that a later mapping is one to one; below `https://vigia.dev/fhir/StructureDefinition/`:
+//!
+//! | extension | value | meaning |
+//! |---|---|---|
+//! | `alert-lifecycle-state` | code raised\|resolved | where the episode stands |
+//! | `alert-level` | code warning\|critical\|technical | how far from normal; when over, how far it was |
+//! | `alert-priority` | code high\|medium\|low | priority in the sense of IEC 60601-1-8 |
+//! | `alert-type` | code physiological\|technical | what it is about: the patient or the measurement |
+//! | `alert-condition-limit` | Range | the limit that was broken: `low` for a low one, `high` for a high one |
+//! | `alert-event` | `kind` code, `at` instant, `value` Quantity | the change that made this version |
+//! | `alert-evidence-count` | unsignedInt | readings that changed the episode so far, kept or not |
+//! | `alert-encounter` | Reference(Encounter) | where the patient was |
+//! | `alert-reading` (on evidence) | `at` instant, `value` Quantity | the reading, for those who show it |
+
+mod evidence;
+mod words;
+
+use serde_json::{Map, Number, Value, json};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::rule::{Cause, Level, Limit, Rule};
+use super::window::{Kind, Sample, Transition};
+use crate::fhir::{OURS, UCUM, reading, reference, time};
+
+/// System of the identifier of an episode.
+pub const EPISODE: &str = "urn:vigia:alert-episode";
+
+/// One change of an episode, with what a transition does not know: where its readings are found.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'a> {
+    pub rule: &'a Rule,
+    pub transition: &'a Transition,
+    /// Versioned reference of the Observation of `transition.sample`.
+    pub observation: &'a str,
+    /// The same for `transition.peak`.
+    pub peak: Option<&'a str>,
+}
+
+/// A new episode.
+#[derive(Clone, Copy, Debug)]
+pub struct Episode<'a> {
+    pub change: Change<'a>,
+    /// Versioned reference of the Observation of `transition.onset`.
+    pub onset: &'a str,
+    /// The code that the rule found the reading by (`Rule::matches`).
+    pub code: &'a str,
+    /// `Patient/…`
+    pub patient: &'a str,
+    /// `Device/…` that stands for the rule engine.
+    pub author: &'a str,
+    /// The Device that measured.
+    pub device: Option<&'a str>,
+    pub encounter: Option<&'a str>,
+}
+
+/// What an open DetectedIssue says about its episode.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenEpisode {
+    pub id: String,
+    pub patient: String,
+    pub rule_url: String,
+    pub rule_version: String,
+    pub rule_key: String,
+    pub cause: Cause,
+    pub level: Level,
+    /// Time of the first reading, µs UTC.
+    pub onset: i64,
+    /// Time of the reading that made the last change, µs UTC.
+    pub changed: i64,
+    pub peak: Option<f64>,
+}
+
+/// The id of an episode: the same cause always has the same, so that a repeated evaluation finds what it wrote
+/// before. A UUID of version 8: milliseconds of the onset (ids sort by time), then a hash.
+pub fn episode_id(patient: &str, rule_url: &str, rule_key: &str, trigger: &str, onset: i64) -> String {
+    let mut hash = Sha256::new();
+    for part in [patient, rule_url, rule_key, trigger] {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    let millis = u64::try_from(onset / 1_000).unwrap_or(0).to_be_bytes();
+    let mut bytes = [0_u8; 16];
+    let source = millis.iter().skip(2).copied().chain(hash.finalize());
+    bytes.iter_mut().zip(source).for_each(|(byte, from)| *byte = from);
+    Uuid::new_v8(bytes).to_string()
+}
+
+/// The first version of an episode.
+pub fn raised(episode: &Episode) -> Value {
+    let Change { rule, transition, .. } = episode.change;
+    let key = transition.cause.key(episode.code);
+    let trigger = reference::unversioned(episode.change.observation);
+    let id = episode_id(episode.patient, &rule.url, &key, trigger, transition.onset.at);
+    let text = words::title(rule, transition.cause);
+    let mut issue = Map::new();
+    let mut put = |name: &str, value: Value| issue.insert(name.to_owned(), value);
+    put("resourceType", "DetectedIssue".into());
+    put("id", id.clone().into());
+    put("extension", json!([]));
+    put("identifier", json!([{"system": EPISODE, "value": id}]));
+    put("status", "preliminary".into());
+    put(
+        "code",
+        json!({
+            "coding": [
+                {"system": system("alert"), "code": transition.cause.code()},
+                {"system": system("alert-rule"), "code": key}
+            ],
+            "text": text
+        }),
+    );
+    put("severity", severity(transition).into());
+    put("patient", json!({"reference": episode.patient}));
+    put("identifiedPeriod", json!({"start": time::instant(transition.onset.at)}));
+    put("author", json!({"reference": episode.author, "display": "Vigía rule engine"}));
+    if let Some(device) = episode.device {
+        put("implicated", json!([{"reference": device}]));
+    }
+    put("evidence", evidence::first(episode));
+    put("detail", Value::Null);
+    put("reference", rule.canonical().into());
+    if let Some(encounter) = episode.encounter {
+        extend(&mut issue, "alert-encounter", "valueReference", json!({"reference": encounter}));
+    }
+    extend(&mut issue, "alert-type", "valueCode", kind_of_alert(transition).into());
+    tell(&mut issue, &episode.change);
+    Value::Object(issue)
+}
+
+/// The next version of an episode after a change of any kind; a raise opens a resolved one again. What is no
+/// DetectedIssue comes back as it is.
+pub fn changed(previous: &Value, change: &Change) -> Value {
+    let Some(issue) = previous.as_object().filter(|i| i.get("resourceType") == Some(&"DetectedIssue".into())) else {
+        return previous.clone();
+    };
+    let mut issue = issue.clone();
+    let evidence = evidence::next(issue.get("evidence"), change);
+    issue.insert("evidence".to_owned(), evidence);
+    tell(&mut issue, change);
+    Value::Object(issue)
+}
+
+/// Reads back an episode that is not over.
+pub fn open_episode(issue: &Value) -> Option<OpenEpisode> {
+    let text = |pointer: &str| issue.pointer(pointer).and_then(Value::as_str);
+    let open = matches!(text("/status")?, "registered" | "preliminary" | "amended" | "corrected");
+    let over = text("/identifiedPeriod/end").is_some() || extension(issue, "alert-lifecycle-state")? == "resolved";
+    if text("/resourceType")? != "DetectedIssue" || !open || over {
+        return None;
+    }
+    let codings = reading::codings(issue.get("code"));
+    let code = |name: &str| codings.iter().find(|(s, _)| *s == system(name)).map(|(_, code)| code.as_str());
+    let (rule_url, rule_version) = text("/reference")?.split_once('|')?;
+    let level = match text("/severity")? {
+        "high" => Level::Critical,
+        _ => Level::Warning,
+    };
+    let onset = time::range(text("/identifiedPeriod/start")?)?.start;
+    Some(OpenEpisode {
+        id: text("/id")?.to_owned(),
+        patient: text("/patient/reference")?.to_owned(),
+        rule_url: rule_url.to_owned(),
+        rule_version: rule_version.to_owned(),
+        rule_key: code("alert-rule")?.to_owned(),
+        cause: Cause::from_code(code("alert")?)?,
+        level,
+        onset,
+        changed: event_time(issue).unwrap_or(onset),
+        peak: evidence::peak(issue.get("evidence")),
+    })
+}
+
+/// Writes everything that every version says anew.
+fn tell(issue: &mut Map<String, Value>, change: &Change) {
+    let Change { rule, transition, .. } = *change;
+    let over = transition.to == Level::None;
+    issue.insert("status".to_owned(), if over { "final" } else { "preliminary" }.into());
+    issue.insert("severity".to_owned(), severity(transition).into());
+    if let Some(period) = issue.get_mut("identifiedPeriod").and_then(Value::as_object_mut) {
+        period.shift_remove("end");
+        if over {
+            period.insert("end".to_owned(), time::instant(transition.sample.at).into());
+        }
+    }
+    let peak = evidence::peak(issue.get("evidence"));
+    issue.insert("detail".to_owned(), words::sentence(rule, transition, peak).into());
+    let state = match transition.kind {
+        Kind::Raise | Kind::Escalate => Some("raised"),
+        Kind::Resolve => Some("resolved"),
+        Kind::Deescalate => None,
+    };
+    if let Some(state) = state {
+        extend(issue, "alert-lifecycle-state", "valueCode", state.into());
+    }
+    extend(issue, "alert-level", "valueCode", transition.level_code().into());
+    extend(issue, "alert-priority", "valueCode", priority(transition).into());
+    if let Some(range) = limit_range(rule, transition) {
+        extend(issue, "alert-condition-limit", "valueRange", range);
+    }
+    let mut event = vec![json!({"url": "kind", "valueCode": transition.kind.code()})];
+    event.extend(sample(rule, &transition.sample));
+    extend(issue, "alert-event", "extension", event.into());
+    let count = issue.get("extension").and_then(|list| member(list, "alert-evidence-count")?.get("valueUnsignedInt"));
+    let count = count.and_then(Value::as_u64).unwrap_or(0).saturating_add(1).min(2_147_483_647);
+    extend(issue, "alert-evidence-count", "valueUnsignedInt", count.into());
+}
+
+fn severity(transition: &Transition) -> &'static str {
+    match (transition.cause.is_technical(), transition.level()) {
+        (true, _) => "low",
+        (false, Level::Critical) => "high",
+        (false, _) => "moderate",
+    }
+}
+
+fn priority(transition: &Transition) -> &'static str {
+    match severity(transition) {
+        "high" => "high",
+        "moderate" => "medium",
+        _ => "low",
+    }
+}
+
+fn kind_of_alert(transition: &Transition) -> &'static str {
+    if transition.cause.is_technical() { "technical" } else { "physiological" }
+}
+
+/// The broken limit, or for an implausible value the plausible range.
+fn limit_range(rule: &Rule, transition: &Transition) -> Option<Value> {
+    let bound = |value: f64| quantity(rule, value);
+    match (transition.cause, transition.limit) {
+        (Cause::Threshold(side), Some(Limit { value, .. })) => Some(json!({side.code(): bound(value)?})),
+        (Cause::Threshold(_), None) => None,
+        (Cause::Implausible, _) => {
+            rule.plausible.and_then(|p| Some(json!({"low": bound(p.low)?, "high": bound(p.high)?})))
+        }
+    }
+}
+
+/// A value in the rule's unit; none for what is no number.
+fn quantity(rule: &Rule, value: f64) -> Option<Value> {
+    let value = decimal(value)?;
+    let unit = words::unit(&rule.unit);
+    let unit = if unit.is_empty() { rule.unit.as_str() } else { unit };
+    Some(json!({"value": value, "unit": unit, "system": UCUM, "code": rule.unit}))
+}
+
+/// A number without the `.0` that would claim a digit more than was measured.
+fn decimal(value: f64) -> Option<Value> {
+    let whole = value.fract() == 0.0 && value.abs() < 1e15;
+    if whole { serde_json::from_str(&format!("{value:.0}")).ok() } else { Number::from_f64(value).map(Value::Number) }
+}
+
+/// Time and value of a reading as parts of a complex extension.
+fn sample(rule: &Rule, sample: &Sample) -> Vec<Value> {
+    let at = json!({"url": "at", "valueInstant": time::instant(sample.at)});
+    let value = quantity(rule, sample.value).map(|value| json!({"url": "value", "valueQuantity": value}));
+    std::iter::once(at).chain(value).collect()
+}
+
+fn system(name: &str) -> String {
+    format!("{OURS}/CodeSystem/{name}")
+}
+
+fn is_ours(extension: &Value, name: &str) -> bool {
+    let url = extension.get("url").and_then(Value::as_str).and_then(|url| url.strip_prefix(OURS));
+    url.and_then(|rest| rest.strip_prefix("/StructureDefinition/")) == Some(name)
+}
+
+/// Our extension of this name in a list of extensions.
+fn member<'a>(list: &'a Value, name: &str) -> Option<&'a Value> {
+    list.as_array()?.iter().find(|extension| is_ours(extension, name))
+}
+
+fn extension<'a>(issue: &'a Value, name: &str) -> Option<&'a str> {
+    member(issue.get("extension")?, name)?.get("valueCode")?.as_str()
+}
+
+fn event_time(issue: &Value) -> Option<i64> {
+    let parts = member(issue.get("extension")?, "alert-event")?.get("extension")?.as_array()?;
+    let at = parts.iter().find(|part| part.get("url").and_then(Value::as_str) == Some("at"))?;
+    Some(time::range(at.get("valueInstant")?.as_str()?)?.start)
+}
+
+/// Sets our extension of this name, in its place if it stands there already.
+fn extend(issue: &mut Map<String, Value>, name: &str, value_name: &str, value: Value) {
+    let mut ours = Map::new();
+    ours.insert("url".to_owned(), format!("{OURS}/StructureDefinition/{name}").into());
+    ours.insert(value_name.to_owned(), value);
+    let ours = Value::Object(ours);
+    let list = issue.entry("extension").or_insert_with(|| json!([]));
+    match list.as_array_mut() {
+        Some(list) => match list.iter_mut().find(|extension| is_ours(extension, name)) {
+            Some(place) => *place = ours,
+            None => list.push(ours),
+        },
+        None => *list = json!([ours]),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::super::default_plans;
+use super::*;
+
+fn plan() -> Value {
+    default_plans().into_iter().find(|plan| plan["id"] == "limits-8867-4").unwrap()
+}
+
+#[test]
+fn a_plan_becomes_a_rule() {
+    let rule = compile(&plan()).unwrap();
+    assert_eq!(rule.canonical(), "https://vigia.dev/fhir/PlanDefinition/limits-8867-4|1.0.0");
+    assert_eq!((rule.label.as_str(), rule.unit.as_str(), rule.active), ("Heart rate", "/min", true));
+    assert_eq!(rule.damping, Damping { n: 2, m: 2 });
+    assert_eq!(rule.plausible, Some(Plausible { low: 10.0, high: 300.0 }));
+    assert_eq!(rule.codes[0], ("http://loinc.org".to_owned(), "8867-4".to_owned()));
+    let high = rule.condition.limits(Side::High);
+    assert_eq!(high.critical, Some(Limit { comparator: Comparator::AtOrAbove, value: 131.0, clear: 128.0 }));
+    assert_eq!(rule.condition.limits(Side::Low).warning.unwrap().clear, 53.0);
+}
+
+/// Changes one element of the plan; the first problem must name it.
+#[test]
+fn a_bad_plan_is_refused_by_the_name_of_the_element() {
+    let limit = "/action/0/extension/1/extension";
+    let ours = |name: &str| format!("{OURS}/StructureDefinition/{name}");
+    let cases: [(&str, Value, &str); 21] = [
+        ("/resourceType", json!("Patient"), "PlanDefinition"),
+        ("/status", json!("on"), "PlanDefinition.status"),
+        ("/url", json!(""), "PlanDefinition.url"),
+        ("/url", json!("https://a|1"), "PlanDefinition.url"),
+        ("/version", Value::Null, "PlanDefinition.version"),
+        ("/type", json!({"coding": [{"code": "order-set"}]}), "PlanDefinition.type"),
+        ("/action", json!([]), "PlanDefinition.action"),
+        ("/action", json!([{}, {}]), "PlanDefinition.action"),
+        ("/action/0/trigger/0/type", json!("periodic"), "PlanDefinition.action[0].trigger[0].type"),
+        ("/action/0/trigger/0/data/0/type", json!("Patient"), "PlanDefinition.action[0].trigger[0].data[0].type"),
+        (
+            "/action/0/trigger/0/data/0/codeFilter/0/code",
+            json!([]),
+            "PlanDefinition.action[0].trigger[0].data[0].codeFilter[0].code",
+        ),
+        (
+            "/action/0/trigger/0/data/0/codeFilter/0/path",
+            json!("category"),
+            "PlanDefinition.action[0].trigger[0].data[0].codeFilter[0].path",
+        ),
+        ("/action/0/extension/0/valueCode", json!(1), "PlanDefinition.action[0].extension[0].valueCode"),
+        ("/action/0/extension/0/url", json!(ours("alert-latch")), "PlanDefinition.action[0].extension[0].url"),
+        ("/action/0/extension/0/url", json!(ours("alert-limit")), "PlanDefinition.action[0].extension[0].extension"),
+        (
+            &format!("{limit}/0/valueCode"),
+            json!("left"),
+            "PlanDefinition.action[0].extension[1].extension[0].valueCode",
+        ),
+        (&format!("{limit}/1/valueCode"), json!("red"), "PlanDefinition.action[0].extension[1].extension[1].valueCode"),
+        (&format!("{limit}/2/valueCode"), json!(">="), "PlanDefinition.action[0].extension[1].extension[2].valueCode"),
+        (
+            &format!("{limit}/3/valueDecimal"),
+            json!("40"),
+            "PlanDefinition.action[0].extension[1].extension[3].valueDecimal",
+        ),
+        (&format!("{limit}/3/valueDecimal"), json!(4), "PlanDefinition.action[0].extension[1]"),
+        (&format!("{limit}/3/valueDecimal"), json!(60), "PlanDefinition.action[0].extension"),
+    ];
+    for (pointer, value, place) in cases {
+        let mut plan = plan();
+        *plan.pointer_mut(pointer).unwrap() = value.clone();
+        let issues = compile(&plan).unwrap_err();
+        assert_eq!(issues[0].expression, place, "{pointer} = {value}: {issues:?}");
+    }
+}
+
+#[test]
+fn what_would_not_be_obeyed_is_refused() {
+    for (parent, name) in [
+        ("", "useContext"),
+        ("/action/0/trigger/0", "condition"),
+        ("", "effectivePeriod"),
+        ("/action/0", "condition"),
+        ("/action/0", "action"),
+    ] {
+        let mut plan = plan();
+        plan.pointer_mut(parent).unwrap()[name] = json!([]);
+        let issues = compile(&plan).unwrap_err();
+        assert_eq!((issues[0].code, issues[0].expression.ends_with(name)), ("not-supported", true), "{issues:?}");
+    }
+}
+
+#[test]
+fn n_of_m_and_hysteresis_are_optional_and_checked() {
+    let set = |n: Value, m: Value| {
+        let mut plan = plan();
+        let list = plan.pointer_mut("/action/0/extension").unwrap().as_array_mut().unwrap();
+        list.retain(|e| !e["url"].as_str().unwrap().ends_with("n-of-m"));
+        if n != Value::Null {
+            list.push(json!({"url": format!("{OURS}/StructureDefinition/alert-n-of-m"), "extension": [
+                {"url": "n", "valuePositiveInt": n}, {"url": "m", "valuePositiveInt": m}]}));
+        }
+        compile(&plan).map(|rule| rule.damping)
+    };
+    assert_eq!(set(Value::Null, Value::Null), Ok(Damping::SINGLE));
+    assert_eq!(set(json!(2), json!(3)), Ok(Damping { n: 2, m: 3 }));
+    for (n, m) in [(json!(3), json!(2)), (json!(0), json!(1)), (json!(1), json!(33)), (json!(1.5), json!(2))] {
+        assert!(set(n, m).is_err());
+    }
+}
+
+/// Every place in the plan, so that any of them can be broken.
+fn pointers(value: &Value, at: &str, all: &mut Vec<String>) {
+    all.push(at.to_owned());
+    match value {
+        Value::Object(object) => object.iter().for_each(|(name, v)| pointers(v, &format!("{at}/{name}"), all)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(i, v)| pointers(v, &format!("{at}/{i}"), all)),
+        _ => {}
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_plan_compiles_or_says_why(at in any::<prop::sample::Index>()) {
+        let mut plan = plan();
+        let mut all = Vec::new();
+        pointers(&plan, "", &mut all);
+        let junk = [Value::Null, json!(""), json!([]), json!({}), json!(-1e300), json!(true), json!([{}]), json!("x")];
+        let pick = at.index(junk.len() * all.len());
+        *plan.pointer_mut(&all[pick % all.len()]).unwrap() = junk[pick / all.len()].clone();
+        if let Err(issues) = compile(&plan) {
+            prop_assert!(!issues.is_empty());
+        }
+    }
+}

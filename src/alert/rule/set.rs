@@ -1,0 +1,81 @@
+//! All rules in force, and which of them judge a reading. Immutable: a change of a rule makes a new set.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Rule;
+use crate::fhir::reading::Code;
+
+#[derive(Debug, Default)]
+pub struct RuleSet {
+    rules: Vec<Arc<Rule>>,
+    by_code: HashMap<Code, Vec<usize>>,
+}
+
+impl RuleSet {
+    /// Takes the active rules; the order given is the order in which they judge.
+    pub fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
+        let mut set = Self::default();
+        for rule in rules.into_iter().filter(|rule| rule.active) {
+            for code in &rule.codes {
+                set.by_code.entry(code.clone()).or_default().push(set.rules.len());
+            }
+            set.rules.push(Arc::new(rule));
+        }
+        set
+    }
+
+    pub fn rules(&self) -> &[Arc<Rule>] {
+        &self.rules
+    }
+
+    /// The rules of a reading with these codings, each once however many of its codings match, with the code
+    /// that the rule keys are made of.
+    pub fn select<'a>(&'a self, codings: &[Code]) -> Vec<(&'a Arc<Rule>, &'a str)> {
+        let mut found: Vec<usize> =
+            codings.iter().filter_map(|code| self.by_code.get(code)).flatten().copied().collect();
+        found.sort_unstable();
+        found.dedup();
+        let rules = found.into_iter().filter_map(|at| self.rules.get(at));
+        rules.filter_map(|rule| Some((rule, rule.matches(codings)?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{compile, default_plans};
+    use super::*;
+
+    fn keys(codings: &[(&str, &str)]) -> Vec<String> {
+        let set = RuleSet::new(default_plans().iter().map(|plan| compile(plan).unwrap()));
+        let codings: Vec<Code> = codings.iter().map(|(s, c)| ((*s).to_owned(), (*c).to_owned())).collect();
+        set.select(&codings).into_iter().map(|(rule, code)| format!("{} {code}", rule.id)).collect()
+    }
+
+    #[test]
+    fn one_reading_is_judged_once_per_measurement() {
+        let (loinc, mdc) = ("http://loinc.org", "urn:iso:std:iso:11073:10101");
+        let cases: [(&[(&str, &str)], &[&str]); 9] = [
+            (&[(loinc, "2708-6")], &["limits-59408-5 2708-6"]),
+            (&[(loinc, "59408-5")], &["limits-59408-5 59408-5"]),
+            (&[(loinc, "2708-6"), (loinc, "59408-5")], &["limits-59408-5 59408-5"]),
+            (&[(loinc, "2345-7"), (loinc, "2339-0")], &["limits-2339-0 2339-0"]),
+            (&[(loinc, "8867-4"), (loinc, "8889-8"), (mdc, "149514")], &["limits-8889-8 8889-8"]),
+            (&[(mdc, "147842")], &["limits-8867-4 8867-4"]),
+            (&[("urn:other", "8867-4")], &[]),
+            (&[(loinc, "8302-2")], &[]),
+            (&[], &[]),
+        ];
+        for (codings, expected) in cases {
+            assert_eq!(keys(codings), expected, "{codings:?}");
+        }
+    }
+
+    #[test]
+    fn only_active_rules_judge() {
+        let mut rule = compile(&default_plans()[0]).unwrap();
+        let codes = rule.codes.clone();
+        rule.active = false;
+        assert!(RuleSet::new([rule]).select(&codes).is_empty());
+    }
+}

@@ -1,0 +1,522 @@
+//! Who calls, and what they may see. Pure: scopes in, permits out; no tokens, no sessions, no
+//! store. A `Permit` can only come out of `Access::check`, and an `Access` with every right only
+//! out of `Access::system`, whose name is written in the source: no input can become one.
+
+use crate::error::Error;
+use std::fmt;
+
+/// Who calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Principal {
+    /// A part of this server: the alert engine, the HL7 listener.
+    System(&'static str),
+    /// A person with a session.
+    User { id: String, username: String, role: Role },
+    /// A machine with a bearer token.
+    Client { id: String },
+}
+
+impl fmt::Display for Principal {
+    /// Kind and id: fit for logs and audit; never a person's name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(name) => write!(f, "system/{name}"),
+            Self::User { id, .. } => write!(f, "user/{id}"),
+            Self::Client { id } => write!(f, "client/{id}"),
+        }
+    }
+}
+
+/// What a user is here for. A role bounds whatever scopes the user's session carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    Administrator,
+    Clinician,
+    Device,
+}
+
+impl Role {
+    pub const ALL: [Self; 3] = [Self::Administrator, Self::Clinician, Self::Device];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Administrator => "administrator",
+            Self::Clinician => "clinician",
+            Self::Device => "device",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+
+    /// The role's rights as scopes. Clinicians correct by `entered-in-error`, they do not delete.
+    pub fn scopes(self) -> &'static str {
+        match self {
+            Self::Administrator => "user/*.cruds",
+            Self::Clinician => "user/*.rs user/Observation.cu user/DetectedIssue.cu user/Encounter.cu user/Patient.cu",
+            Self::Device => "user/Observation.c",
+        }
+    }
+
+    /// Types that are about the running of the server, not about patients.
+    fn may_touch(self, resource_type: &str) -> bool {
+        self == Self::Administrator || !["AuditEvent", "Subscription"].contains(&resource_type)
+    }
+}
+
+/// What is to be done, in the words of SMART v2: `Read` is read, vread and the history of one
+/// resource; `Update` is update and patch; `Search` is search and the history of a type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    Create,
+    Read,
+    Update,
+    Delete,
+    Search,
+}
+
+impl Action {
+    pub const ALL: [Self; 5] = [Self::Create, Self::Read, Self::Update, Self::Delete, Self::Search];
+
+    fn letter(self) -> char {
+        match self {
+            Self::Create => 'c',
+            Self::Read => 'r',
+            Self::Update => 'u',
+            Self::Delete => 'd',
+            Self::Search => 's',
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Read => "read",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Search => "search",
+        }
+    }
+}
+
+/// How far a permit goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    All,
+    /// Only what is about this patient: `Patient/p1`.
+    Patient(String),
+}
+
+/// Leave to do one action on one type, as far as `reach` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permit {
+    reach: Reach,
+}
+
+impl Permit {
+    pub fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// Whether something about this patient (`Patient/p1`) is within reach. What is about
+    /// nobody (`None`) is only within reach of those who may see everybody.
+    pub fn covers(&self, patient: Option<&str>) -> bool {
+        match &self.reach {
+            Reach::All => true,
+            Reach::Patient(own) => patient == Some(own.as_str()),
+        }
+    }
+}
+
+/// Why not. Becomes 401 or 403; the texts are for the caller.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    #[error("{0}")]
+    Token(&'static str),
+    #[error("The scope {scope} is refused: {why}.")]
+    Scope { scope: String, why: &'static str },
+    #[error("No granted scope covers {action} of {resource_type}.")]
+    NotGranted { action: &'static str, resource_type: String },
+    #[error("A patient/ scope does not reach {action} of {resource_type} on this server.")]
+    Compartment { action: &'static str, resource_type: String },
+    #[error("The patient context is not a FHIR id.")]
+    Context,
+}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Token(why) => Self::Unauthenticated(Some(why)),
+            other => Self::Forbidden(other.to_string()),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Context {
+    Patient,
+    User,
+    System,
+}
+
+/// One resource scope: `patient/Observation.rs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Scope {
+    context: Context,
+    /// `None` is `*`.
+    resource_type: Option<String>,
+    /// A part of `cruds`.
+    actions: String,
+}
+
+impl Scope {
+    fn covers(&self, action: Action, resource_type: &str) -> bool {
+        self.actions.contains(action.letter()) && self.resource_type.as_deref().is_none_or(|t| t == resource_type)
+    }
+}
+
+/// Who calls and what may be seen: the first argument of every store function that touches
+/// patient data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    principal: Principal,
+    scopes: Vec<Scope>,
+    patient: Option<String>,
+}
+
+impl Access {
+    /// A part of this server itself, with every right.
+    pub fn system(name: &'static str) -> Self {
+        Self { principal: Principal::System(name), scopes: Vec::new(), patient: None }
+    }
+
+    /// A user with all rights of the role.
+    pub fn for_user(id: impl Into<String>, username: impl Into<String>, role: Role) -> Self {
+        let principal = Principal::User { id: id.into(), username: username.into(), role };
+        // A role's scopes are constants under test; were they ever wrong, they would grant nothing.
+        Self { principal, scopes: parse_all(role.scopes()).unwrap_or_default(), patient: None }
+    }
+
+    /// A caller with granted scopes. `patient` is the launch context, as an id or `Patient/id`.
+    /// Scopes that cannot be enforced are refused, never ignored: to ignore one is to widen it.
+    pub fn from_scopes(principal: Principal, scopes: &str, patient: Option<String>) -> Result<Self, Denied> {
+        if matches!(principal, Principal::System(_)) {
+            return Err(Denied::Scope { scope: String::new(), why: "a part of the server has no scopes" });
+        }
+        let parsed = parse_all(scopes)?;
+        let patient = patient.map(|p| patient_reference(&p)).transpose()?;
+        for scope in &parsed {
+            let why = match (scope.context, &principal) {
+                (Context::Patient, _) if patient.is_none() => "there is no patient in context",
+                (Context::User, Principal::Client { .. }) => "no user stands behind this client",
+                (Context::System, Principal::User { .. }) => "system/ scopes are for clients",
+                _ => continue,
+            };
+            return Err(Denied::Scope { scope: scope.to_string(), why });
+        }
+        Ok(Self { principal, scopes: parsed, patient })
+    }
+
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// `Patient/id` of the launch context.
+    pub fn patient(&self) -> Option<&str> {
+        self.patient.as_deref()
+    }
+
+    /// May run the server: users, clients, devices, configuration.
+    pub fn is_administrator(&self) -> bool {
+        matches!(self.principal, Principal::System(_) | Principal::User { role: Role::Administrator, .. })
+    }
+
+    /// Asks for leave. The widest scope that covers the action decides how far it goes.
+    pub fn check(&self, action: Action, resource_type: &str) -> Result<Permit, Denied> {
+        let named = || if is_type_name(resource_type) { resource_type.to_owned() } else { "this type".to_owned() };
+        let not_granted = || Denied::NotGranted { action: action.word(), resource_type: named() };
+        match &self.principal {
+            Principal::System(_) => return Ok(Permit { reach: Reach::All }),
+            Principal::User { role, .. } if !role_allows(*role, action, resource_type) => return Err(not_granted()),
+            _ => {}
+        }
+        let mut covering = self.scopes.iter().filter(|scope| scope.covers(action, resource_type)).peekable();
+        if covering.peek().is_none() {
+            return Err(not_granted());
+        }
+        if covering.any(|scope| scope.context != Context::Patient) {
+            return Ok(Permit { reach: Reach::All });
+        }
+        match &self.patient {
+            Some(patient) if in_compartment(action, resource_type) => {
+                Ok(Permit { reach: Reach::Patient(patient.clone()) })
+            }
+            _ => Err(Denied::Compartment { action: action.word(), resource_type: named() }),
+        }
+    }
+}
+
+fn role_allows(role: Role, action: Action, resource_type: &str) -> bool {
+    role.may_touch(resource_type)
+        && parse_all(role.scopes()).is_ok_and(|scopes| scopes.iter().any(|s| s.covers(action, resource_type)))
+}
+
+/// The types whose belonging to a patient the store can enforce on every road to them. A
+/// patient/ scope never creates a Patient: the new one would not be the patient in context.
+fn in_compartment(action: Action, resource_type: &str) -> bool {
+    match resource_type {
+        "Patient" => matches!(action, Action::Read | Action::Search | Action::Update),
+        "Observation" | "DetectedIssue" | "Encounter" => true,
+        _ => false,
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let context = match self.context {
+            Context::Patient => "patient",
+            Context::User => "user",
+            Context::System => "system",
+        };
+        write!(f, "{context}/{}.{}", self.resource_type.as_deref().unwrap_or("*"), self.actions)
+    }
+}
+
+/// Scopes that say something about the login, not about resources.
+const OTHER_SCOPES: [&str; 9] = [
+    "openid",
+    "profile",
+    "fhirUser",
+    "launch",
+    "launch/patient",
+    "launch/encounter",
+    "offline_access",
+    "online_access",
+    "smart/orchestrate_launch",
+];
+
+fn parse_all(scopes: &str) -> Result<Vec<Scope>, Denied> {
+    scopes.split_ascii_whitespace().filter(|scope| !OTHER_SCOPES.contains(scope)).map(parse).collect()
+}
+
+/// `context/Type.actions`, in v2 or v1 form.
+fn parse(scope: &str) -> Result<Scope, Denied> {
+    let refuse = |why| Denied::Scope { scope: printable(scope), why };
+    if scope.contains('?') {
+        return Err(refuse("constraints on search parameters are not enforced by this server"));
+    }
+    let (context, rest) = scope.split_once('/').ok_or_else(|| refuse("it is not known"))?;
+    let context = match context {
+        "patient" => Context::Patient,
+        "user" => Context::User,
+        "system" => Context::System,
+        _ => return Err(refuse("its context is none of patient, user, system")),
+    };
+    let (name, actions) = rest.split_once('.').ok_or_else(|| refuse("it names no actions"))?;
+    let resource_type = match name {
+        "*" => None,
+        name if is_type_name(name) => Some(name.to_owned()),
+        _ => return Err(refuse("it names no resource type")),
+    };
+    let actions = match actions {
+        "read" => "rs",
+        "write" => "cud",
+        "*" => "cruds",
+        v2 if is_part_of_cruds(v2) => v2,
+        _ => return Err(refuse("its actions are not a part of cruds, in that order")),
+    };
+    Ok(Scope { context, resource_type, actions: actions.to_owned() })
+}
+
+/// Some of the letters, in order, none twice.
+fn is_part_of_cruds(letters: &str) -> bool {
+    let mut left = "cruds".chars();
+    !letters.is_empty() && letters.chars().all(|letter| left.any(|l| l == letter))
+}
+
+fn is_type_name(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.chars().all(|c| c.is_ascii_alphabetic())
+}
+
+/// A scope is the caller's text: what is not plain is not repeated.
+fn printable(scope: &str) -> String {
+    let plain = |c: &char| c.is_ascii_graphic() && *c != '"';
+    scope.chars().filter(plain).take(80).collect()
+}
+
+fn patient_reference(patient: &str) -> Result<String, Denied> {
+    let id = patient.strip_prefix("Patient/").unwrap_or(patient);
+    let fits = (1..=64).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.');
+    if fits { Ok(format!("Patient/{id}")) } else { Err(Denied::Context) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Action::{Create, Delete, Read, Search, Update};
+
+    fn client(scopes: &str, patient: Option<&str>) -> Result<Access, Denied> {
+        Access::from_scopes(Principal::Client { id: "c1".into() }, scopes, patient.map(str::to_owned))
+    }
+
+    fn user(role: Role, scopes: &str) -> Result<Access, Denied> {
+        Access::from_scopes(Principal::User { id: "u1".into(), username: "ana".into(), role }, scopes, None)
+    }
+
+    /// The letters of `cruds` that an access grants on a type.
+    fn granted(access: &Access, resource_type: &str) -> String {
+        Action::ALL.into_iter().filter(|a| access.check(*a, resource_type).is_ok()).map(Action::letter).collect()
+    }
+
+    #[test]
+    fn scopes_grant_what_they_say() {
+        let table = [
+            ("system/Observation.cruds", "Observation", "cruds"),
+            ("system/Observation.cruds", "Patient", ""),
+            ("system/Observation.c", "Observation", "c"),
+            ("system/*.rs", "Patient", "rs"),
+            ("system/*.read", "Patient", "rs"),
+            ("system/*.write", "Patient", "cud"),
+            ("system/Patient.*", "Patient", "cruds"),
+            ("system/Patient.r system/Patient.s", "Patient", "rs"),
+            ("openid fhirUser launch/patient offline_access system/Patient.r", "Patient", "r"),
+            ("openid", "Patient", ""),
+            ("", "Patient", ""),
+        ];
+        for (scopes, resource_type, expected) in table {
+            assert_eq!(granted(&client(scopes, None).unwrap(), resource_type), expected, "{scopes} {resource_type}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_enforced_is_refused() {
+        let refused = [
+            "system/Observation.rs?category=vital-signs",
+            "patient/Observation.rs?code=1234",
+            "system/Observation.sr",
+            "system/Observation.rr",
+            "system/Observation.",
+            "system/Observation",
+            "system/observation.r",
+            "system/Observation*.r",
+            "system/.r",
+            "system/Observation.x",
+            "system/Observation.READ",
+            "everything/Observation.r",
+            "Observation.read",
+            "admin",
+            "*",
+            "patient/Observation.rs",
+            "user/*.cruds",
+        ];
+        for scopes in refused {
+            assert!(matches!(client(scopes, None), Err(Denied::Scope { .. })), "{scopes}");
+            let mixed = format!("system/Patient.r {scopes}");
+            assert!(client(&mixed, None).is_err(), "a good neighbour does not help: {mixed}");
+        }
+    }
+
+    #[test]
+    fn patient_scopes_reach_their_patient_and_the_types_we_can_enforce() {
+        let access = client("patient/*.cruds", Some("p1")).unwrap();
+        let table = [
+            ("Observation", "cruds"),
+            ("DetectedIssue", "cruds"),
+            ("Encounter", "cruds"),
+            ("Patient", "rus"),
+            ("Device", ""),
+            ("Practitioner", ""),
+            ("AuditEvent", ""),
+        ];
+        for (resource_type, expected) in table {
+            assert_eq!(granted(&access, resource_type), expected, "{resource_type}");
+        }
+        let permit = access.check(Search, "Observation").unwrap();
+        assert_eq!(permit.reach(), &Reach::Patient("Patient/p1".into()));
+        assert!(permit.covers(Some("Patient/p1")));
+        assert!(!permit.covers(Some("Patient/p2")) && !permit.covers(Some("p1")) && !permit.covers(None));
+        assert!(matches!(access.check(Read, "Device"), Err(Denied::Compartment { .. })));
+    }
+
+    #[test]
+    fn the_widest_scope_decides_for_its_own_actions_only() {
+        let access = client("patient/Observation.cruds system/Observation.rs", Some("Patient/p1")).unwrap();
+        assert_eq!(access.check(Read, "Observation").unwrap().reach(), &Reach::All);
+        assert_eq!(access.check(Update, "Observation").unwrap().reach(), &Reach::Patient("Patient/p1".into()));
+        let access = client("patient/Device.r system/Device.r", Some("p1")).unwrap();
+        assert_eq!(access.check(Read, "Device").unwrap().reach(), &Reach::All);
+    }
+
+    #[test]
+    fn a_patient_context_is_an_id() {
+        for bad in ["", "Patient/", "a b", "Patient/../x", "Practitioner/p1", "p1?x=1"] {
+            assert_eq!(client("patient/*.rs", Some(bad)), Err(Denied::Context), "{bad}");
+        }
+        assert!(client("patient/*.rs", Some(&"a".repeat(65))).is_err());
+    }
+
+    #[test]
+    fn roles_grant_what_they_are_for() {
+        let table = [
+            (Role::Administrator, "AuditEvent", "cruds"),
+            (Role::Administrator, "Observation", "cruds"),
+            (Role::Clinician, "Observation", "crus"),
+            (Role::Clinician, "DetectedIssue", "crus"),
+            (Role::Clinician, "Encounter", "crus"),
+            (Role::Clinician, "Patient", "crus"),
+            (Role::Clinician, "Device", "rs"),
+            (Role::Clinician, "PlanDefinition", "rs"),
+            (Role::Clinician, "AuditEvent", ""),
+            (Role::Device, "Observation", "c"),
+            (Role::Device, "Patient", ""),
+        ];
+        for (role, resource_type, expected) in table {
+            assert_eq!(granted(&Access::for_user("u1", "ana", role), resource_type), expected, "{role:?}");
+        }
+        for role in Role::ALL {
+            assert!(parse_all(role.scopes()).is_ok_and(|scopes| !scopes.is_empty()));
+            assert_eq!(Role::parse(role.name()), Some(role));
+        }
+        assert_eq!(Role::parse("root"), None);
+    }
+
+    #[test]
+    fn scopes_never_lift_a_user_above_the_role() {
+        assert!(user(Role::Clinician, "system/*.cruds").is_err());
+        let access = user(Role::Clinician, "user/*.cruds").unwrap();
+        assert_eq!(granted(&access, "AuditEvent"), "");
+        assert_eq!(granted(&access, "Device"), "rs");
+        assert_eq!(granted(&user(Role::Administrator, "user/Patient.r").unwrap(), "Patient"), "r");
+        assert!(!access.is_administrator());
+    }
+
+    #[test]
+    fn only_the_source_can_name_a_system_access() {
+        assert_eq!(granted(&Access::system("alert"), "Anything"), "cruds");
+        for scopes in ["", "system/*.cruds", "openid"] {
+            assert!(Access::from_scopes(Principal::System("alert"), scopes, None).is_err());
+        }
+        assert!(!client("system/*.cruds", None).unwrap().is_administrator());
+    }
+
+    #[test]
+    fn a_refusal_repeats_no_odd_input() {
+        let denied = client("system/Patient.r", None).unwrap().check(Delete, "<script>").unwrap_err();
+        assert_eq!(denied.to_string(), "No granted scope covers delete of this type.");
+        let denied = client("a\u{7f}\"\u{e9}b", None).unwrap_err();
+        assert_eq!(denied.to_string(), "The scope ab is refused: it is not known.");
+        assert_eq!(Error::from(denied).view().status, 403);
+        assert_eq!(Error::from(Denied::Token("it has expired")).view().status, 401);
+        assert!(client("system/Patient.c", None).unwrap().check(Create, "Patient").is_ok());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_without_panic(text in ".{0,60}") {
+            let _ = client(&text, Some(&text));
+        }
+    }
+}

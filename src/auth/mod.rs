@@ -1,0 +1,6 @@
+//! Who calls, and what they may see. `access` is pure and is what every store function asks for; the others
+//! prove who somebody is. No handler and no query may enter.
+
+pub mod access;
+pub mod password;
+pub mod token;

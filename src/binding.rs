@@ -1,0 +1,113 @@
+//! Whose reading is it: the patient and the device that a draft names, found among what is registered. Found
+//! once, kept until any patient or device changes. Nothing is attached by guess: who is not known, or known
+//! twice, is refused with the place named.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fhir_r4::Issue;
+
+use crate::auth::access::Access;
+use crate::error::Error;
+use crate::fhir::params;
+use crate::fhir::query::{Filter, Operand, Query};
+use crate::fhir::reference;
+use crate::normalize::Bound;
+use crate::normalize::draft::{Draft, Subject};
+use crate::store::Store;
+
+/// More than the patients and devices of a large hospital; then it starts afresh.
+const MAX_KEPT: usize = 100_000;
+
+#[derive(Clone)]
+pub(crate) struct Binding {
+    store: Store,
+    kept: Arc<Mutex<Kept>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// The store's count of changes to patients and devices when these were found.
+    generation: u64,
+    found: HashMap<(&'static str, Subject), String>,
+}
+
+impl Binding {
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store, kept: Arc::default() }
+    }
+
+    /// The inner error is the sender's.
+    pub(crate) async fn bind(&self, draft: &Draft) -> Result<Result<Bound, Issue>, Error> {
+        let Some(patient) = self.find("Patient", &draft.subject).await? else {
+            return Ok(Err(unknown(draft, "patient")));
+        };
+        let device = match &draft.device {
+            None => None,
+            Some(device) => match self.find("Device", device).await? {
+                Some(device) => Some(device),
+                // A reference must hold; a name that nobody registered is left out, the reading is not.
+                None if matches!(device, Subject::Reference(_)) => return Ok(Err(unknown(draft, "device"))),
+                None => None,
+            },
+        };
+        Ok(Ok(Bound { patient, device, encounter: None }))
+    }
+
+    async fn find(&self, kind: &'static str, subject: &Subject) -> Result<Option<String>, Error> {
+        let key = (kind, subject.clone());
+        let generation = self.store.registry_generation();
+        if let Some(found) = self.kept(generation, |kept| kept.get(&key).cloned()) {
+            return Ok(Some(found));
+        }
+        let found = self.look_up(kind, subject).await?;
+        if let Some(found) = &found
+            && !self.store.is_shared()
+        {
+            self.kept(generation, |kept| {
+                if kept.len() >= MAX_KEPT {
+                    kept.clear();
+                }
+                kept.insert(key, found.clone());
+            });
+        }
+        Ok(found)
+    }
+
+    fn kept<T>(&self, generation: u64, work: impl FnOnce(&mut HashMap<(&'static str, Subject), String>) -> T) -> T {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.generation != generation {
+            *kept = Kept { generation, found: HashMap::new() };
+        }
+        work(&mut kept.found)
+    }
+
+    async fn look_up(&self, kind: &'static str, subject: &Subject) -> Result<Option<String>, Error> {
+        let access = Access::system("binding");
+        match subject {
+            Subject::Reference(text) => {
+                let Some(local) = reference::local(text).filter(|l| l.resource_type == kind) else { return Ok(None) };
+                match self.store.find(&access, kind, local.id).await {
+                    Ok(found) => Ok(Some(format!("{kind}/{}", found.id))),
+                    Err(Error::NotFound { .. } | Error::Gone { .. }) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            }
+            Subject::Identifier { system, value } => {
+                let operand = Operand::Token { system: system.clone(), code: Some(value.clone()) };
+                let Some(param) = params::find(kind, "identifier") else { return Ok(None) };
+                let filters = vec![Filter { param, negated: false, operands: vec![operand] }];
+                let query = Query { resource_type: kind, filters, sort: vec![], count: 2, cursor: None, total: false };
+                match self.store.search(&access, query).await?.hits.as_slice() {
+                    [one] => Ok(Some(format!("{kind}/{}", one.id))),
+                    // Two that fit are as good as none.
+                    _ => Ok(None),
+                }
+            }
+        }
+    }
+}
+
+fn unknown(draft: &Draft, what: &str) -> Issue {
+    Issue::error("not-found", draft.place.clone(), format!("the {what} of this reading is not known here, or not by one record only"))
+}

@@ -1,0 +1,497 @@
+//! The configuration: defaults, then `vigia.toml`, then variables `VIGIA__SECTION__KEY`.
+//! The only room that reads the environment; everything else is handed the part it needs.
+//! Secrets are typed, so that no log line and no `check-config` can show them.
+
+mod secret;
+mod source;
+
+use anyhow::{Result, anyhow, ensure};
+use figment::Figment;
+use figment::providers::{Format, Toml};
+pub use secret::{DEMO_KEY_LINE, DEMO_SEAL_PREFIX, DatabaseUrl, Secrets};
+use serde::{Deserialize, Serialize};
+use source::{Environment, explain, source, write_table};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// The whole configuration, one part per concern.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Everything that this server keeps on disk. `VIGIA__DATA_DIR`
+    pub data_dir: PathBuf,
+    pub server: Server,
+    pub database: Database,
+    pub mllp: Mllp,
+    pub alert: Alert,
+    pub live: Live,
+    pub session: Session,
+    pub validation: Validation,
+    pub log: Log,
+    pub secrets: Secrets,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: "vigia-data".into(),
+            server: Server::default(),
+            database: Database::default(),
+            mllp: Mllp::default(),
+            alert: Alert::default(),
+            live: Live::default(),
+            session: Session::default(),
+            validation: Validation::default(),
+            log: Log::default(),
+            secrets: Secrets::default(),
+        }
+    }
+}
+
+/// The HTTP server.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address and port; port 0 takes a free one. `VIGIA__SERVER__BIND`
+    pub bind: SocketAddr,
+    /// Threads that serve requests; 0 is one per core. `VIGIA__SERVER__WORKERS`
+    pub workers: usize,
+    /// Largest request content, after decompression. `VIGIA__SERVER__MAX_BODY_BYTES`
+    pub max_body_bytes: usize,
+    /// Address by which others reach this server, without a slash at the end:
+    /// `https://vigia.hospital.example`. Issuer and audience of tokens. `VIGIA__SERVER__PUBLIC_URL`
+    pub public_url: Option<String>,
+    /// How long requests in hand may take when the server stops. `VIGIA__SERVER__SHUTDOWN_S`
+    pub shutdown_s: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            bind: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            workers: 0,
+            max_body_bytes: 16 << 20,
+            public_url: None,
+            shutdown_s: 30,
+        }
+    }
+}
+
+/// The store.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// `sqlite:PATH` or `postgres://user:password@host/name`; unless set, `vigia.db` in
+    /// `data_dir`. `VIGIA__DATABASE__URL`
+    pub url: DatabaseUrl,
+    /// Connections that read. `VIGIA__DATABASE__READERS`
+    pub readers: u32,
+    /// Connections that write: always 1 on SQLite. `VIGIA__DATABASE__LANES`
+    pub lanes: u32,
+    /// Rows that may wait for a write lane before callers are told to come later.
+    /// `VIGIA__DATABASE__LANE_QUEUE`
+    pub lane_queue: usize,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: DatabaseUrl::new("sqlite:vigia-data/vigia.db"), readers: 8, lanes: 4, lane_queue: 4096 }
+    }
+}
+
+/// The listener for HL7 v2 messages.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mllp {
+    /// `VIGIA__MLLP__ENABLED`
+    pub enabled: bool,
+    /// MLLP has no authentication of its own: bind it to a network you trust. `VIGIA__MLLP__BIND`
+    pub bind: SocketAddr,
+    /// Largest message. `VIGIA__MLLP__MAX_FRAME_BYTES`
+    pub max_frame_bytes: usize,
+    /// `VIGIA__MLLP__MAX_CONNECTIONS`
+    pub max_connections: usize,
+    /// A connection that stays silent so long is closed. `VIGIA__MLLP__IDLE_TIMEOUT_S`
+    pub idle_timeout_s: u64,
+    /// Zone of times sent without one: `+01:00` or `Z`. `VIGIA__MLLP__DEFAULT_ZONE`
+    pub default_zone: String,
+    /// FHIR identifier system of each assigning authority (PID-3.4). Names given by variables
+    /// lose their capitals, so they are compared without regard to case.
+    pub assigning_authorities: BTreeMap<String, String>,
+}
+
+impl Mllp {
+    /// The identifier system of an assigning authority.
+    pub fn authority(&self, name: &str) -> Option<&str> {
+        let exact = self.assigning_authorities.get(name);
+        let same = || self.assigning_authorities.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        exact.or_else(|| same().map(|(_, system)| system)).map(String::as_str)
+    }
+}
+
+impl Default for Mllp {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            bind: SocketAddr::from(([127, 0, 0, 1], 2575)),
+            max_frame_bytes: 1 << 20,
+            max_connections: 256,
+            idle_timeout_s: 600,
+            default_zone: "+00:00".into(),
+            assigning_authorities: BTreeMap::new(),
+        }
+    }
+}
+
+/// The alert engine.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Alert {
+    /// `VIGIA__ALERT__ENABLED`
+    pub enabled: bool,
+    /// An alert is raised when `n` of the last `m` readings break a limit. `VIGIA__ALERT__N`
+    pub n: u32,
+    /// `VIGIA__ALERT__M`
+    pub m: u32,
+}
+
+impl Default for Alert {
+    fn default() -> Self {
+        Self { enabled: true, n: 2, m: 3 }
+    }
+}
+
+/// The live feed.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Live {
+    /// Readings kept in memory per patient and code. `VIGIA__LIVE__LATEST`
+    pub latest: usize,
+    /// `VIGIA__LIVE__MAX_CLIENTS`
+    pub max_clients: usize,
+    /// Events that may wait for a slow client before it is sent back to the store.
+    /// `VIGIA__LIVE__CLIENT_QUEUE`
+    pub client_queue: usize,
+    /// A line is sent at least so often, so that a lost stream is noticed. `VIGIA__LIVE__HEARTBEAT_S`
+    pub heartbeat_s: u64,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self { latest: 20, max_clients: 1000, client_queue: 256, heartbeat_s: 5 }
+    }
+}
+
+/// Sessions of the pages.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Session {
+    /// A session ends when it was not used for so long. `VIGIA__SESSION__IDLE_S`
+    pub idle_s: u64,
+    /// A session ends after so long in any case. `VIGIA__SESSION__LIFETIME_S`
+    pub lifetime_s: u64,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self { idle_s: 8 * 3600, lifetime_s: 12 * 3600 }
+    }
+}
+
+/// Limits of what is read as FHIR.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Validation {
+    /// Nesting of JSON and XML. `VIGIA__VALIDATION__MAX_DEPTH`
+    pub max_depth: usize,
+    /// Entries of one Bundle. `VIGIA__VALIDATION__MAX_BUNDLE_ENTRIES`
+    pub max_bundle_entries: usize,
+}
+
+impl Default for Validation {
+    fn default() -> Self {
+        Self { max_depth: 64, max_bundle_entries: 10_000 }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Pretty,
+    Json,
+}
+
+/// The log.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `pretty` or `json`. `VIGIA__LOG__FORMAT`
+    pub format: LogFormat,
+    /// What is logged, as `tracing` filters say it: `info,vigia::store=debug`. `VIGIA__LOG__FILTER`
+    pub filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Pretty, filter: "info".into() }
+    }
+}
+
+impl Config {
+    /// Reads defaults, the file (`vigia.toml` in the working directory, when there is one, or
+    /// the named file, which then must exist) and the environment.
+    pub fn load(path: Option<&Path>) -> Result<Self> {
+        let variables = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.to_string_lossy().into_owned())));
+        Self::from_parts(path, variables.collect())
+    }
+
+    fn from_parts(path: Option<&Path>, variables: Vec<(String, String)>) -> Result<Self> {
+        if let Some(path) = path {
+            ensure!(path.is_file(), "the configuration file {} does not exist", path.display());
+        }
+        let file = path.unwrap_or(Path::new("vigia.toml"));
+        let mut figment = Figment::new();
+        if file.is_file() {
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let figment = figment.merge(Environment(variables));
+        let mut config: Self = figment.extract().map_err(explain)?;
+        if config.database.url == Database::default().url {
+            config.database.url = DatabaseUrl::new(format!("sqlite:{}", config.data_dir.join("vigia.db").display()));
+        }
+        config.check().map_err(|(key, why)| {
+            let from = figment.find_metadata(key).map_or("the defaults".to_owned(), |metadata| source(metadata, key));
+            anyhow!("{key} (from {from}): {why}")
+        })?;
+        Ok(config)
+    }
+
+    /// What types cannot say. The key, and what is wrong with its value.
+    fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        let url = self.database.url.expose();
+        let known = ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
+        let web = |url: &String| url.starts_with("https://") || url.starts_with("http://");
+        let table = [
+            (known, "database.url", "it begins with none of sqlite:, postgres://"),
+            (self.database.readers > 0, "database.readers", "at least 1 is needed"),
+            (self.database.lanes > 0, "database.lanes", "at least 1 is needed"),
+            (self.database.lane_queue >= 1000, "database.lane_queue", "one batch alone may hold 1000 rows"),
+            (self.server.max_body_bytes >= 1024, "server.max_body_bytes", "at least 1024 are needed"),
+            (self.server.public_url.as_ref().is_none_or(web), "server.public_url", "it is no http(s) URL"),
+            (self.mllp.max_frame_bytes >= 1024, "mllp.max_frame_bytes", "at least 1024 are needed"),
+            (self.mllp.max_connections > 0, "mllp.max_connections", "at least 1 is needed"),
+            (self.mllp.idle_timeout_s > 0, "mllp.idle_timeout_s", "at least 1 is needed"),
+            (is_zone(&self.mllp.default_zone), "mllp.default_zone", "it is no zone such as +01:00 or Z"),
+            (self.alert.n > 0, "alert.n", "at least 1 is needed"),
+            (self.alert.n <= self.alert.m, "alert.n", "it is larger than alert.m"),
+            (self.alert.m <= 100, "alert.m", "at most 100 are possible"),
+            (self.live.latest > 0, "live.latest", "at least 1 is needed"),
+            (self.live.client_queue > 0, "live.client_queue", "at least 1 is needed"),
+            (self.live.heartbeat_s > 0, "live.heartbeat_s", "at least 1 is needed"),
+            (self.session.idle_s > 0, "session.idle_s", "at least 1 is needed"),
+            (self.session.lifetime_s > 0, "session.lifetime_s", "at least 1 is needed"),
+            ((8..=100).contains(&self.validation.max_depth), "validation.max_depth", "it must be 8 to 100"),
+            (self.validation.max_bundle_entries > 0, "validation.max_bundle_entries", "at least 1 is needed"),
+        ];
+        table.into_iter().find(|(fine, ..)| !fine).map_or(Ok(()), |(_, key, why)| Err((key, why)))
+    }
+
+    /// The address by which others reach this server.
+    pub fn public_url(&self) -> String {
+        match &self.server.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://{}", self.server.bind),
+        }
+    }
+
+    /// The effective configuration as TOML, without secrets.
+    pub fn redacted(&self) -> String {
+        let mut text = String::new();
+        if let Ok(serde_json::Value::Object(all)) = serde_json::to_value(self) {
+            write_table(&mut text, "", &all);
+        }
+        text
+    }
+
+    /// Why this configuration is not fit for patients; empty when it is. `vigia serve` refuses
+    /// to start while anything stands here.
+    pub fn production_problems(&self) -> Vec<String> {
+        let mut problems = self.secrets.problems();
+        match &self.server.public_url {
+            None => problems.push(
+                "server.public_url (VIGIA__SERVER__PUBLIC_URL) is not set: the https:// address by which others \
+                 reach this server, through whatever ends TLS in front of it"
+                    .to_owned(),
+            ),
+            Some(url) if url.starts_with("http://") && !is_loopback(url) => problems.push(
+                "server.public_url (VIGIA__SERVER__PUBLIC_URL) is not https://: passwords and readings would cross \
+                 the network in clear"
+                    .to_owned(),
+            ),
+            Some(_) => {}
+        }
+        problems
+    }
+}
+
+fn is_loopback(url: &str) -> bool {
+    let host = url.strip_prefix("http://").unwrap_or(url);
+    ["localhost", "127.0.0.1", "[::1]"]
+        .iter()
+        .any(|own| host.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])))
+}
+
+/// `Z`, or sign, hours to 14 and minutes to 59.
+fn is_zone(zone: &str) -> bool {
+    let number = |text: &str, limit: u8| {
+        text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit()) && text.parse().is_ok_and(|n: u8| n <= limit)
+    };
+    let offset = zone.strip_prefix(['+', '-']).and_then(|offset| offset.split_once(':'));
+    zone == "Z" || offset.is_some_and(|(hours, minutes)| number(hours, 14) && number(minutes, 59))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(toml: &str, variables: &[(&str, &str)]) -> Result<Config> {
+        let directory = tempfile::tempdir()?;
+        let file = directory.path().join("vigia.toml");
+        std::fs::write(&file, toml)?;
+        let variables = variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        Config::from_parts(Some(&file), variables.collect())
+    }
+
+    #[test]
+    fn variables_win_over_the_file_and_the_file_over_defaults() {
+        let toml = "[mllp]\nenabled = true\nmax_connections = 7\n[mllp.assigning_authorities]\nADT1 = \"urn:x\"";
+        let variables = [("VIGIA__MLLP__MAX_CONNECTIONS", "9"), ("VIGIA__SERVER__BIND", "0.0.0.0:0"), ("PATH", "/bin")];
+        let config = load(toml, &variables).unwrap();
+        assert!(config.mllp.enabled);
+        assert_eq!(config.mllp.max_connections, 9);
+        assert_eq!(config.server.bind.to_string(), "0.0.0.0:0");
+        assert_eq!(config.mllp.max_frame_bytes, Mllp::default().max_frame_bytes);
+        assert_eq!(config.mllp.authority("adt1"), Some("urn:x"));
+        assert_eq!(config.mllp.authority("other"), None);
+    }
+
+    #[test]
+    fn a_missing_file_is_only_wrong_when_it_was_named() {
+        assert!(Config::from_parts(Some(Path::new("/nonexistent/vigia.toml")), Vec::new()).is_err());
+        assert!(Config::from_parts(None, Vec::new()).is_ok());
+    }
+
+    #[test]
+    fn the_database_follows_the_data_directory_unless_named() {
+        let config = load("data_dir = \"/srv/v\"", &[]).unwrap();
+        assert_eq!(config.database.url.expose(), "sqlite:/srv/v/vigia.db");
+        let config = load("", &[("VIGIA__DATABASE__URL", "postgres://h/v"), ("VIGIA__DATA_DIR", "/srv/v")]).unwrap();
+        assert_eq!(config.database.url.expose(), "postgres://h/v");
+    }
+
+    #[test]
+    fn errors_name_the_key_and_where_it_came_from() {
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
+        let table: [Case; 9] = [
+            ("[server]\nbindd = 1", &[], &["server", "bindd", "vigia.toml"]),
+            ("", &[("VIGIA__SERVER__BINDD", "x")], &["bindd", "VIGIA__SERVER", "bind, "]),
+            ("", &[("VIGIA__SERVER__BIND", "nonsense")], &["server.bind", "VIGIA__SERVER__BIND"]),
+            ("[server]\nworkers = \"many\"", &[], &["server.workers", "vigia.toml"]),
+            ("[log]\nformat = \"xml\"", &[], &["log.format", "pretty"]),
+            ("[alert]\nn = 4", &[], &["alert.n", "vigia.toml", "larger than alert.m"]),
+            ("", &[("VIGIA__ALERT__M", "1")], &["alert.n", "the defaults", "larger"]),
+            ("", &[("VIGIA__DATABASE__URL", "mysql://u:canary@h/d")], &["database.url", "VIGIA__DATABASE__URL"]),
+            ("[mllp]\ndefault_zone = \"CET\"", &[], &["mllp.default_zone"]),
+        ];
+        for (toml, variables, words) in table {
+            let error = format!("{:#}", load(toml, variables).unwrap_err());
+            for word in words {
+                assert!(error.contains(word), "{word} is not in: {error}");
+            }
+            assert!(!error.contains("canary"), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_secret_is_told_by_an_error_or_the_redacted_text() {
+        let wrong = ["[secrets]\nseal_key = [\"canary\"]", "[secrets]\nseal_key = \"canary", "[secrets]\ncanary = 1 2"];
+        for toml in wrong {
+            let error = format!("{:#}", load(toml, &[]).unwrap_err());
+            assert!(!error.contains("canary"), "{error}");
+        }
+        let variables = [
+            ("VIGIA__SECRETS__SEAL_KEY", "canary"),
+            ("VIGIA__DATABASE__URL", "postgres://vigia:ca@nary@db/v?sslmode=require&sslpassword=canary"),
+            ("VIGIA__MLLP__ASSIGNING_AUTHORITIES__A.B", "urn:a"),
+        ];
+        let config = load("", &variables).unwrap();
+        for text in [config.redacted(), format!("{config:?}")] {
+            assert!(!text.contains("canary") && !text.contains("nary"), "{text}");
+        }
+        let text = config.redacted();
+        assert!(text.contains("seal_key = \"********\""), "{text}");
+        assert!(
+            text.contains("url = \"postgres://vigia:********@db/v?sslmode=require&sslpassword=********\""),
+            "{text}"
+        );
+        assert!(text.contains("# signing_key_file is not set") && text.contains("[mllp.assigning_authorities]"));
+    }
+
+    #[test]
+    fn the_redacted_text_is_a_configuration_again() {
+        let config = load("[mllp.assigning_authorities]\n\"ADT 1\" = \"urn:\\\"x\"", &[]).unwrap();
+        let again = load(&config.redacted(), &[]).unwrap();
+        assert_eq!(again.redacted(), config.redacted());
+    }
+
+    #[test]
+    fn production_wants_keys_of_its_own_and_a_public_address() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            Some(path)
+        };
+        let pem = "-----BEGIN PRIVATE KEY-----\n";
+        let hex = "0123456789abcdef".repeat(4);
+        let mut config = Config::default();
+        let problems = config.production_problems();
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        for (problem, variable) in problems.iter().zip(["SIGNING_KEY_FILE", "SEAL_KEY", "PUBLIC_URL"]) {
+            assert!(problem.contains(variable), "{problem}");
+        }
+        config.secrets.signing_key_file = file("demo.pem", &format!("{DEMO_KEY_LINE}\n{pem}"));
+        config.secrets.seal_key_file = file("demo.seal", &format!("{DEMO_SEAL_PREFIX}{hex}\n"));
+        config.server.public_url = Some("http://vigia.example".into());
+        let problems = config.production_problems();
+        assert_eq!(problems.iter().filter(|p| p.contains("demonstration")).count(), 2, "{problems:?}");
+        assert!(problems.iter().any(|p| p.contains("https")), "{problems:?}");
+        assert!(config.secrets.seal_key().is_ok(), "the demonstration itself can use it");
+        config.secrets.signing_key_file = file("real.pem", pem);
+        config.secrets.seal_key_file = file("real.seal", &format!("{hex}\n"));
+        for url in ["https://vigia.example/", "http://localhost:8080", "http://127.0.0.1"] {
+            config.server.public_url = Some(url.into());
+            assert_eq!(config.production_problems(), Vec::<String>::new());
+        }
+        assert_eq!(config.public_url(), "http://127.0.0.1");
+        config.secrets.seal_key = Some("00".repeat(32).into());
+        assert!(config.production_problems().concat().contains("both set"));
+        config.secrets.seal_key_file = None;
+        assert!(config.production_problems().concat().contains("guessed"));
+        config.server.public_url = Some("http://localhost.evil.example".into());
+        assert!(config.production_problems().concat().contains("https"));
+    }
+
+    #[test]
+    fn zones() {
+        for zone in ["Z", "+00:00", "-05:30", "+14:00"] {
+            assert!(is_zone(zone), "{zone}");
+        }
+        for zone in ["", "z", "+1:00", "+15:00", "+01:60", "01:00", "+01:00:00", "+é:00", "++1:00"] {
+            assert!(!is_zone(zone), "{zone}");
+        }
+    }
+}

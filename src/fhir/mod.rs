@@ -1,0 +1,18 @@
+//! What FHIR is, without doing anything with it: references, dates, units, what a resource is indexed by,
+//! how a search is written, how Bundles and outcomes look. Pure: no IO, no store, no clock.
+
+pub mod bundle;
+pub mod capability;
+pub mod expression;
+pub mod index;
+pub mod params;
+pub mod query;
+pub mod reading;
+pub mod reference;
+pub mod time;
+pub mod ucum;
+
+pub const LOINC: &str = "http://loinc.org";
+pub const UCUM: &str = "http://unitsofmeasure.org";
+/// Base of the extensions, code systems and rules that are our own.
+pub const OURS: &str = "https://vigia.dev/fhir";

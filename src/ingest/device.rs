@@ -1,0 +1,130 @@
+//! The device door's own compact form of readings, JSON or one JSON object a line. It makes drafts and judges
+//! each reading by itself: a bad one never harms its neighbours. No FHIR shape, no store, no HTTP in here.
+//!
+//! A body is one reading, an array of readings, or an envelope whose `patient`, `device` and `time` stand for
+//! the readings that have none of their own:
+//!
+//! ```json
+//! {"patient": "Patient/p1", "readings": [
+//!   {"code": "8867-4", "value": 72, "unit": "/min", "time": "2026-01-02T03:04:05Z", "id": "a1"},
+//!   {"code": "bp", "systolic": 120, "diastolic": 80, "unit": "mm[Hg]"},
+//!   {"code": "mdc:150364", "value": "36.60", "unit": "Cel"}
+//! ]}
+//! ```
+//!
+//! | member | what |
+//! |---|---|
+//! | `patient` | `"Patient/p1"`, `"system\|value"`, `"\|value"` or `{"system", "value"}`; needed here or in the envelope |
+//! | `device` | the same with `Device/x` |
+//! | `code` | `"8867-4"` (LOINC), `"loinc:…"`, `"mdc:…"`, `"system\|code"`, `{"system", "code", "display"}`, a list of these, or `"bp"` |
+//! | `value` | a number; a decimal as text together with `unit`; a text; `{"system", "code", "display"}` |
+//! | `unit` | UCUM, or what devices usually write for it |
+//! | `systolic`, `diastolic`, `mean` | numbers, with the code `"bp"` only |
+//! | `components` | a list of `{"code", "value", "unit", "absent"}` instead of `value` |
+//! | `absent` | a code of data-absent-reason instead of `value` |
+//! | `time`, `end` | FHIR dateTime with zone; without `time` it is the time of receipt |
+//! | `id` | the sender's own identifier: the same id is the same reading, whatever else it says |
+//! | `status`, `note`, `test` | as in FHIR (`final` when not given), a text, `true` for test data |
+//!
+//! Decimals keep their text: `72.50` stays `72.50`.
+
+mod reading;
+mod split;
+
+use fhir_r4::{Format, Issue};
+use serde_json::{Map, Value};
+
+use crate::normalize::draft::Draft;
+
+/// More readings in one request are refused.
+pub const MAX_ITEMS: usize = 10_000;
+
+/// What became of one reading of a request.
+pub type Item = Result<Draft, Rejected>;
+
+/// A reading that cannot be taken, where it stood, and all that is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    pub place: String,
+    pub issues: Vec<Issue>,
+}
+
+/// Reads a JSON body. `sender` names who sends, as it is known from its credentials.
+pub fn parse_json(body: &[u8], sender: &str) -> Result<Vec<Item>, Issue> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let broken = || Issue::error("structure", "", "the body is neither a JSON object nor a JSON array of readings");
+    if let Some(readings) = split::elements(body) {
+        return many(readings, &Map::new(), sender);
+    }
+    let members = split::members(body).ok_or_else(broken)?;
+    if members.iter().all(|(name, _)| *name != b"readings") {
+        return many(vec![body], &Map::new(), sender);
+    }
+    let mut defaults = Map::new();
+    let mut readings = None;
+    for (name, raw) in members {
+        let name = std::str::from_utf8(name).unwrap_or_default();
+        match name {
+            "readings" if readings.is_none() => {
+                let list = split::elements(raw);
+                readings =
+                    Some(list.ok_or_else(|| Issue::error("structure", "readings", "a list of readings is needed"))?);
+            }
+            "patient" | "device" | "time" if !defaults.contains_key(name) => {
+                let value =
+                    serde_json::from_slice(raw).map_err(|_| Issue::error("structure", name, "this is no JSON"))?;
+                defaults.insert(name.to_owned(), value);
+            }
+            "readings" | "patient" | "device" | "time" => {
+                return Err(Issue::error("structure", name, "the member stands twice"));
+            }
+            other => return Err(unknown("", other)),
+        }
+    }
+    many(readings.unwrap_or_default(), &defaults, sender)
+}
+
+/// Reads a body of one JSON object a line; empty lines do not count.
+pub fn parse_ndjson(body: &[u8], sender: &str) -> Result<Vec<Item>, Issue> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let lines = body.split(|b| *b == b'\n').enumerate().filter(|(_, line)| !line.trim_ascii().is_empty());
+    let lines: Vec<(usize, &[u8])> = lines.take(MAX_ITEMS + 1).collect();
+    enough(lines.len())?;
+    Ok(lines.into_iter().map(|(at, line)| one(line, format!("line {}", at + 1), &Map::new(), sender)).collect())
+}
+
+fn many(readings: Vec<&[u8]>, defaults: &Map<String, Value>, sender: &str) -> Result<Vec<Item>, Issue> {
+    enough(readings.len())?;
+    let numbered = readings.into_iter().enumerate();
+    Ok(numbered.map(|(at, raw)| one(raw, format!("[{at}]"), defaults, sender)).collect())
+}
+
+fn enough(items: usize) -> Result<(), Issue> {
+    match items {
+        0 => Err(Issue::error("required", "", "there is no reading in the body")),
+        1..=MAX_ITEMS => Ok(()),
+        _ => Err(Issue::error("too-long", "", format!("more than {MAX_ITEMS} readings in one request"))),
+    }
+}
+
+fn one(raw: &[u8], place: String, defaults: &Map<String, Value>, sender: &str) -> Item {
+    let object = match fhir_r4::parse(raw, Format::Json) {
+        Ok(Value::Object(object)) => object,
+        Ok(_) => Map::new(),
+        Err(issues) => {
+            let issues = issues.into_iter().map(|issue| issue.under(&place)).collect();
+            return Err(Rejected { place, issues });
+        }
+    };
+    reading::draft(&object, defaults, &place, sender).map_err(|issues| Rejected { place, issues })
+}
+
+/// A member that means nothing here. Only what can be a member's name is repeated.
+fn unknown(place: &str, name: &str) -> Issue {
+    let plain = name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+    let name = if plain { name } else { "…" };
+    Issue::error("structure", place, format!("the member `{name}` is not known"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,20 @@
+//! Vigía: every reading a FHIR Observation, stored durably, watched by rules, seen live. This list is the map
+//! of the house, from the ground up; a room may use those above it in the list, never those below.
+
+// 0: the ground
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod telemetry;
+// 1: what FHIR is
+pub mod fhir;
+// 2: pure: drafts to resources, rules; (auth::access too)
+pub mod alert;
+pub mod normalize;
+// 3: the database
+pub mod store;
+// 4: the one road in
+mod binding;
+pub mod pipeline;
+// 5: doors, engines, delivery, identity
+pub mod auth;

@@ -1,0 +1,64 @@
+//! The draft of one reading: what every door hands in, whatever its format. A draft knows
+//! nothing of FHIR's shape and nothing of the store; `normalize` turns it into an Observation.
+
+/// One reading as its sender meant it, before codes and units are brought to the house's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// Where it stood in the input, in its sender's terms: `[3]`, `line 7`, `OBX[2]`.
+    pub place: String,
+    pub subject: Subject,
+    /// Local reference of the sending device (`Device/x`), when the sender named it.
+    pub device: Option<Subject>,
+    /// FHIR `Observation.status`.
+    pub status: &'static str,
+    /// All codings the sender gave, the preferred one first. Never empty.
+    pub code: Vec<Coding>,
+    pub value: Measured,
+    /// Parts measured together (systolic and diastolic), each with a code of its own.
+    pub components: Vec<(Vec<Coding>, Measured)>,
+    /// FHIR dateTime with a zone; none when the sender has no clock: then the time of receipt.
+    pub effective: Option<String>,
+    /// The end, when the reading covers a period.
+    pub effective_end: Option<String>,
+    /// What makes it the same reading when it is sent again (sender, message id, place …).
+    /// The Observation's id is made of it, so a repetition is found by the id index alone.
+    pub key: String,
+    /// The sender's own identifier of the reading, to be kept as `Observation.identifier`.
+    pub identifier: Option<(Option<String>, String)>,
+    /// Marked as demonstration or test data by its sender: stored, never alerted on.
+    pub test: bool,
+    pub note: Option<String>,
+}
+
+/// Whom (or what) a reading is about, as far as the sender knows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// A FHIR reference: `Patient/p1`.
+    Reference(String),
+    /// A business identifier: a medical record number and who assigned it.
+    Identifier { system: Option<String>, value: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Coding {
+    pub system: String,
+    pub code: String,
+    pub display: Option<String>,
+}
+
+/// What was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Measured {
+    /// `value` is the decimal exactly as sent: `72.50` stays `72.50`.
+    Quantity {
+        value: String,
+        comparator: Option<&'static str>,
+        unit: Option<Coding>,
+    },
+    Text(String),
+    Coded(Vec<Coding>),
+    /// No value, and why: a code of <http://terminology.hl7.org/CodeSystem/data-absent-reason>.
+    Absent(&'static str),
+    /// The components carry the values.
+    Panel,
+}

@@ -1,0 +1,238 @@
+//! The one road in: a draft or a resource is normalised, checked, committed, and answered for. Nothing else
+//! writes a clinical resource. What a door receives and how it words its answer is the door's business.
+
+use std::time::Instant;
+
+use fhir_r4::{Checked, Issue};
+use serde_json::Value;
+
+use crate::auth::access::Access;
+use crate::binding::Binding;
+use crate::error::Error;
+use crate::fhir::query::Query;
+use crate::normalize;
+use crate::normalize::draft::Draft;
+use crate::clock::new_id;
+use crate::store::{CONDITION_CHANGED, Change, Commit, CursorMove, Guard, Outcome, Priority, Store, Verb, Written};
+use crate::telemetry::Metrics;
+
+/// What became of one draft.
+#[derive(Debug)]
+pub struct Receipt {
+    /// Where it stood in what was sent.
+    pub place: String,
+    pub outcome: Result<Written, Vec<Issue>>,
+}
+
+/// What is asked for one resource. The resource has passed the check.
+#[derive(Debug)]
+pub enum Intent {
+    /// `guard`: the condition under which it is created.
+    Create { resource: Checked, id: String, guard: Option<Guard> },
+    Update { resource: Checked, id: String, expect: Option<i32> },
+    Delete { kind: &'static str, id: String, expect: Option<i32> },
+    /// A conditional create that finds this one: nothing is written as long as that holds.
+    Keep { kind: &'static str, id: String, guard: Guard },
+}
+
+/// How often a condition is looked at again when its answer changed on the way to the lane.
+const ATTEMPTS: usize = 5;
+
+#[derive(Clone)]
+pub struct Pipeline {
+    store: Store,
+    binding: Binding,
+    metrics: Metrics,
+}
+
+impl Pipeline {
+    pub fn new(store: Store, metrics: Metrics) -> Self {
+        Self { binding: Binding::new(store.clone()), store, metrics }
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Takes drafts in: each stands for itself, or (`together`) none is stored unless all can be.
+    /// The outer error is the server's (full, shutting down): nothing was stored then.
+    pub async fn accept(&self, access: &Access, door: &'static str, drafts: Vec<Draft>, together: bool) -> Result<Vec<Receipt>, Error> {
+        let started = Instant::now();
+        let received = self.store.clock().now();
+        let mut places = Vec::with_capacity(drafts.len());
+        let mut ready = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            let change = self.observation(&draft, received).await?;
+            places.push(draft.place);
+            ready.push(change);
+        }
+        let outcomes = if together { self.commit_together(access, ready).await? } else { self.commit_each(access, ready).await? };
+        let receipts: Vec<Receipt> =
+            places.into_iter().zip(outcomes).map(|(place, outcome)| Receipt { place, outcome }).collect();
+        self.metrics.ingest_to_commit_seconds.observe(started.elapsed().as_secs_f64());
+        self.count(door, &receipts);
+        Ok(receipts)
+    }
+
+    /// Draft to checked Observation, ready to be committed.
+    async fn observation(&self, draft: &Draft, received: i64) -> Result<Result<Change, Vec<Issue>>, Error> {
+        let bound = match self.binding.bind(draft).await? {
+            Ok(bound) => bound,
+            Err(issue) => return Ok(Err(vec![issue])),
+        };
+        let checked = normalize::observation(draft, &bound, received).and_then(fhir_r4::check);
+        Ok(checked.map(|observation| {
+            let id = observation.value().get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+            change(Verb::Create { again: true }, observation, id)
+        }))
+    }
+
+    async fn commit_each(&self, access: &Access, ready: Vec<Result<Change, Vec<Issue>>>) -> Result<Vec<Result<Written, Vec<Issue>>>, Error> {
+        let commits = ready.iter().flatten().map(|c| Commit { changes: vec![c.clone()], ..Commit::default() }).collect();
+        let mut answers = self.commit_all(access, commits).await?.into_iter();
+        let mut outcomes = Vec::with_capacity(ready.len());
+        for item in ready {
+            outcomes.push(match item {
+                Err(issues) => Err(issues),
+                Ok(_) => one(answers.next()).map_err(|error| error.issues()),
+            });
+        }
+        Ok(outcomes)
+    }
+
+    async fn commit_together(&self, access: &Access, ready: Vec<Result<Change, Vec<Issue>>>) -> Result<Vec<Result<Written, Vec<Issue>>>, Error> {
+        if ready.iter().any(Result::is_err) {
+            let neighbour = || vec![Issue::error("processing", "", "not stored, because another part was rejected")];
+            return Ok(ready.into_iter().map(|item| Err(item.err().unwrap_or_else(neighbour))).collect());
+        }
+        let count = ready.len();
+        let changes = ready.into_iter().flatten().collect();
+        match self.store.commit_one(access, Priority::Interactive, Commit { changes, ..Commit::default() }).await {
+            Ok(written) => Ok(written.into_iter().map(Ok).collect()),
+            Err(error @ (Error::TooMany { .. } | Error::Unavailable(_) | Error::Internal(_))) => Err(error),
+            Err(error) => Ok((0..count).map(|_| Err(error.issues())).collect()),
+        }
+    }
+
+    async fn commit_all(&self, access: &Access, commits: Vec<Commit>) -> Result<Vec<Result<Vec<Written>, Error>>, Error> {
+        if commits.is_empty() {
+            return Ok(vec![]);
+        }
+        let answers = self.store.commit(access, Priority::Interactive, commits).await?;
+        // Trouble of the server's own stands for the whole batch: the sender shall send it again.
+        match answers.iter().find_map(|answer| answer.as_ref().err().filter(|e| e.view().status >= 500)) {
+            Some(error) => Err(Error::internal(error)),
+            None => Ok(answers),
+        }
+    }
+
+    fn count(&self, door: &'static str, receipts: &[Receipt]) {
+        for receipt in receipts {
+            let outcome = match &receipt.outcome {
+                Ok(Written { outcome: Outcome::Known, .. }) => "duplicate",
+                Ok(_) => "created",
+                Err(_) => "rejected",
+            };
+            self.metrics.readings(door, outcome, 1);
+        }
+    }
+
+    /// One resource, asked for by itself.
+    pub async fn write(&self, access: &Access, intent: Intent) -> Result<Written, Error> {
+        let started = Instant::now();
+        let written = one(Some(self.transaction(access, vec![intent]).await));
+        self.metrics.ingest_to_commit_seconds.observe(started.elapsed().as_secs_f64());
+        written
+    }
+
+    /// Each by itself, in one trip to the lane.
+    pub async fn each(&self, access: &Access, intents: Vec<Intent>) -> Result<Vec<Result<Written, Error>>, Error> {
+        let commits = intents.into_iter().map(|intent| commit_of(vec![intent]).0).collect();
+        let answers = self.store.commit(access, Priority::Interactive, commits).await?;
+        Ok(answers.into_iter().map(|answer| one(Some(answer))).collect())
+    }
+
+    /// All or nothing; one answer an intent.
+    pub async fn transaction(&self, access: &Access, intents: Vec<Intent>) -> Result<Vec<Written>, Error> {
+        let (commit, kept) = commit_of(intents);
+        let mut written = self.store.commit_one(access, Priority::Interactive, commit).await?;
+        for (at, kind, id) in kept {
+            let found = self.store.find(&Access::system("pipeline"), kind, &id).await?;
+            let known = Written { id, version: found.version, updated: found.updated, seq: 0, outcome: Outcome::Known };
+            written.insert(at, known);
+        }
+        Ok(written)
+    }
+
+    /// Creates the resource unless the query finds one already.
+    pub async fn create_unless(&self, access: &Access, resource: &Checked, query: &Query) -> Result<Written, Error> {
+        for _ in 0..ATTEMPTS {
+            let intent = self.plan_create(access, resource.clone(), Some(query)).await?;
+            match self.write(access, intent).await {
+                Err(Error::Conflict(CONDITION_CHANGED)) => {}
+                done => return done,
+            }
+        }
+        Err(Error::Conflict(CONDITION_CHANGED))
+    }
+
+    /// What a create comes to as things stand: a new resource, or the one that its condition finds.
+    pub async fn plan_create(&self, access: &Access, resource: Checked, unless: Option<&Query>) -> Result<Intent, Error> {
+        let Some(query) = unless else { return Ok(Intent::Create { resource, id: new_id(), guard: None }) };
+        let mut query = query.clone();
+        query.count = 2;
+        let found = self.store.search(access, query.clone()).await?.hits;
+        match found.as_slice() {
+            [] => Ok(Intent::Create { resource, id: new_id(), guard: Some(Guard { query, expects: None }) }),
+            [hit] => {
+                let guard = Guard { query, expects: Some(hit.id.clone()) };
+                Ok(Intent::Keep { kind: hit.resource_type, id: hit.id.clone(), guard })
+            }
+            _ => Err(Error::MultipleMatches),
+        }
+    }
+
+    /// What a reader of the log concluded, with its step; never stored under an epoch that is over.
+    pub async fn conclude(&self, access: &Access, intents: Vec<Intent>, cursor: CursorMove) -> Result<Vec<Written>, Error> {
+        let (mut commit, _) = commit_of(intents);
+        commit.cursor = Some(cursor);
+        self.store.commit_one(access, Priority::Interactive, commit).await
+    }
+}
+
+/// Intents as one commit, and those that write nothing with their places.
+fn commit_of(intents: Vec<Intent>) -> (Commit, Vec<(usize, &'static str, String)>) {
+    let (mut commit, mut kept) = (Commit::default(), Vec::new());
+    for (at, intent) in intents.into_iter().enumerate() {
+        match intent {
+            Intent::Create { resource, id, guard } => {
+                commit.guards.extend(guard);
+                commit.changes.push(change(Verb::Create { again: false }, resource, id));
+            }
+            Intent::Update { resource, id, expect } => {
+                commit.changes.push(change(Verb::Update { expect, or_create: true }, resource, id));
+            }
+            Intent::Delete { kind, id, expect } => {
+                commit.changes.push(Change { verb: Verb::Delete { expect }, resource_type: kind, id, resource: None });
+            }
+            Intent::Keep { kind, id, guard } => {
+                commit.guards.push(guard);
+                kept.push((at, kind, id));
+            }
+        }
+    }
+    (commit, kept)
+}
+
+fn one(answer: Option<Result<Vec<Written>, Error>>) -> Result<Written, Error> {
+    answer.transpose()?.and_then(|written| written.into_iter().next()).ok_or_else(|| Error::internal("no answer"))
+}
+
+fn change(verb: Verb, resource: Checked, id: String) -> Change {
+    let resource_type = resource.resource_type();
+    let mut resource = resource.into_value();
+    if let Some(members) = resource.as_object_mut() {
+        members.insert("id".to_owned(), Value::String(id.clone()));
+    }
+    Change { verb, resource_type, id, resource: Some(resource) }
+}

@@ -1,0 +1,84 @@
+//! People who sign in, and their sessions. Only hashes of passwords and of session tokens lie here.
+
+use diesel::prelude::*;
+
+use super::conn::{Conn, each};
+use super::schema::{account, session};
+use super::{Store, database};
+use crate::error::Error;
+
+/// A person. `password` is a PHC string.
+#[derive(Clone, Debug, Queryable, Insertable)]
+#[diesel(table_name = account, treat_none_as_default_value = false)]
+pub struct Account {
+    pub id: String,
+    pub username: String,
+    pub name: String,
+    pub role: String,
+    pub password: String,
+    /// µs UTC
+    pub created: i64,
+}
+
+/// A signed-in browser: the hash of its token, whose it is, and until when (µs UTC).
+#[derive(Clone, Debug, Queryable, Insertable)]
+#[diesel(table_name = session, treat_none_as_default_value = false)]
+pub struct Session {
+    pub hash: Vec<u8>,
+    pub account: String,
+    pub expires: i64,
+}
+
+impl Store {
+    /// Makes an account. False: the username is taken.
+    pub async fn create_account(&self, account: Account) -> Result<bool, Error> {
+        let insert = move |conn: &mut Conn| {
+            each!(conn, c => diesel::insert_into(account::table).values(&account).on_conflict_do_nothing().execute(c))
+        };
+        self.write_aside(move |conn| insert(conn).map(|made| made == 1).map_err(database)).await
+    }
+
+    pub async fn find_account(&self, username: &str) -> Result<Option<Account>, Error> {
+        let username = username.to_owned();
+        self.read(move |conn, _| {
+            account::table.filter(account::username.eq(username)).first(conn).optional().map_err(database)
+        })
+        .await
+    }
+
+    pub async fn count_accounts(&self) -> Result<i64, Error> {
+        self.read(|conn, _| account::table.count().get_result(conn).map_err(database)).await
+    }
+
+    /// Opens a session, and clears away those that have expired.
+    pub async fn create_session(&self, new: Session, now: i64) -> Result<(), Error> {
+        self.write_aside(move |conn| {
+            let expired = session::table.filter(session::expires.lt(now));
+            diesel::delete(expired).execute(conn).map_err(database)?;
+            diesel::insert_into(session::table).values(&new).execute(conn).map_err(database)?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Whose session it is, while it lasts.
+    pub async fn find_session(&self, hash: [u8; 32], now: i64) -> Result<Option<Account>, Error> {
+        self.point_read(move |conn, _| {
+            let live = session::table.filter(session::hash.eq(hash.to_vec()).and(session::expires.gt(now)));
+            let whose: Option<String> = live.select(session::account).first(conn).optional().map_err(database)?;
+            match whose {
+                Some(id) => account::table.filter(account::id.eq(id)).first(conn).optional().map_err(database),
+                None => Ok(None),
+            }
+        })
+        .await
+    }
+
+    pub async fn delete_session(&self, hash: [u8; 32]) -> Result<(), Error> {
+        self.write_aside(move |conn| {
+            let own = session::table.filter(session::hash.eq(hash.to_vec()));
+            diesel::delete(own).execute(conn).map(|_| ()).map_err(database)
+        })
+        .await
+    }
+}

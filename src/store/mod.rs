@@ -1,0 +1,384 @@
+//! The store: the only room that knows diesel. Reads go to a pool of read connections, writes through the one
+//! lane. Every function that touches patient data takes the caller's `Access` first and authorises before SQL.
+//! No clinical rule, no HTTP and no FHIR checking may enter.
+
+mod account;
+mod body;
+mod conn;
+mod dict;
+mod id;
+mod lane;
+mod log;
+mod prepare;
+mod queue;
+mod reader;
+mod resource;
+mod schema;
+mod search;
+mod write;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use serde_json::Value;
+use tokio::sync::{oneshot, watch};
+
+pub use account::{Account, Session};
+pub use lane::{CONDITION_CHANGED, CursorMove, Guard};
+pub use log::Entry;
+pub use prepare::{Change, Content, Verb};
+pub use queue::Priority;
+pub use resource::{Scope, Stored};
+pub use search::Page;
+
+use self::conn::{Conn, Location, Pool, Purpose};
+use self::dict::Dict;
+use self::lane::{Group, Job, Lane};
+use self::log::Log;
+use self::prepare::Prepared;
+use self::queue::{Queue, Refused};
+use self::search::Seal;
+use crate::auth::access::{Access, Action, Permit, Reach};
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::fhir::query::Query;
+use crate::fhir::reading::Reading;
+use crate::telemetry::Metrics;
+
+/// What a change came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Created,
+    Updated,
+    /// It was there already; nothing was written.
+    Known,
+}
+
+/// One change as it stands after the commit.
+#[derive(Clone, Debug)]
+pub struct Written {
+    pub id: String,
+    pub version: i32,
+    /// µs UTC
+    pub updated: i64,
+    pub seq: i64,
+    pub outcome: Outcome,
+}
+
+/// Changes that are committed together or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    pub changes: Vec<Change>,
+    /// What must be true when they are committed.
+    pub guards: Vec<Guard>,
+    /// A reader's step that is taken with them.
+    pub cursor: Option<CursorMove>,
+}
+
+/// How the store is opened.
+pub struct Settings {
+    pub url: String,
+    pub readers: u32,
+    /// Rows that may wait for the lane.
+    pub queue_rows: usize,
+    pub seal_key: [u8; 32],
+}
+
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    location: Location,
+    readers: Pool,
+    dict: Arc<Dict>,
+    log: Arc<Log>,
+    queue: Arc<Queue<Job>>,
+    seal: Seal,
+    clock: Clock,
+    metrics: Metrics,
+    lane: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Store {
+    /// Migrates the database, starts the lane and opens the readers.
+    pub fn open(settings: &Settings, clock: Clock, metrics: Metrics) -> Result<Self, Error> {
+        let location = Location::parse(&settings.url)?;
+        location.migrate()?;
+        let readers = conn::pool(&location, settings.readers)?;
+        let (dict, log) = (Arc::new(Dict::default()), Arc::new(Log::new()));
+        let queue = Arc::new(Queue::new(settings.queue_rows));
+        let lane = Lane {
+            location: location.clone(),
+            dict: dict.clone(),
+            log: log.clone(),
+            queue: queue.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+        };
+        let thread = std::thread::Builder::new().name("write-lane".into()).spawn(|| lane.run()).map_err(Error::internal)?;
+        let seal = Seal::new(settings.seal_key);
+        let lane = Mutex::new(Some(thread));
+        let inner = Inner { location, readers, dict, log, queue, seal, clock, metrics, lane };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// One round trip to the database: for readiness.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.read(|conn, _| log::head(conn).map(|_| ())).await
+    }
+
+    /// Commits each group by itself: one answer a group, in order. Returns after COMMIT.
+    pub async fn commit(
+        &self,
+        access: &Access,
+        priority: Priority,
+        commits: Vec<Commit>,
+    ) -> Result<Vec<Result<Vec<Written>, Error>>, Error> {
+        let mut groups = Vec::with_capacity(commits.len());
+        for commit in commits {
+            authorise(access, &commit)?;
+            let changes = commit.changes.into_iter().map(|change| Prepared::new(change, &self.inner.dict));
+            let changes = changes.collect::<Result<Vec<_>, _>>()?;
+            groups.push(Group { changes, guards: commit.guards, cursor: commit.cursor });
+        }
+        let rows = groups.iter().map(|g| g.changes.len().max(1)).sum();
+        let (reply, answer) = oneshot::channel();
+        self.inner.queue.push(rows, priority, Job { groups, reply }).map_err(|refused| match refused {
+            Refused::Full => Error::TooMany { retry_after_s: 1 },
+            Refused::Closed => Error::Unavailable("The server is shutting down."),
+        })?;
+        self.inner.metrics.lane_depth(self.inner.queue.depth());
+        answer.await.map_err(|_| Error::Unavailable("The server is shutting down."))
+    }
+
+    /// One group by itself.
+    pub async fn commit_one(&self, access: &Access, priority: Priority, commit: Commit) -> Result<Vec<Written>, Error> {
+        let mut answers = self.commit(access, priority, vec![commit]).await?;
+        answers.pop().unwrap_or_else(|| Err(Error::internal("a commit without an answer")))
+    }
+
+    /// The version that stands; a deleted one is `Gone`.
+    pub async fn find(&self, access: &Access, kind: &'static str, id: &str) -> Result<Stored, Error> {
+        let permit = access.check(Action::Read, kind)?;
+        let id = id.to_owned();
+        let stored = self.point_read(move |conn, _| {
+            resource::current(conn, kind, &id)?.ok_or_else(|| Error::not_found(kind, id))
+        })
+        .await?;
+        visible(&permit, &stored)?;
+        if stored.deleted { Err(Error::gone(kind, stored.id)) } else { Ok(stored) }
+    }
+
+    pub async fn find_version(&self, access: &Access, kind: &'static str, id: &str, version: i32) -> Result<Stored, Error> {
+        let permit = access.check(Action::Read, kind)?;
+        let id = id.to_owned();
+        let stored = self.point_read(move |conn, _| {
+            resource::version(conn, kind, &id, version)?.ok_or_else(|| Error::not_found(kind, id))
+        })
+        .await?;
+        visible(&permit, &stored)?;
+        if stored.deleted { Err(Error::gone(kind, stored.id)) } else { Ok(stored) }
+    }
+
+    /// Versions, newest first. `before` is the `seq` that the page before ended with.
+    pub async fn history(
+        &self,
+        access: &Access,
+        kind: Option<&'static str>,
+        id: Option<&str>,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<(i64, Stored)>, Error> {
+        let permit = access.check(Action::Read, kind.unwrap_or("*"))?;
+        let id = id.map(str::to_owned);
+        let rows = self
+            .read(move |conn, _| {
+                let scope = match (kind, &id) {
+                    (Some(kind), Some(id)) => Scope::Instance(kind, id),
+                    (Some(kind), None) => Scope::Type(kind),
+                    _ => Scope::System,
+                };
+                resource::versions(conn, scope, before, limit)
+            })
+            .await?;
+        if *permit.reach() == Reach::All { Ok(rows) } else { self.narrow_history(&permit, rows) }
+    }
+
+    /// A caller bound to one patient may read the history of single resources that are that patient's.
+    fn narrow_history(&self, permit: &Permit, rows: Vec<(i64, Stored)>) -> Result<Vec<(i64, Stored)>, Error> {
+        rows.into_iter()
+            .filter_map(|(seq, stored)| match stored.deleted {
+                true => None,
+                false => Some(visible(permit, &stored).map(|()| (seq, stored))),
+            })
+            .collect()
+    }
+
+    pub async fn search(&self, access: &Access, query: Query) -> Result<Page, Error> {
+        let permit = access.check(Action::Search, query.resource_type)?;
+        let seal = self.inner.seal.clone();
+        self.read(move |conn, dict| search::page(conn, dict, &query, permit.reach(), &seal)).await
+    }
+
+    /// The hits of a search as JSON values: for the house's own use, where pages do not matter.
+    pub async fn search_values(&self, access: &Access, query: Query) -> Result<Vec<Value>, Error> {
+        self.search(access, query).await?.hits.iter().map(search::value).collect()
+    }
+
+    /// What was committed after a position, in commit order; from memory when it is recent.
+    pub async fn log_after(&self, after: i64, limit: usize) -> Result<Vec<Arc<Entry>>, Error> {
+        if let Some(entries) = self.inner.log.recent(after, limit) {
+            return Ok(entries);
+        }
+        self.read(move |conn, _| log::read_after(conn, after, limit)).await
+    }
+
+    /// The position of the last commit.
+    pub async fn log_head(&self) -> Result<i64, Error> {
+        self.read(|conn, _| log::head(conn)).await
+    }
+
+    /// Rings when something was committed on this node. What another node commits is found by asking.
+    pub fn bell(&self) -> watch::Receiver<i64> {
+        self.inner.log.bell()
+    }
+
+    /// Changes whenever a Patient or a Device was changed on this node: what was found among them may be stale.
+    pub fn registry_generation(&self) -> u64 {
+        self.inner.log.registry_generation()
+    }
+
+    /// Whether other nodes may write: then readers must also ask from time to time.
+    pub fn is_shared(&self) -> bool {
+        !self.inner.location.is_sqlite()
+    }
+
+    /// Takes a reader over: its position, and the epoch under which its cursor can be moved.
+    pub async fn take_reader(&self, name: &'static str) -> Result<(i64, i64), Error> {
+        self.write_aside(move |conn| reader::take(conn, name)).await
+    }
+
+    /// Rows that wait for the lane.
+    pub fn queue_depth(&self) -> usize {
+        self.inner.queue.depth()
+    }
+
+    /// Takes no more writes and waits until the last COMMIT is answered.
+    pub async fn close(&self) {
+        self.inner.queue.close();
+        let thread = self.inner.lane.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+
+    /// Runs on a read connection, off the async threads.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Conn, &Dict) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let inner = self.inner.clone();
+        tokio::task::spawn_blocking(move || inner.with_reader(work)).await.map_err(Error::internal)?
+    }
+
+    /// A read by key. In the embedded database it is some microseconds of this thread, less than a hop costs.
+    async fn point_read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Conn, &Dict) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        if self.inner.location.is_sqlite() { self.inner.with_reader(work) } else { self.read(work).await }
+    }
+
+    /// A small write that is no clinical resource (accounts, sessions, cursors), on a connection of its own.
+    async fn write_aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let location = self.inner.location.clone();
+        let task = move || work(&mut location.connect(Purpose::Write)?);
+        tokio::task::spawn_blocking(task).await.map_err(Error::internal)?
+    }
+}
+
+impl Inner {
+    fn with_reader<T>(&self, work: impl FnOnce(&mut Conn, &Dict) -> Result<T, Error>) -> Result<T, Error> {
+        let mut conn = self.readers.get().map_err(|error| {
+            tracing::error!(%error, "no read connection");
+            Error::Unavailable("The database is not reachable.")
+        })?;
+        work(&mut conn, &self.dict)
+    }
+}
+
+/// May the caller make these changes?
+fn authorise(access: &Access, commit: &Commit) -> Result<(), Error> {
+    for change in &commit.changes {
+        let action = match change.verb {
+            Verb::Create { .. } => Action::Create,
+            Verb::Update { .. } => Action::Update,
+            Verb::Delete { .. } => Action::Delete,
+        };
+        let permit = access.check(action, change.resource_type)?;
+        if *permit.reach() == Reach::All {
+            continue;
+        }
+        // Bound to one patient: what is written must say that it is that patient's, and what it replaces
+        // cannot be seen from here.
+        let patient = change.resource.as_ref().and_then(|r| patient_of(change.resource_type, &change.id, r));
+        if !matches!(change.verb, Verb::Create { .. }) || !permit.covers(patient.as_deref()) {
+            return Err(Error::Forbidden("This is outside the one patient that the caller may write for.".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// Does the permit reach this resource? What it does not reach is not known to the caller.
+fn visible(permit: &Permit, stored: &Stored) -> Result<(), Error> {
+    if *permit.reach() == Reach::All {
+        return Ok(());
+    }
+    let hidden = || Error::not_found(stored.resource_type, &*stored.id);
+    if stored.deleted {
+        return Err(hidden());
+    }
+    let resource: Value = serde_json::from_slice(&stored.json()?).map_err(Error::internal)?;
+    let patient = patient_of(stored.resource_type, &stored.id, &resource);
+    if permit.covers(patient.as_deref()) { Ok(()) } else { Err(hidden()) }
+}
+
+/// The patient that a resource is about: its own id, its subject, or its `patient`.
+fn patient_of(kind: &str, id: &str, resource: &Value) -> Option<String> {
+    if kind == "Patient" {
+        return Some(format!("Patient/{id}"));
+    }
+    if kind == prepare::OBSERVATION {
+        return Reading::of(resource).subject;
+    }
+    let reference = ["subject", "patient"].iter().find_map(|m| resource.get(m)?.get("reference")?.as_str())?;
+    Some(crate::fhir::reference::unversioned(reference).to_owned())
+}
+
+/// A database error as ours. Its text goes to the log once, where the error is handled; it holds no values.
+fn database(error: diesel::result::Error) -> Error {
+    use diesel::result::{DatabaseErrorKind, Error as Diesel};
+    match error {
+        Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => {
+            Error::Unavailable("The database is not reachable.")
+        }
+        Diesel::DatabaseError(kind, information) => {
+            Error::internal(format!("database: {kind:?}: {}", information.message()))
+        }
+        other => Error::internal(format!("database: {other}")),
+    }
+}
+
+/// The stored form of a logical id.
+fn database_bytes(id: &str) -> Vec<u8> {
+    id::encode(id)
+}

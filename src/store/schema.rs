@@ -1,0 +1,104 @@
+//! The tables as diesel sees them: the same text for both engines, so only column types that both have.
+
+diesel::table! {
+    term (id) { id -> BigInt, kind -> SmallInt, scope -> BigInt, text -> Text, }
+}
+
+diesel::table! {
+    concept_coding (coding, concept) { coding -> BigInt, concept -> BigInt, }
+}
+
+diesel::table! {
+    log_head (one) { one -> SmallInt, seq -> BigInt, }
+}
+
+diesel::table! {
+    observation (seq) {
+        seq -> BigInt,
+        id -> Binary,
+        version -> Integer,
+        updated -> BigInt,
+        deleted -> Bool,
+        subject -> Nullable<BigInt>,
+        concept -> Nullable<BigInt>,
+        starts -> BigInt,
+        ends -> BigInt,
+        value -> Nullable<Double>,
+        unit -> Nullable<BigInt>,
+        canonical -> Nullable<Double>,
+        status -> SmallInt,
+        category -> Nullable<BigInt>,
+        device -> Nullable<BigInt>,
+        encounter -> Nullable<BigInt>,
+        body -> Binary,
+    }
+}
+
+diesel::table! {
+    observation_span (one) { one -> SmallInt, longest -> BigInt, }
+}
+
+diesel::table! {
+    resource (seq) {
+        seq -> BigInt,
+        rtype -> SmallInt,
+        id -> Binary,
+        version -> Integer,
+        updated -> BigInt,
+        deleted -> Bool,
+        body -> Binary,
+    }
+}
+
+diesel::table! {
+    history (seq) {
+        seq -> BigInt,
+        rtype -> SmallInt,
+        id -> Binary,
+        version -> Integer,
+        updated -> BigInt,
+        deleted -> Bool,
+        body -> Binary,
+    }
+}
+
+diesel::table! {
+    ix_term (param, term, seq) { param -> BigInt, term -> BigInt, seq -> BigInt, }
+}
+
+diesel::table! {
+    ix_string (param, folded, exact, seq) { param -> BigInt, folded -> Text, exact -> Text, seq -> BigInt, }
+}
+
+diesel::table! {
+    ix_date (param, starts, ends, seq) { param -> BigInt, starts -> BigInt, ends -> BigInt, seq -> BigInt, }
+}
+
+diesel::table! {
+    ix_quantity (param, canonical, value, unit, seq) {
+        param -> BigInt,
+        canonical -> Double,
+        value -> Double,
+        unit -> BigInt,
+        seq -> BigInt,
+    }
+}
+
+diesel::table! {
+    reader (name) { name -> Text, seq -> BigInt, epoch -> BigInt, }
+}
+
+diesel::table! {
+    account (id) {
+        id -> Text,
+        username -> Text,
+        name -> Text,
+        role -> Text,
+        password -> Text,
+        created -> BigInt,
+    }
+}
+
+diesel::table! {
+    session (hash) { hash -> Binary, account -> Text, expires -> BigInt, }
+}

@@ -1,0 +1,214 @@
+//! The statements of the lane: what stands now, what a change makes of it, and the rows of one transaction.
+
+use diesel::prelude::*;
+
+use super::conn::{Conn, each};
+use super::database;
+use super::lane::Step;
+use super::prepare::{DateRow, NO_TIME, OBSERVATION, ObservationRow, Prepared, QuantityRow, StringRow, TermRow, Verb};
+use super::schema::{history, ix_date, ix_quantity, ix_string, ix_term, observation, observation_span, resource};
+use crate::error::Error;
+
+/// PostgreSQL takes 65,535 binds a statement; an Observation row has 17.
+const ROWS_A_STATEMENT: usize = 1000;
+
+/// Observations that cover no more than this (1 s, µs) are found without the recorded span.
+pub(super) const SHORT_SPAN: i64 = 1_000_000;
+
+/// The version that stands.
+#[derive(Clone, Debug, Queryable)]
+pub(super) struct Current {
+    pub seq: i64,
+    pub version: i32,
+    pub updated: i64,
+    pub deleted: bool,
+    pub body: Vec<u8>,
+}
+
+#[derive(Insertable, Clone, Debug)]
+#[diesel(table_name = resource, treat_none_as_default_value = false)]
+struct ResourceRow {
+    seq: i64,
+    rtype: i16,
+    id: Vec<u8>,
+    version: i32,
+    updated: i64,
+    deleted: bool,
+    body: Vec<u8>,
+}
+
+#[derive(Insertable, Clone, Debug)]
+#[diesel(table_name = history, treat_none_as_default_value = false)]
+struct HistoryRow {
+    seq: i64,
+    rtype: i16,
+    id: Vec<u8>,
+    version: i32,
+    updated: i64,
+    deleted: bool,
+    body: Vec<u8>,
+}
+
+pub(super) fn current(conn: &mut Conn, kind: &str, rtype: i16, key: &[u8]) -> Result<Option<Current>, Error> {
+    let found = if kind == OBSERVATION {
+        observation::table
+            .filter(observation::id.eq(key))
+            .select((observation::seq, observation::version, observation::updated, observation::deleted, observation::body))
+            .first(conn)
+    } else {
+        resource::table
+            .filter(resource::rtype.eq(rtype).and(resource::id.eq(key)))
+            .select((resource::seq, resource::version, resource::updated, resource::deleted, resource::body))
+            .first(conn)
+    };
+    found.optional().map_err(database)
+}
+
+/// What an update or a delete makes of what stands, or why it may not.
+pub(super) fn next(change: &Prepared, current: Option<Current>) -> Result<Step, Error> {
+    let (expect, or_create) = match change.verb {
+        Verb::Create { .. } => return Ok(Step::First),
+        Verb::Update { expect, or_create } => (expect, or_create),
+        Verb::Delete { expect } => (expect, false),
+    };
+    let Some(current) = current else {
+        return match expect {
+            Some(_) => Err(Error::version_conflict(change.resource_type, &*change.id)),
+            None if or_create => Ok(Step::First),
+            None => Err(Error::not_found(change.resource_type, &*change.id)),
+        };
+    };
+    if expect.is_some_and(|version| version != current.version) {
+        return Err(Error::version_conflict(change.resource_type, &*change.id));
+    }
+    // Deleting what is deleted already changes nothing.
+    if current.deleted && matches!(change.verb, Verb::Delete { .. }) {
+        return Ok(Step::Known(current));
+    }
+    if current.deleted && !or_create {
+        return Err(Error::gone(change.resource_type, &*change.id));
+    }
+    Ok(Step::After(current))
+}
+
+/// Rows that wait for the end of the batch.
+#[derive(Default)]
+pub(super) struct Pending {
+    superseded: Vec<HistoryRow>,
+    observations: Vec<ObservationRow>,
+    resources: Vec<ResourceRow>,
+    terms: Vec<TermRow>,
+    strings: Vec<StringRow>,
+    dates: Vec<DateRow>,
+    quantities: Vec<QuantityRow>,
+}
+
+impl Pending {
+    /// The version that stood becomes history.
+    pub(super) fn supersede(&mut self, change: &Prepared, current: Current) {
+        let Current { seq, version, updated, deleted, body } = current;
+        let (rtype, id) = (change.rtype, change.key.clone());
+        self.superseded.push(HistoryRow { seq, rtype, id, version, updated, deleted, body });
+    }
+
+    pub(super) fn add(&mut self, change: &Prepared, seq: i64, version: i32, updated: i64) {
+        let deleted = matches!(change.verb, Verb::Delete { .. });
+        let (id, body) = (change.key.clone(), change.body.clone());
+        let rows = change.rows.clone().unwrap_or_default();
+        if change.resource_type == OBSERVATION {
+            let c = rows.columns;
+            self.observations.push(ObservationRow {
+                seq,
+                id,
+                version,
+                updated,
+                deleted,
+                subject: c.subject,
+                concept: c.concept,
+                starts: c.starts,
+                ends: c.ends,
+                value: c.value,
+                unit: c.unit,
+                canonical: c.canonical,
+                status: c.status,
+                category: c.category,
+                device: c.device,
+                encounter: c.encounter,
+                body,
+            });
+        } else {
+            self.resources.push(ResourceRow { seq, rtype: change.rtype, id, version, updated, deleted, body });
+        }
+        self.terms.extend(rows.terms.into_iter().map(|(param, term)| TermRow { param, term, seq }));
+        let strings = rows.strings.into_iter();
+        self.strings.extend(strings.map(|(param, folded, exact)| StringRow { param, folded, exact, seq }));
+        self.dates.extend(rows.dates.into_iter().map(|(param, starts, ends)| DateRow { param, starts, ends, seq }));
+        let quantities = rows.quantities.into_iter();
+        self.quantities.extend(
+            quantities.map(|(param, canonical, value, unit)| QuantityRow { param, canonical, value, unit, seq }),
+        );
+    }
+
+    pub(super) fn write(self, conn: &mut Conn) -> Result<(), Error> {
+        self.retire(conn).map_err(database)?;
+        insert_all(conn, &self).map_err(database)?;
+        self.widen_span(conn).map_err(database)
+    }
+
+    /// Keeps the longest time that any Observation covers.
+    fn widen_span(&self, conn: &mut Conn) -> QueryResult<()> {
+        let spans = self.observations.iter().filter(|o| o.starts != NO_TIME).map(|o| o.ends.saturating_sub(o.starts));
+        // Most readings are instants; below this a search looks back anyway.
+        let Some(longest) = spans.max().filter(|span| *span > SHORT_SPAN) else { return Ok(()) };
+        let shorter = observation_span::table.filter(observation_span::longest.lt(longest));
+        diesel::update(shorter).set(observation_span::longest.eq(longest)).execute(conn)?;
+        Ok(())
+    }
+
+    /// Superseded versions go to history, and out of the tables of what stands.
+    fn retire(&self, conn: &mut Conn) -> QueryResult<()> {
+        if self.superseded.is_empty() {
+            return Ok(());
+        }
+        for rows in self.superseded.chunks(ROWS_A_STATEMENT) {
+            each!(conn, c => diesel::insert_into(history::table).values(rows).execute(c))?;
+            let seqs: Vec<i64> = rows.iter().map(|r| r.seq).collect();
+            diesel::delete(observation::table.filter(observation::seq.eq_any(&seqs))).execute(conn)?;
+            diesel::delete(resource::table.filter(resource::seq.eq_any(&seqs))).execute(conn)?;
+            diesel::delete(ix_term::table.filter(ix_term::seq.eq_any(&seqs))).execute(conn)?;
+            diesel::delete(ix_string::table.filter(ix_string::seq.eq_any(&seqs))).execute(conn)?;
+            diesel::delete(ix_date::table.filter(ix_date::seq.eq_any(&seqs))).execute(conn)?;
+            diesel::delete(ix_quantity::table.filter(ix_quantity::seq.eq_any(&seqs))).execute(conn)?;
+        }
+        Ok(())
+    }
+}
+
+/// Many rows: PostgreSQL in statements of many rows (a round trip costs more than a row), SQLite row by row
+/// with one prepared statement.
+macro_rules! insert_rows {
+    ($conn:expr, $table:path, $rows:expr) => {
+        match $conn {
+            Conn::Postgres(c) => {
+                for chunk in $rows.chunks(ROWS_A_STATEMENT) {
+                    diesel::insert_into($table).values(chunk).execute(c)?;
+                }
+            }
+            Conn::Sqlite(c) => {
+                for row in $rows {
+                    diesel::insert_into($table).values(row).execute(c)?;
+                }
+            }
+        }
+    };
+}
+
+fn insert_all(conn: &mut Conn, pending: &Pending) -> QueryResult<()> {
+    insert_rows!(conn, observation::table, &pending.observations);
+    insert_rows!(conn, resource::table, &pending.resources);
+    insert_rows!(conn, ix_term::table, &pending.terms);
+    insert_rows!(conn, ix_string::table, &pending.strings);
+    insert_rows!(conn, ix_date::table, &pending.dates);
+    insert_rows!(conn, ix_quantity::table, &pending.quantities);
+    Ok(())
+}
