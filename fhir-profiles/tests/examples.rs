@@ -5,6 +5,14 @@ use std::{fs, path::PathBuf};
 use fhir_r4::{Format, Issue, check, parse, write_xml};
 use serde_json::Value;
 
+/// Examples that break the rules they illustrate, and the elements that tell.
+const KNOWN: [(&str, &str); 2] = [
+    // A parent must be a Device; the example has kept a DeviceDefinition from an older draft.
+    ("DeviceMetric-example.json", "DeviceMetric.parent"),
+    // A body temperature in the category vital-signs without the time that this profile asks for.
+    ("Observation-f202.json", "Observation.effective"),
+];
+
 fn examples() -> Vec<(String, Vec<u8>)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/examples");
     let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
@@ -22,9 +30,11 @@ fn tell(name: &str, issues: &[Issue]) -> String {
 fn every_example_passes() {
     let mut found = String::new();
     for (name, bytes) in examples() {
-        if let Err(issues) = parse(&bytes, Format::Json).and_then(check) {
-            found += &tell(&name, &issues);
-        }
+        let mut issues = parse(&bytes, Format::Json).and_then(check).err().unwrap_or_default();
+        let before = issues.len();
+        issues.retain(|i| !KNOWN.contains(&(name.as_str(), i.expression.as_str())));
+        assert_eq!(before - issues.len(), usize::from(KNOWN.iter().any(|(known, _)| *known == name)), "{name}");
+        found += &tell(&name, &issues);
     }
     assert!(found.is_empty(), "{found}");
 }
@@ -44,7 +54,7 @@ fn json_to_xml_and_back_loses_nothing() {
     assert!(found.is_empty(), "{found}");
 }
 
-/// Members in one order; of narrative only the words, because its white space is not kept.
+/// Members in one order: XML has the order of the definitions.
 fn plain(value: &Value) -> Value {
     match value {
         Value::Object(members) => {

@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 use super::rule::{Cause, Level, Limit, Rule};
 use super::window::{Kind, Sample, Transition};
-use crate::fhir::{OURS, UCUM, reading, reference, time};
+use crate::fhir::{OURS, UCUM, reading, reference, time, ucum};
 
 /// System of the identifier of an episode.
 pub const EPISODE: &str = "urn:vigia:alert-episode";
@@ -247,7 +247,7 @@ fn limit_range(rule: &Rule, transition: &Transition) -> Option<Value> {
 /// A value in the rule's unit; none for what is no number.
 fn quantity(rule: &Rule, value: f64) -> Option<Value> {
     let value = decimal(value)?;
-    let unit = words::unit(&rule.unit);
+    let unit = ucum::human(&rule.unit);
     let unit = if unit.is_empty() { rule.unit.as_str() } else { unit };
     Some(json!({"value": value, "unit": unit, "system": UCUM, "code": rule.unit}))
 }

@@ -33,6 +33,9 @@ const BATCH_ROWS: usize = 1000;
 /// Why a guard refuses: what its query finds has changed since it was asked.
 pub const CONDITION_CHANGED: &str = "What the condition finds has just changed; try again.";
 
+/// Why a reader's step is refused.
+pub const READER_LOST: &str = "Another node reads this part of the log now.";
+
 const OTHER_CONTENT: Error = Error::Conflict("The same reading was received before with other content.");
 
 /// What must be true of the store when a group is committed.
@@ -49,6 +52,8 @@ pub struct CursorMove {
     pub reader: String,
     pub epoch: i64,
     pub seq: i64,
+    /// The lease is good until then, µs UTC.
+    pub leased: i64,
 }
 
 /// Changes that are committed together or not at all.
@@ -233,7 +238,7 @@ impl Batch<'_> {
         if let Some(cursor) = &group.cursor
             && !reader::advance(self.conn, cursor)?
         {
-            return Ok(Err(Error::Conflict("Another node reads this part of the log now.")));
+            return Ok(Err(Error::Conflict(READER_LOST)));
         }
         Ok(Ok(group.changes.iter().zip(steps).map(|(change, step)| self.apply(change, step)).collect()))
     }

@@ -91,7 +91,7 @@ impl Log {
 }
 
 #[derive(Queryable)]
-struct Row {
+pub(super) struct Row {
     seq: i64,
     rtype: i16,
     id: Vec<u8>,
@@ -139,7 +139,7 @@ fn rows_after(conn: &mut Conn, after: i64, limit: i64) -> QueryResult<Vec<Row>> 
     })
 }
 
-fn entry(row: Row) -> Result<Entry, Error> {
+pub(super) fn entry(row: Row) -> Result<Entry, Error> {
     let resource_type = type_name(row.rtype)?;
     let id = id::decode(&row.id);
     let content = if row.deleted {

@@ -15,6 +15,7 @@ mod reader;
 mod resource;
 mod schema;
 mod search;
+mod series;
 mod write;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +25,8 @@ use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
 pub use account::{Account, Session};
-pub use lane::{CONDITION_CHANGED, CursorMove, Guard};
+pub use lane::{CONDITION_CHANGED, CursorMove, Guard, READER_LOST};
+pub use reader::Taken;
 pub use log::Entry;
 pub use prepare::{Change, Content, Verb};
 pub use queue::Priority;
@@ -42,7 +44,7 @@ use crate::auth::access::{Access, Action, Permit, Reach};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::fhir::query::Query;
-use crate::fhir::reading::Reading;
+use crate::fhir::reading::{Code, Reading};
 use crate::telemetry::Metrics;
 
 /// What a change came to.
@@ -259,9 +261,18 @@ impl Store {
         !self.inner.location.is_sqlite()
     }
 
-    /// Takes a reader over: its position, and the epoch under which its cursor can be moved.
-    pub async fn take_reader(&self, name: &'static str) -> Result<(i64, i64), Error> {
-        self.write_aside(move |conn| reader::take(conn, name)).await
+    /// Takes a reader over, unless another node holds its lease.
+    pub async fn take_reader(&self, name: &'static str, holder: &str, lease: i64) -> Result<Option<Taken>, Error> {
+        let (holder, now) = (holder.to_owned(), self.inner.clock.now());
+        // The embedded database has one process, so a lease that is there is that of a process that is gone.
+        let alone = !self.is_shared();
+        self.write_aside(move |conn| reader::take(conn, name, &holder, now, lease, alone)).await
+    }
+
+    /// Readings of one kind about one patient that were committed before `seq`, newest commit first.
+    pub async fn readings_before(&self, subject: &str, codings: &[Code], seq: i64, limit: usize) -> Result<Vec<Arc<Entry>>, Error> {
+        let (subject, codings) = (subject.to_owned(), codings.to_vec());
+        self.read(move |conn, dict| series::before(conn, dict, &subject, &codings, seq, limit)).await
     }
 
     /// Rows that wait for the lane.

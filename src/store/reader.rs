@@ -1,29 +1,54 @@
-//! Durable cursors: how far each reader of the log has come. A reader takes its cursor with a new epoch; only
-//! the holder of the newest epoch can move it, so one that was paused and wakes up late changes nothing.
+//! Durable cursors: how far each reader of the log has come. A reader takes its cursor with a lease and a new
+//! epoch; only the holder of the newest epoch can move it, so one that was paused and wakes up late changes
+//! nothing.
 
 use diesel::prelude::*;
 
 use super::conn::{Conn, each};
+use super::database;
 use super::lane::CursorMove;
 use super::schema::reader;
-use super::database;
 use crate::error::Error;
+
+/// A reader that was taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Queryable)]
+pub struct Taken {
+    /// The position to go on from.
+    pub seq: i64,
+    /// Under which the cursor can be moved.
+    pub epoch: i64,
+}
 
 /// Moves the cursor in the caller's transaction. False: somebody else holds a newer epoch.
 pub(super) fn advance(conn: &mut Conn, cursor: &CursorMove) -> Result<bool, Error> {
     let own = reader::table.filter(reader::name.eq(&cursor.reader).and(reader::epoch.eq(cursor.epoch)));
-    let moved = diesel::update(own).set(reader::seq.eq(cursor.seq)).execute(conn).map_err(database)?;
-    Ok(moved == 1)
+    let step = (reader::seq.eq(cursor.seq), reader::leased.eq(cursor.leased));
+    Ok(diesel::update(own).set(step).execute(conn).map_err(database)? == 1)
 }
 
-/// Takes the reader over: the position to go on from, and the epoch under which the cursor can be moved.
-pub(super) fn take(conn: &mut Conn, name: &str) -> Result<(i64, i64), Error> {
-    let first = (reader::name.eq(name), reader::seq.eq(0), reader::epoch.eq(0));
+/// None: another holder's lease lasts still. `alone`: there can be no other holder.
+pub(super) fn take(
+    conn: &mut Conn,
+    name: &str,
+    holder: &str,
+    now: i64,
+    lease: i64,
+    alone: bool,
+) -> Result<Option<Taken>, Error> {
+    let first = (
+        reader::name.eq(name),
+        reader::seq.eq(0),
+        reader::epoch.eq(0),
+        reader::holder.eq(holder),
+        reader::leased.eq(0),
+    );
     each!(conn, c => diesel::insert_into(reader::table).values(&first).on_conflict_do_nothing().execute(c))
         .map_err(database)?;
-    diesel::update(reader::table.filter(reader::name.eq(name)))
-        .set(reader::epoch.eq(reader::epoch + 1))
+    let free = reader::leased.lt(if alone { i64::MAX } else { now }).or(reader::holder.eq(holder));
+    diesel::update(reader::table.filter(reader::name.eq(name).and(free)))
+        .set((reader::epoch.eq(reader::epoch + 1), reader::holder.eq(holder), reader::leased.eq(now + lease)))
         .returning((reader::seq, reader::epoch))
         .get_result(conn)
+        .optional()
         .map_err(database)
 }

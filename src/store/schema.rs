@@ -85,7 +85,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    reader (name) { name -> Text, seq -> BigInt, epoch -> BigInt, }
+    reader (name) { name -> Text, seq -> BigInt, epoch -> BigInt, holder -> Text, leased -> BigInt, }
 }
 
 diesel::table! {

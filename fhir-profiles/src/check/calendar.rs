@@ -28,21 +28,36 @@ pub(super) fn is_time(text: &str) -> bool {
     clock(text.as_bytes()).is_some_and(<[u8]>::is_empty)
 }
 
-/// The first and the last second (since an arbitrary day) that a dateTime can mean. A date has no
-/// zone, so it reaches half a day further on both sides.
-pub(super) fn span(text: &str) -> Option<(i64, i64)> {
-    const DAY: i64 = 86_400;
+/// Whether one dateTime is later than another whatever the two can mean: `2026` is later than no
+/// day of 2026. A date has no zone, so beside a time it reaches half a day further on both sides.
+pub(super) fn is_after(later: &str, earlier: &str) -> bool {
     const ZONES: i64 = 14 * 3_600;
+    match (span(later), span(earlier)) {
+        (Some(a), Some(b)) => a.first - if a.has_zone == b.has_zone { 0 } else { ZONES } > b.last,
+        _ => false,
+    }
+}
+
+/// The first and the last second, since an arbitrary day, that a dateTime can mean.
+struct Span {
+    first: i64,
+    last: i64,
+    has_zone: bool,
+}
+
+fn span(text: &str) -> Option<Span> {
+    const DAY: i64 = 86_400;
     if !is_date_time(text) {
         return None;
     }
     let bytes = text.as_bytes();
     let year = year(bytes)?;
     let (first_month, last_month) = month(bytes).map_or((1, 12), |(_, month)| (month, month));
-    let (first_day, last_day) = number(bytes.get(8..10)).map_or((1, 31), |day| (day, day));
+    let (first_day, last_day) =
+        number(bytes.get(8..10)).map_or((1, last_day(year, last_month)), |day| (day, day));
     let (first, last) = (days(year, first_month, first_day) * DAY, days(year, last_month, last_day) * DAY + DAY - 1);
     let Some((b'T', time)) = bytes.get(10..).and_then(<[u8]>::split_first) else {
-        return Some((first - ZONES, last + ZONES));
+        return Some(Span { first, last, has_zone: false });
     };
     let part = |bytes: Option<&[u8]>| number(bytes).map(i64::from);
     let seconds = part(time.get(0..2))? * 3_600 + part(time.get(3..5))? * 60 + part(time.get(6..8))?;
@@ -54,7 +69,7 @@ pub(super) fn span(text: &str) -> Option<(i64, i64)> {
         _ => 0,
     };
     let moment = first + seconds - offset;
-    Some((moment, moment))
+    Some(Span { first: moment, last: moment, has_zone: true })
 }
 
 /// Days since the beginning of the calendar, counted in years that begin in March.
@@ -78,15 +93,18 @@ fn month(bytes: &[u8]) -> Option<(u32, u32)> {
 
 fn day(bytes: &[u8]) -> Option<()> {
     let (year, month) = month(bytes)?;
+    let day = number(bytes.get(8..10))?;
+    (bytes.get(7) == Some(&b'-') && (1..=last_day(year, month)).contains(&day)).then_some(())
+}
+
+fn last_day(year: u32, month: u32) -> u32 {
     let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let last = match month {
+    match month {
         2 if leap => 29,
         2 => 28,
         4 | 6 | 9 | 11 => 30,
         _ => 31,
-    };
-    let day = number(bytes.get(8..10))?;
-    (bytes.get(7) == Some(&b'-') && (1..=last).contains(&day)).then_some(())
+    }
 }
 
 /// `hh:mm:ss` with any fraction; answers what follows. A leap second is a time.
@@ -171,17 +189,23 @@ mod tests {
     }
 
     #[test]
-    fn spans_order_what_can_be_ordered() {
-        let later = |a: &str, b: &str| span(a).unwrap().0 > span(b).unwrap().1;
-        assert!(later("2026-11-22T10:00:00Z", "2026-11-22T11:30:00+02:00"));
-        assert!(!later("2026-11-22T10:00:00Z", "2026-11-22T10:00:00.500Z"));
-        assert!(later("2026-03-01T00:00:00Z", "2026-02-28T23:59:59Z"));
-        assert!(!later("2026-11-22T23:00:00-05:00", "2026-11-22"));
-        assert!(later("2026-12", "2026-11"));
-        assert!(!later("2026-12", "2026") && later("2027-02", "2026"));
+    fn only_what_is_surely_later_is_later() {
+        for (later, earlier, surely) in [
+            ("2026-11-22T10:00:00Z", "2026-11-22T11:30:00+02:00", true),
+            ("2026-11-22T10:00:00Z", "2026-11-22T10:00:00.500Z", false),
+            ("2026-03-01T00:00:00Z", "2026-02-28T23:59:59Z", true),
+            ("2026-11-22T23:00:00-05:00", "2026-11-22", false),
+            ("2026-11-24T23:00:00-05:00", "2026-11-22", true),
+            ("2026-11-23", "2026-11-22", true),
+            ("2026-12", "2026-11", true),
+            ("2026-12", "2026", false),
+            ("2027-02", "2026", true),
+            ("tomorrow", "yesterday", false),
+        ] {
+            assert_eq!(is_after(later, earlier), surely, "{later} {earlier}");
+        }
         assert_eq!(days(2024, 3, 1) - days(2024, 2, 28), 2);
         assert_eq!(days(2026, 1, 1) - days(2025, 1, 1), 365);
-        assert_eq!(span("yesterday"), None);
     }
 
     #[test]

@@ -56,10 +56,8 @@ fn message(rule: Rule) -> &'static str {
 }
 
 fn is_reversed(period: &Object) -> bool {
-    let bound = |name| text(period, name).and_then(calendar::span);
-    match (bound("start"), bound("end")) {
-        // The earliest that the start can mean against the latest that the end can mean.
-        (Some((start, _)), Some((_, end))) => start > end,
+    match (text(period, "start"), text(period, "end")) {
+        (Some(start), Some(end)) => calendar::is_after(start, end),
         _ => false,
     }
 }

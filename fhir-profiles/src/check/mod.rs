@@ -44,6 +44,11 @@ impl Checked {
     }
 }
 
+/// Whether a text can be the `div` of a Narrative.
+pub(crate) fn is_narrative(text: &str) -> bool {
+    xhtml::check(text).is_ok()
+}
+
 /// Checks a resource with everything in it; the resources of a Bundle too.
 pub fn check(resource: Value) -> Result<Checked, Vec<Issue>> {
     let mut walk = Walk::new(false);

@@ -1,24 +1,31 @@
 //! Looks over an XML text before the codec reads it: no document type, no entity of its own making,
 //! no processing instruction but the declaration, no deep nesting. It never builds a tree.
 
+use std::ops::Range;
+
 /// FHIR nests an object per element; `Narrative.div` may nest a little deeper by itself.
 const MAX_DEPTH: usize = 80;
 
 type Checked<T> = Result<T, &'static str>;
 
-pub(super) fn check(text: &str) -> Checked<()> {
+/// Answers where the narratives stand: the outermost `div` elements.
+pub(super) fn check(text: &str) -> Checked<Vec<Range<usize>>> {
     let mut rest = text;
     let mut depth = 0_usize;
+    let mut narratives = Vec::new();
+    // Where the outermost div began, and how deep it stands.
+    let mut open: Option<(usize, usize)> = None;
     while let Some(at) = rest.find('<') {
         entities(rest.get(..at).unwrap_or_default())?;
         let markup = rest.get(at..).unwrap_or_default();
+        let place = text.len() - markup.len();
         rest = if let Some(comment) = markup.strip_prefix("<!--") {
             after(comment, "-->")?
         } else if let Some(data) = markup.strip_prefix("<![CDATA[") {
             after(data, "]]>")?
         } else if markup.starts_with("<!") {
             return Err("a document type is not allowed");
-        } else if markup.starts_with("<?xml") && at == 0 && rest.len() == text.len() {
+        } else if markup.starts_with("<?xml") && place == 0 {
             after(markup, "?>")?
         } else if markup.starts_with("<?") {
             return Err("processing instructions are not allowed");
@@ -27,7 +34,13 @@ pub(super) fn check(text: &str) -> Checked<()> {
             entities(tag)?;
             if tag.starts_with("</") {
                 depth = depth.checked_sub(1).ok_or("an end tag without a start")?;
+                if let Some((start, _)) = open.take_if(|(_, level)| *level == depth) {
+                    narratives.push(start..text.len() - rest.len());
+                }
             } else if !tag.ends_with("/>") {
+                if open.is_none() && is_div(tag) {
+                    open = Some((place, depth));
+                }
                 depth += 1;
             }
             if depth > MAX_DEPTH {
@@ -37,7 +50,11 @@ pub(super) fn check(text: &str) -> Checked<()> {
         };
     }
     entities(rest)?;
-    if depth > 0 { Err("an element is not closed") } else { Ok(()) }
+    if depth > 0 { Err("an element is not closed") } else { Ok(narratives) }
+}
+
+fn is_div(tag: &str) -> bool {
+    tag.strip_prefix("<div").is_some_and(|rest| rest.starts_with(|c: char| c == '>' || c.is_ascii_whitespace()))
 }
 
 fn after<'a>(text: &'a str, end: &str) -> Checked<&'a str> {
@@ -91,6 +108,13 @@ mod tests {
         ] {
             assert_eq!(check(text).is_ok(), passes, "{text}");
         }
+    }
+
+    #[test]
+    fn narratives_are_found() {
+        let text = "<a><div b='>'>x<div/><div>y</div></div><divan/><c/><div>z</div></a>";
+        let found: Vec<&str> = check(text).unwrap().into_iter().map(|place| &text[place]).collect();
+        assert_eq!(found, ["<div b='>'>x<div/><div>y</div></div>", "<div>z</div>"]);
     }
 
     #[test]

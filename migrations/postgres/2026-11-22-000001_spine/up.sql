@@ -121,7 +121,10 @@ CREATE INDEX ix_quantity_seq ON ix_quantity (seq);
 CREATE TABLE reader (
     name TEXT PRIMARY KEY NOT NULL,
     seq BIGINT NOT NULL,
-    epoch BIGINT NOT NULL
+    epoch BIGINT NOT NULL,
+    -- the node that reads, and until when nobody else may (µs UTC)
+    holder TEXT NOT NULL,
+    leased BIGINT NOT NULL
 );
 
 CREATE TABLE account (

@@ -2,6 +2,7 @@
 
 use super::super::rule::{Cause, Level, Rule, Side};
 use super::super::window::{Kind, Transition};
+use crate::fhir::ucum;
 
 /// `Heart rate high`.
 pub(super) fn title(rule: &Rule, cause: Cause) -> String {
@@ -41,21 +42,10 @@ pub(super) fn sentence(rule: &Rule, transition: &Transition, peak: Option<f64>) 
     }
 }
 
-/// The unit as it is printed on a monitor; nothing for a mere count.
-pub(super) fn unit(ucum: &str) -> &str {
-    match ucum {
-        "Cel" => "°C",
-        "[degF]" => "°F",
-        "mm[Hg]" => "mmHg",
-        "1" => "",
-        annotation if annotation.starts_with('{') => "",
-        other => other,
-    }
-}
-
 fn amount(rule: &Rule, value: f64) -> String {
-    let unit = unit(&rule.unit);
-    if unit.is_empty() { number(value) } else { format!("{} {unit}", number(value)) }
+    let unit = ucum::human(&rule.unit);
+    // A score is a number, not an amount.
+    if unit.is_empty() || rule.unit.starts_with('{') { number(value) } else { format!("{} {unit}", number(value)) }
 }
 
 /// At most two decimals: a converted value has digits that nobody measured.
