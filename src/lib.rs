@@ -18,3 +18,10 @@ mod binding;
 pub mod pipeline;
 // 5: doors, engines, delivery, identity
 pub mod auth;
+pub mod deliver;
+pub mod ingest;
+// 6: HTTP
+pub mod api;
+// 7: wiring and the command line
+pub mod app;
+pub mod cli;

@@ -52,7 +52,7 @@ fn main() -> Fallible<()> {
     let resources: Vec<structure::Definition> = lines(&data.join("resources.ndjson"))?;
     let types: Vec<structure::Definition> = lines(&data.join("types.ndjson"))?;
     let profiles: Vec<structure::Definition> = lines(&data.join("vital-signs.ndjson"))?;
-    let value_sets = terminology::expand(lines(&data.join("terminology.ndjson"))?);
+    let value_sets = terminology::expand(&lines::<terminology::Resource>(&data.join("terminology.ndjson"))?);
 
     let mut text = String::new();
     value_sets.write(&mut text);

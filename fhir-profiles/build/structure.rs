@@ -57,7 +57,8 @@ pub(crate) struct Base {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Type {
     code: String,
-    fhir_type: Option<String>,
+    #[serde(rename = "fhirType")]
+    system_name: Option<String>,
     #[serde(default)]
     target_profile: Vec<String>,
 }
@@ -137,7 +138,11 @@ impl<'a> Known<'a> {
     fn type_text(&self, element: &Element, of: &Type) -> Fallible<String> {
         if of.code.starts_with("http://hl7.org/fhirpath/") {
             let resource_id = element.base.as_ref().is_some_and(|b| b.path == "Resource.id");
-            return Ok(if resource_id { "id".into() } else { of.fhir_type.clone().ok_or("System type without a name")? });
+            return Ok(if resource_id {
+                "id".into()
+            } else {
+                of.system_name.clone().ok_or("System type without a name")?
+            });
         }
         let mut targets = BTreeSet::new();
         for profile in of.target_profile.iter().filter(|_| of.code == "Reference") {
@@ -178,7 +183,7 @@ pub(crate) fn write(resources: &[Definition], types: &[Definition], known: &Know
         }
         // Children of one element do not stand together in a snapshot: gather them first.
         let mut nodes: Vec<(&str, Vec<&Element>)> = Vec::new();
-        for element in definition.snapshot.element.iter() {
+        for element in &definition.snapshot.element {
             let Some((parent, _)) = element.path.rsplit_once('.') else {
                 nodes.push((&element.path, Vec::new()));
                 continue;

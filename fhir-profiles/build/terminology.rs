@@ -29,7 +29,7 @@ type Expansion = BTreeMap<String, BTreeSet<String>>;
 
 pub(crate) struct ValueSets(BTreeMap<String, Expansion>);
 
-pub(crate) fn expand(resources: Vec<Resource>) -> ValueSets {
+pub(crate) fn expand(resources: &[Resource]) -> ValueSets {
     let systems: BTreeMap<&str, &[String]> =
         resources.iter().filter(|r| r.include.is_none()).map(|r| (r.url.as_str(), r.codes.as_slice())).collect();
     let whole = |include: &Include| -> Option<(String, BTreeSet<String>)> {
@@ -40,7 +40,7 @@ pub(crate) fn expand(resources: Vec<Resource>) -> ValueSets {
         Some((include.system.clone(), codes.iter().cloned().collect()))
     };
     let mut sets = BTreeMap::new();
-    for resource in &resources {
+    for resource in resources {
         let Some(includes) = &resource.include else { continue };
         let Some(parts) = includes.iter().map(whole).collect::<Option<Vec<_>>>() else { continue };
         let mut expansion = Expansion::new();

@@ -178,9 +178,9 @@ impl<'de> Visitor<'de> for Any<'_> {
                     free.insert(value);
                 }
                 Entry::Occupied(taken) => {
-                    let step = step(taken.key());
+                    let before = self.problems.found.len();
                     self.problems.note("structure", "the member is there more than once");
-                    self.problems.left(self.problems.found.len().saturating_sub(1), false, || step);
+                    self.problems.left(before, false, || step(taken.key()));
                 }
             }
         }

@@ -3,4 +3,5 @@
 
 pub mod access;
 pub mod password;
+pub mod sessions;
 pub mod token;

@@ -66,6 +66,12 @@ pub fn instant(us: i64) -> String {
     )
 }
 
+/// The same for HTTP headers (RFC 9110, 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub fn http_date(us: i64) -> String {
+    let at = DateTime::from_timestamp_micros(us.clamp(FIRST, LAST)).unwrap_or_default();
+    at.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
 fn between(start: NaiveDate, end: NaiveDate) -> Option<Range> {
     Some(Range { start: midnight(start)?, end: midnight(end)? })
 }

@@ -150,8 +150,7 @@ pub fn decimal(text: &str) -> Option<String> {
     }
     if let Some(exponent) = exponent {
         let power: i32 = exponent.parse().ok().filter(|p: &i32| (-30..=30).contains(p))?;
-        plain.push('e');
-        plain.push_str(&format!("{power:+}"));
+        plain = format!("{plain}e{power:+}");
     }
     plain.parse::<f64>().is_ok_and(f64::is_finite).then_some(plain)
 }

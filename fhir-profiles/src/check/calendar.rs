@@ -53,8 +53,7 @@ fn span(text: &str) -> Option<Span> {
     let bytes = text.as_bytes();
     let year = year(bytes)?;
     let (first_month, last_month) = month(bytes).map_or((1, 12), |(_, month)| (month, month));
-    let (first_day, last_day) =
-        number(bytes.get(8..10)).map_or((1, last_day(year, last_month)), |day| (day, day));
+    let (first_day, last_day) = number(bytes.get(8..10)).map_or((1, last_day(year, last_month)), |day| (day, day));
     let (first, last) = (days(year, first_month, first_day) * DAY, days(year, last_month, last_day) * DAY + DAY - 1);
     let Some((b'T', time)) = bytes.get(10..).and_then(<[u8]>::split_first) else {
         return Some(Span { first, last, has_zone: false });

@@ -4,6 +4,8 @@
 
 mod bundle;
 
+use std::collections::HashSet;
+
 use serde_json::{Number, Value};
 
 use super::{
@@ -20,9 +22,11 @@ pub(super) fn check<'v>(walk: &mut Walk<'v>, rule: Rule, element: &'v Object) {
         Rule::ContactPoint => has(element, "value") && !has(element, "system"),
         Rule::Extension => has(element, "extension") == choice(element, "value").is_some(),
         Rule::ObservationReferenceRange => !["low", "high", "text"].iter().any(|name| has(element, name)),
-        Rule::PatientContact => {
-            !["name", "telecom", "address", "organization"].iter().any(|name| has(element, name))
+        Rule::ParametersParameter => {
+            let given = [choice(element, "value").is_some(), has(element, "resource"), has(element, "part")];
+            given.iter().filter(|given| **given).count() != 1
         }
+        Rule::PatientContact => !["name", "telecom", "address", "organization"].iter().any(|name| has(element, name)),
         Rule::Period => is_reversed(element),
         Rule::Quantity => has(element, "code") && !has(element, "system"),
         Rule::Range => is_upside_down(element),
@@ -46,6 +50,7 @@ fn message(rule: Rule) -> &'static str {
         Rule::ContactPoint => "cpt-2: a value needs a system",
         Rule::Extension => "ext-1: an extension has either a value or extensions, never both",
         Rule::ObservationReferenceRange => "obs-3: a range needs at least low, high or text",
+        Rule::ParametersParameter => "inv-1: a parameter has either a value, a resource or parts",
         Rule::PatientContact => "pat-1: a contact needs a name, a telecom, an address or an organization",
         Rule::Period => "per-1: the start must not be later than the end",
         Rule::Quantity => "qty-3: a code for the unit needs its system",
@@ -79,12 +84,11 @@ fn observation<'v>(walk: &mut Walk<'v>, observation: &'v Object) {
     if has(observation, "dataAbsentReason") {
         walk.report("invariant", "obs-6: a value and the reason for its absence exclude each other");
     }
-    let Some(code) = object(observation, "code") else { return };
-    let same = |(system, value): (Option<&str>, Option<&str>)| {
-        value.is_some() && codings(code).any(|own| own == (system, value))
-    };
-    let components = list(observation, "component").iter().filter_map(Value::as_object);
-    if components.filter_map(|c| object(c, "code")).any(|code| codings(code).any(same)) {
+    let components = list(observation, "component");
+    let Some(code) = object(observation, "code").filter(|_| !components.is_empty()) else { return };
+    let own: HashSet<_> = codings(code).filter(|(_, code)| code.is_some()).collect();
+    let codes = components.iter().filter_map(Value::as_object).filter_map(|c| object(c, "code"));
+    if codes.flat_map(codings).any(|coding| own.contains(&coding)) {
         walk.report("invariant", "obs-7: a component has the code of the Observation, so that must have no value");
     }
 }
@@ -106,14 +110,15 @@ pub(super) fn contained<'v>(walk: &mut Walk<'v>, resource: &'v Object) {
 /// A resource that contains others: each must be referred to, or refer to its container.
 pub(super) fn container(walk: &mut Walk) {
     let all = walk.frame.contained;
+    let mut ids = HashSet::new();
     for (i, inner) in all.iter().enumerate() {
         let id = inner.get("id").and_then(Value::as_str);
         walk.path.push("contained");
         walk.path.push_index(i);
-        if all.iter().take(i).any(|other| id.is_some() && other.get("id").and_then(Value::as_str) == id) {
+        if id.is_some_and(|id| !ids.insert(id)) {
             walk.report("invariant", "two contained resources have the same id");
         }
-        if !walk.frame.referring.contains(&i) && !id.is_some_and(|id| walk.frame.referred.contains(&id)) {
+        if !walk.frame.referring.contains(&i) && !id.is_some_and(|id| walk.frame.referred.contains(id)) {
             walk.report("invariant", "dom-3: nothing refers to this contained resource");
         }
         walk.path.pop();

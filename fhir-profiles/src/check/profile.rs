@@ -23,9 +23,8 @@ pub(super) fn observation<'v>(walk: &mut Walk<'v>, observation: &'v Object) {
     if !is_vital && claims.is_empty() {
         return;
     }
-    let has_code = |loinc: &str| {
-        object(observation, "code").is_some_and(|c| codings(c).any(|c| c == (Some(LOINC), Some(loinc))))
-    };
+    let has_code =
+        |loinc: &str| object(observation, "code").is_some_and(|c| codings(c).any(|c| c == (Some(LOINC), Some(loinc))));
     let mut is_held = false;
     for profile in &TABLES.profiles {
         let claimed = claims.iter().filter_map(Value::as_str).any(|claim| is_claim(claim, profile));
@@ -120,17 +119,26 @@ impl<'v> Held<'_, 'v> {
             self.report("value", &format!("must be {fixed}"));
         }
         if let Some(set) = element.binding.and_then(|b| TABLES.value_sets.get(usize::from(b))) {
-            match value {
+            let found = match value {
                 Value::String(code) if !set.has_code(code) => {
-                    self.report("code-invalid", &format!("not a code of the value set {}", set.name()));
+                    Some((None, format!("not a code of the value set {}", set.name())))
                 }
                 Value::Object(quantity) if item.name.ends_with("Quantity") => {
-                    binding::check(self.walk, set, Rule::Quantity, quantity);
+                    binding::problem(set, Rule::Quantity, quantity)
                 }
                 Value::Object(concept) if concept.contains_key("coding") => {
-                    binding::check(self.walk, set, Rule::CodeableConcept, concept);
+                    binding::problem(set, Rule::CodeableConcept, concept)
                 }
-                _ => {}
+                _ => None,
+            };
+            match found {
+                Some((Some(name), text)) => {
+                    self.walk.path.push(name);
+                    self.report("code-invalid", &text);
+                    self.walk.path.pop();
+                }
+                Some((None, text)) => self.report("code-invalid", &text),
+                None => {}
             }
         }
         if let Value::Object(object) = value {
@@ -151,7 +159,12 @@ impl<'v> Held<'_, 'v> {
                 let names: Vec<&str> = element.types.iter().map(|(name, _)| *name).collect();
                 self.report("structure", &format!("must be {}", names.join(" or ")));
             }
-            (Some(("Reference", targets)), Value::Object(object)) => reference::check(self.walk, targets, object),
+            (Some(("Reference", targets)), Value::Object(object)) => {
+                let name = reference::points_to(self.walk, object);
+                if name.is_some_and(|name| !targets.is_empty() && !reference::is_target(targets, name)) {
+                    self.report("value", &reference::wanted(targets));
+                }
+            }
             _ => {}
         }
     }
@@ -164,7 +177,10 @@ impl<'v> Held<'_, 'v> {
 
 fn items<'v>(element: &'static ProfileElement, parent: &'v Object) -> Vec<Item<'v>> {
     if element.is_choice {
-        return choice(parent, element.name).map(|(name, value)| Item { name, index: None, value }).into_iter().collect();
+        return choice(parent, element.name)
+            .map(|(name, value)| Item { name, index: None, value })
+            .into_iter()
+            .collect();
     }
     match parent.get(element.name) {
         Some(Value::Array(values)) => {

@@ -1,8 +1,6 @@
 //! References: their form, and the type of what they point to. Whether the target exists is known
 //! only for contained resources.
 
-use serde_json::Value;
-
 use super::{
     primitive,
     value::{Object, text},
@@ -27,6 +25,15 @@ pub(super) fn check<'v>(walk: &mut Walk<'v>, targets: &'static [u16], object: &'
         }
         Form::Elsewhere => {}
         Form::Wrong(text) => walk.report_at("reference", "value", text),
+    }
+}
+
+/// The type of resource that a reference points to, as far as it can be told.
+pub(super) fn points_to<'v>(walk: &Walk<'v>, object: &'v Object) -> Option<&'v str> {
+    match text(object, "reference").map(read) {
+        Some(Form::Of(name)) => Some(name),
+        Some(Form::Contained(id)) => walk.frame.types.get(id).copied().flatten(),
+        _ => text(object, "type"),
     }
 }
 
@@ -87,11 +94,19 @@ fn target(walk: &mut Walk, targets: &'static [u16], name: &str) {
     if targets.is_empty() {
         return;
     }
-    let index = TABLES.resource_index(name).and_then(|i| u16::try_from(i).ok());
-    if !index.is_some_and(|i| targets.contains(&i)) {
-        let names = targets.iter().filter_map(|i| TABLES.resource_names.get(usize::from(*i))).copied();
-        walk.report("value", format!("must refer to {}", names.collect::<Vec<_>>().join(" or ")));
+    if !is_target(targets, name) {
+        walk.report("value", wanted(targets));
     }
+}
+
+pub(super) fn is_target(targets: &[u16], name: &str) -> bool {
+    let index = TABLES.resource_index(name).and_then(|i| u16::try_from(i).ok());
+    index.is_some_and(|i| targets.contains(&i))
+}
+
+pub(super) fn wanted(targets: &[u16]) -> String {
+    let names = targets.iter().filter_map(|i| TABLES.resource_names.get(usize::from(*i))).copied();
+    format!("must refer to {}", names.collect::<Vec<_>>().join(" or "))
 }
 
 fn contained<'v>(walk: &mut Walk<'v>, targets: &'static [u16], id: &'v str) {
@@ -102,8 +117,7 @@ fn contained<'v>(walk: &mut Walk<'v>, targets: &'static [u16], id: &'v str) {
         }
         return;
     }
-    let found = walk.frame.contained.iter().find(|c| c.get("id").and_then(Value::as_str) == Some(id));
-    match found.map(|c| c.get("resourceType").and_then(Value::as_str)) {
+    match walk.frame.types.get(id).copied() {
         None => walk.report_at("reference", "invariant", "ref-1: there is no contained resource with this id"),
         Some(Some(name)) => target(walk, targets, name),
         Some(None) => {}

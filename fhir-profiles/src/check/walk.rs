@@ -1,6 +1,8 @@
 //! The walk over a resource beside its definition: which members may stand here, how many, of
 //! which type. What one element says is left to the neighbours of this module.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::Value;
 
 use super::{
@@ -27,15 +29,27 @@ pub(super) struct Walk<'v> {
 }
 
 /// What belongs to the resource that holds the element at hand, and to the ones contained in it.
+/// Anybody may send thousands of either, so everything is found by its hash.
 #[derive(Default)]
 pub(super) struct Frame<'v> {
     pub(super) contained: &'v [Value],
+    /// Ids of contained resources, and their types.
+    pub(super) types: HashMap<&'v str, Option<&'v str>>,
     /// Which of `contained` is being walked.
     pub(super) inside: Option<usize>,
-    /// Ids of contained resources that something refers to.
-    pub(super) referred: Vec<&'v str>,
+    /// Ids that something refers to.
+    pub(super) referred: HashSet<&'v str>,
     /// Contained resources that refer to their container.
-    pub(super) referring: Vec<usize>,
+    pub(super) referring: HashSet<usize>,
+}
+
+impl<'v> Frame<'v> {
+    fn of(resource: &'v Object) -> Self {
+        let contained = list(resource, "contained");
+        let objects = contained.iter().filter_map(Value::as_object);
+        let types = objects.filter_map(|c| Some((text(c, "id")?, text(c, "resourceType")))).collect();
+        Self { contained, types, ..Self::default() }
+    }
 }
 
 impl<'v> Walk<'v> {
@@ -61,6 +75,9 @@ impl<'v> Walk<'v> {
 
     /// Two profiles may find the same fault.
     pub(super) fn report_once(&mut self, code: &'static str, text: &str) {
+        if self.issues.len() >= MAX_ISSUES {
+            return;
+        }
         let place = self.path.render();
         if !self.issues.iter().any(|i| i.code == code && i.expression == place && i.diagnostics == text) {
             self.report(code, text);
@@ -90,8 +107,7 @@ impl<'v> Walk<'v> {
             self.frame.inside = outer;
             invariant::contained(self, object);
         } else {
-            let own = Frame { contained: list(object, "contained"), ..Frame::default() };
-            let outer = std::mem::replace(&mut self.frame, own);
+            let outer = std::mem::replace(&mut self.frame, Frame::of(object));
             self.object(node, object);
             invariant::container(self);
             self.frame = outer;
@@ -203,7 +219,11 @@ impl<'v> Walk<'v> {
         if node.rule == Rule::Reference {
             reference::check(self, &member.targets, object);
         } else if let Some(set) = member.binding.and_then(|b| TABLES.value_sets.get(usize::from(b))) {
-            binding::check(self, set, node.rule, object);
+            match binding::problem(set, node.rule, object) {
+                Some((Some(place), text)) => self.report_at(place, "code-invalid", text),
+                Some((None, text)) => self.report("code-invalid", text),
+                None => {}
+            }
         }
     }
 
@@ -287,8 +307,12 @@ impl<'v> Walk<'v> {
     /// Something refers to `#id`; an empty id is the container.
     pub(super) fn refer(&mut self, id: &'v str) {
         match (id, self.frame.inside) {
-            ("", Some(inside)) => self.frame.referring.push(inside),
-            _ => self.frame.referred.push(id),
+            ("", Some(inside)) => {
+                self.frame.referring.insert(inside);
+            }
+            _ => {
+                self.frame.referred.insert(id);
+            }
         }
     }
 }

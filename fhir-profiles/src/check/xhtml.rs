@@ -4,19 +4,13 @@
 /// Elements within elements.
 const MAX_DEPTH: usize = 64;
 
-const ELEMENTS: [&str; 57] = [
-    "a", "abbr", "acronym", "address", "area", "b", "bdo", "big", "blockquote", "br", "caption", "cite", "code", "col",
-    "colgroup", "dd", "del", "dfn", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img",
-    "ins", "kbd", "li", "map", "ol", "p", "pre", "q", "samp", "small", "span", "strike", "strong", "sub", "sup",
-    "table", "tbody", "td", "tfoot", "th", "thead", "tr", "tt", "u", "ul", "var",
-];
+const ELEMENTS: &str = "a abbr acronym address area b bdo big blockquote br caption cite code col colgroup dd del dfn \
+    div dl dt em h1 h2 h3 h4 h5 h6 hr i img ins kbd li map ol p pre q samp small span strike strong sub sup table \
+    tbody td tfoot th thead tr tt u ul var";
 
-const ATTRIBUTES: [&str; 47] = [
-    "abbr", "accesskey", "align", "alt", "axis", "bgcolor", "border", "cellpadding", "cellspacing", "char", "charoff",
-    "cite", "class", "clear", "color", "cols", "colspan", "compact", "coords", "dir", "frame", "headers", "height",
-    "href", "hspace", "id", "lang", "longdesc", "name", "nowrap", "rowspan", "rules", "scope", "shape", "size", "span",
-    "src", "start", "style", "summary", "tabindex", "title", "type", "usemap", "valign", "vspace", "width",
-];
+const ATTRIBUTES: &str = "abbr accesskey align alt axis bgcolor border cellpadding cellspacing char charoff class clear \
+    color cols colspan compact coords dir frame headers height hspace id lang name nowrap rowspan rules scope shape \
+    size span start summary tabindex title type valign vspace width";
 
 type Found<T> = Result<T, &'static str>;
 
@@ -69,7 +63,7 @@ struct Tag<'a> {
 fn tag(markup: &str) -> Found<Tag<'_>> {
     let end = markup.find(|c: char| !c.is_ascii_alphanumeric()).ok_or("a tag does not end")?;
     let (name, mut rest) = markup.split_at_checked(end).ok_or("a tag does not end")?;
-    if !ELEMENTS.contains(&name) {
+    if !is_word_of(ELEMENTS, name) {
         return Err("txt-1: the narrative has an element that is not allowed");
     }
     loop {
@@ -95,6 +89,10 @@ fn tag(markup: &str) -> Found<Tag<'_>> {
     }
 }
 
+fn is_word_of(words: &str, name: &str) -> bool {
+    words.split(' ').any(|word| word == name)
+}
+
 fn check_attribute(element: &str, name: &str, value: &str) -> Found<()> {
     characters(value)?;
     if value.contains('<') {
@@ -108,13 +106,14 @@ fn check_attribute(element: &str, name: &str, value: &str) -> Found<()> {
             let style = value.to_ascii_lowercase();
             !["url(", "expression", "javascript", "behavior", "@import", "\\", "&"].iter().any(|w| style.contains(w))
         }
-        _ => ATTRIBUTES.contains(&name),
+        _ => is_word_of(ATTRIBUTES, name),
     };
     if safe { Ok(()) } else { Err("txt-1: the narrative has an attribute that is not allowed") }
 }
 
 fn is_safe_link(element: &str, value: &str) -> bool {
-    let Some((scheme, rest)) = value.split_once(':').filter(|(scheme, _)| !scheme.contains(['/', '?', '#', '&'])) else {
+    let Some((scheme, rest)) = value.split_once(':').filter(|(scheme, _)| !scheme.contains(['/', '?', '#', '&']))
+    else {
         // No scheme, unless an entity hides one.
         return !value.split(['/', '?', '#']).next().unwrap_or_default().contains('&');
     };
@@ -151,7 +150,6 @@ mod tests {
 
     #[test]
     fn plain_narrative_passes_and_the_rest_does_not() {
-        assert!(ELEMENTS.is_sorted() && ATTRIBUTES.is_sorted());
         for (text, good) in [
             ("<div xmlns=\"http://www.w3.org/1999/xhtml\"><p class='a'>72 &lt; 80 &#160;</p><br/></div>", true),
             ("<div><img src=\"data:image/png;base64,AA==\" alt=''/></div>", true),

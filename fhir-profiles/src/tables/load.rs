@@ -13,9 +13,7 @@
 //!
 //! A type is a name, a name with targets `Reference(Patient|Group)`, or `@path` for another node.
 
-use super::{
-    Child, Kind, Member, Node, NodeId, Primitive, ProfileElement, Tables, ValueSet, profile::Builder,
-};
+use super::{Child, Kind, Member, Node, NodeId, Primitive, ProfileElement, Tables, ValueSet, profile::Builder};
 use crate::{SearchKind, SearchParameter};
 
 type Fields = std::str::Split<'static, char>;

@@ -53,8 +53,7 @@ pub fn compartment_params(name: &str, resource_type: &str) -> &'static [&'static
 }
 
 fn is_named(node: &Node, member: &super::Member, name: &str) -> bool {
-    member.name == name
-        || node.children.get(usize::from(member.child)).is_some_and(|c| c.is_choice && c.name == name)
+    member.name == name || node.children.get(usize::from(member.child)).is_some_and(|c| c.is_choice && c.name == name)
 }
 
 fn nodes_at(type_name: &str, path: &[&str]) -> Vec<&'static Node> {

@@ -9,9 +9,7 @@ mod value_set;
 
 use std::{collections::HashMap, sync::LazyLock};
 
-pub use lookup::{
-    compartment, compartment_params, is_list, is_summary, resource_type_index, resource_types, types_of,
-};
+pub use lookup::{compartment, compartment_params, is_list, is_summary, resource_type_index, resource_types, types_of};
 pub(crate) use node::{Child, Kind, Member, Node, NodeId, Primitive, Rule};
 pub(crate) use profile::{Profile, ProfileElement};
 pub(crate) use value_set::ValueSet;
@@ -20,6 +18,9 @@ use crate::SearchParameter;
 
 pub(crate) static TABLES: LazyLock<Tables> =
     LazyLock::new(|| load::load(include_str!(concat!(env!("OUT_DIR"), "/tables.txt"))));
+
+/// A resource type and the search parameters that put a resource of it into a compartment.
+type Membership = (&'static str, Vec<&'static str>);
 
 #[derive(Default)]
 pub(crate) struct Tables {
@@ -32,8 +33,8 @@ pub(crate) struct Tables {
     pub(crate) value_sets: Vec<ValueSet>,
     pub(crate) profiles: Vec<Profile>,
     pub(crate) search_parameters: Vec<SearchParameter>,
-    /// Compartment name to the types in it and the parameters that put them there, by type name.
-    pub(crate) compartments: Vec<(&'static str, Vec<(&'static str, Vec<&'static str>)>)>,
+    /// By name; the types in order.
+    pub(crate) compartments: Vec<(&'static str, Vec<Membership>)>,
 }
 
 impl Tables {

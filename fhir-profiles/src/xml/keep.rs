@@ -40,7 +40,8 @@ pub(super) fn put_narratives_back(value: &mut Value, taken: &[&str]) {
             for (name, value) in members.iter_mut() {
                 if name == "div" {
                     let number = value.as_str().and_then(|text| text.split_once(MARK)).map(|(_, rest)| rest);
-                    let number = number.and_then(|rest| rest.strip_prefix('d')?.split(';').next()?.parse::<usize>().ok());
+                    let number =
+                        number.and_then(|rest| rest.strip_prefix('d')?.split(';').next()?.parse::<usize>().ok());
                     if let Some(narrative) = number.and_then(|n| taken.get(n)) {
                         *value = Value::String((*narrative).to_owned());
                     }

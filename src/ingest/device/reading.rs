@@ -192,13 +192,11 @@ impl Reader<'_> {
             }
             _ => None,
         };
-        match found {
-            Some(subject) => Some(subject),
-            None => {
-                let why = format!("`{kind}/id`, `system|value` or an object of system and value is needed");
-                self.refuse("value", member, &why)
-            }
+        if found.is_none() {
+            let why = format!("`{kind}/id`, `system|value` or an object of system and value is needed");
+            self.refuse::<()>("value", member, &why);
         }
+        found
     }
 
     /// The code with its value, absence or components.
@@ -219,12 +217,10 @@ impl Reader<'_> {
         for (name, _) in parts.iter().filter(|(name, _)| object.contains_key(*name)) {
             self.refuse::<()>("structure", name, "this belongs to the code `bp` only");
         }
-        match given {
-            0 => {
-                _ = self.refuse::<()>("required", "value", "a value, components or the reason of its absence is needed")
-            }
-            1 => {}
-            _ => _ = self.refuse::<()>("structure", "value", "only one of value, components and absent can be given"),
+        if given == 0 {
+            self.refuse::<()>("required", "value", "a value, components or the reason of its absence is needed");
+        } else if given > 1 {
+            self.refuse::<()>("structure", "value", "only one of value, components and absent can be given");
         }
         let code = self.code("code", object.get("code"));
         let Some(list) = object.get("components") else { return (code, self.value("", object), Vec::new()) };
@@ -239,7 +235,10 @@ impl Reader<'_> {
     fn pressure(&mut self, object: &Object, parts: &[(&str, &str)]) -> (Vec<Coding>, Measured, Panel) {
         let panel = vec![codes::loinc(PANEL)];
         if let Some(reason) = object.get("absent") {
-            return (panel, Measured::Absent(self.one_of("absent", reason, &ABSENT).unwrap_or("unknown")), Vec::new());
+            // The profile wants both parts even when there is nothing to say but why.
+            let reason = self.one_of("absent", reason, &ABSENT).unwrap_or("unknown");
+            let absent = [SYSTOLIC, DIASTOLIC].map(|loinc| (vec![codes::loinc(loinc)], Measured::Absent(reason)));
+            return (panel, Measured::Panel, absent.into());
         }
         let mut components = Vec::new();
         for (name, loinc) in parts {

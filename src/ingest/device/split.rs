@@ -90,7 +90,7 @@ mod tests {
         let found = members(br#"{"a" : {"b":1}, "c":[2]}"#).unwrap();
         assert_eq!(found, [(b"a".as_slice(), br#"{"b":1}"#.as_slice()), (b"c".as_slice(), b"[2]".as_slice())]);
         assert_eq!(members(br#"{"a" 1}"#), None);
-        assert_eq!(members(br#"{a:1}"#), None);
+        assert_eq!(members(br"{a:1}"), None);
     }
 
     proptest! {

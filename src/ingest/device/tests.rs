@@ -62,6 +62,11 @@ fn other_values() {
     assert_eq!((pressure.code[0].code.as_str(), pressure.value), ("85354-9", Measured::Panel));
     assert_eq!(pressure.components.len(), 3);
     assert!(matches!(&pressure.components[1].1, Measured::Quantity { value, .. } if value == "80.0"));
+    let absent = draft(r#"{"patient":"Patient/p","code":"bp","absent":"error"}"#);
+    assert_eq!(
+        absent.components.iter().map(|(_, v)| v.clone()).collect::<Vec<_>>(),
+        [Measured::Absent("error"), Measured::Absent("error")]
+    );
     let panel = draft(
         r#"{"patient":"Patient/p","code":"85354-9","components":[{"code":"8480-6","value":1,"unit":"mmHg"},{"code":"8462-4","absent":"error"}]}"#,
     );

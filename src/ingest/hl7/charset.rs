@@ -75,7 +75,9 @@ pub fn from_utf16(bytes: &[u8]) -> Option<String> {
         [0xfe, 0xff, ..] | [0, b'M', ..] => encoding_rs::UTF_16BE,
         _ => return None,
     };
-    encoding.decode_without_bom_handling_and_without_replacement(bytes).map(|t| t.trim_start_matches('\u{feff}').to_owned())
+    encoding
+        .decode_without_bom_handling_and_without_replacement(bytes)
+        .map(|t| t.trim_start_matches('\u{feff}').to_owned())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use super::message::Separators;
 
 /// The text that a value means.
-pub fn decode<'a>(value: &'a str, separators: &Separators) -> Cow<'a, str> {
+pub(super) fn decode<'a>(value: &'a str, separators: &Separators) -> Cow<'a, str> {
     let escape = separators.escape;
     let Some((before, mut rest)) = value.split_once(escape) else { return Cow::Borrowed(value) };
     let mut text = before.to_owned();
@@ -48,7 +48,8 @@ fn one(sequence: &str, separators: &Separators) -> Option<String> {
 
 /// `.sp3` is so many lines, `.sk3` so many spaces; indents have no meaning in a plain text.
 fn layout(sequence: &str) -> Option<String> {
-    let number = |digits: &str| if digits.is_empty() { Some(1) } else { digits.parse::<usize>().ok().filter(|n| *n <= 100) };
+    let number =
+        |digits: &str| if digits.is_empty() { Some(1) } else { digits.parse::<usize>().ok().filter(|n| *n <= 100) };
     if let Some(digits) = sequence.strip_prefix(".sp") {
         return Some("\n".repeat(number(digits)?));
     }
@@ -63,7 +64,8 @@ fn layout(sequence: &str) -> Option<String> {
 fn bytes(hex: &str) -> Option<String> {
     let digits: Option<Vec<u32>> = hex.chars().map(|c| c.to_digit(16)).collect();
     let digits = digits.filter(|d| !d.is_empty() && d.len().is_multiple_of(2))?;
-    let bytes: Option<Vec<u8>> = digits.chunks(2).map(|pair| u8::try_from(pair.iter().fold(0, |n, d| n * 16 + d)).ok()).collect();
+    let bytes: Option<Vec<u8>> =
+        digits.chunks(2).map(|pair| u8::try_from(pair.iter().fold(0, |n, d| n * 16 + d)).ok()).collect();
     let bytes = bytes?;
     Some(String::from_utf8(bytes).unwrap_or_else(|error| error.as_bytes().iter().copied().map(char::from).collect()))
 }

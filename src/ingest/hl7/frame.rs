@@ -57,25 +57,30 @@ impl Codec {
     /// Goes on to the start of a message, dropping what is before it.
     fn start(&mut self, buffer: &mut BytesMut) -> Result<Option<usize>, Broken> {
         if let Some(looked) = self.looked {
+            let doubled = if looked == 0 { buffer.iter().take_while(|b| **b == START).count() } else { 0 };
+            buffer.advance(doubled);
             return Ok(Some(looked));
         }
         let before = buffer.iter().position(|b| *b == START);
         let dropped = before.unwrap_or(buffer.len());
         let junk = buffer.iter().take(dropped).filter(|b| !matches!(**b, CR | LF | END)).count();
         self.junk = self.junk.saturating_add(junk);
-        let starts = before.map_or(0, |at| buffer.iter().skip(at).take_while(|b| **b == START).count());
-        buffer.advance(dropped + starts);
+        buffer.advance(dropped);
         if self.junk > self.max {
             return Err(Broken::NotMllp);
         }
-        self.looked = before.map(|_| 0);
-        Ok(self.looked)
+        if before.is_none() {
+            return Ok(None);
+        }
+        self.looked = Some(0);
+        self.start(buffer)
     }
 
     fn next(&mut self, buffer: &mut BytesMut, eof: bool) -> Result<Option<Frame>, Broken> {
         let Some(mut looked) = self.start(buffer)? else { return Ok(None) };
         while let Some(at) = buffer.iter().skip(looked).position(|b| *b == END).map(|at| at + looked) {
-            let ends_a_segment = at.checked_sub(1).and_then(|before| buffer.get(before)).is_none_or(|b| matches!(*b, CR | LF));
+            let ends_a_segment =
+                at.checked_sub(1).and_then(|before| buffer.get(before)).is_none_or(|b| matches!(*b, CR | LF));
             match buffer.get(at + 1) {
                 Some(&CR) => return self.take(buffer, at, 2),
                 Some(&START) => return self.take(buffer, at, 1),
@@ -170,6 +175,7 @@ mod tests {
         assert_eq!(texts(&[b"\x0bA\x1c\r\x0bB\x1c\r\n\x0bC\x1c\r"]).len(), 3);
         assert_eq!(texts(&[b"GET / \r\n\x0bA\x1c\r"]), one("A", 6));
         assert_eq!(texts(&[b"\x0b\x0bA\x1c\r\x1c\r"]), one("A", 0), "doubled framing");
+        assert_eq!(texts(&[b"\x0b", b"\x0bA\x1c\r\x1c\r"]), one("A", 0), "doubled framing");
         assert_eq!(texts(&[b"\x0b\x1c\r"]), one("", 0));
         assert_eq!(texts(&[b"\x1c\r\x0b"]), []);
     }

@@ -39,7 +39,8 @@ impl Header {
         let line = text.split(['\r', '\n']).next().unwrap_or_default();
         let Some(rest) = line.strip_prefix("MSH") else {
             let batch = line.starts_with("FHS") || line.starts_with("BHS");
-            let why = if batch { "batches are not taken; send the messages one by one" } else { "a message begins with MSH" };
+            let why =
+                if batch { "batches are not taken; send the messages one by one" } else { "a message begins with MSH" };
             return Err(Issue::error(if batch { "not-supported" } else { "structure" }, "MSH[1]", why));
         };
         let separator = rest.chars().next().filter(|c| may_separate(*c));
@@ -96,7 +97,11 @@ impl Header {
 }
 
 fn separators(field: char, encoding: &str) -> Result<Separators, Issue> {
-    let letters: Vec<char> = encoding.chars().collect();
+    // Senders that escape twice write the escape character twice: it is one all the same.
+    let mut letters: Vec<char> = encoding.chars().collect();
+    if letters.len() > 4 && letters.get(2) == letters.get(3) {
+        letters.remove(3);
+    }
     let (four, truncation) = match letters.as_slice() {
         [four @ .., truncation] if letters.len() == 5 => (four, Some(*truncation)),
         four => (four, None),
@@ -105,9 +110,14 @@ fn separators(field: char, encoding: &str) -> Result<Separators, Issue> {
         return Err(Issue::error("value", "MSH[1].2", "four or five separators are needed"));
     };
     let all: Vec<char> = [Some(field), truncation].into_iter().flatten().chain(four.iter().copied()).collect();
-    let different = all.iter().enumerate().all(|(at, c)| may_separate(*c) && all.iter().skip(at + 1).all(|other| other != c));
+    let different =
+        all.iter().enumerate().all(|(at, c)| may_separate(*c) && all.iter().skip(at + 1).all(|other| other != c));
     if !different {
-        return Err(Issue::error("value", "MSH[1].2", "the separators must be different and neither letters nor digits"));
+        return Err(Issue::error(
+            "value",
+            "MSH[1].2",
+            "the separators must be different and neither letters nor digits",
+        ));
     }
     Ok(Separators { field, component, repetition, escape, subcomponent, truncation })
 }
@@ -126,7 +136,8 @@ mod tests {
 
     #[test]
     fn headers_as_they_come() {
-        let header = parse("MSH|^~\\&#|A^1^ISO|B|C|D|2026||ORU^R01^ORU_R01|42|T|2.3.1|||AL|NE||8859/1~X\rPID|||7").unwrap();
+        let header =
+            parse("MSH|^~\\&#|A^1^ISO|B|C|D|2026||ORU^R01^ORU_R01|42|T|2.3.1|||AL|NE||8859/1~X\rPID|||7").unwrap();
         assert_eq!((header.sending_application.as_str(), header.control_id.as_str()), ("A^1^ISO", "42"));
         assert_eq!(header.kind, ("ORU".to_owned(), "R01".to_owned()));
         assert_eq!((header.accept_ack.as_str(), header.application_ack.as_str()), ("AL", "NE"));
@@ -134,15 +145,24 @@ mod tests {
         assert_eq!(Header::charset_name(b"MSH|^~\\&||||||||||||||||8859/1~X|\rPID"), "8859/1");
         assert_eq!(Header::charset_name(b"MSH"), "");
         assert!(parse("MSH|^~\\&").unwrap().since_2_5());
+        assert_eq!(parse("MSH|^~\\\\&").unwrap().separators, Separators::default());
         assert!(parse("MSH|^~\\&|||||||||P|2.8.2").unwrap().since_2_5());
     }
 
     #[test]
     fn what_is_no_header() {
         for (text, code) in [
-            ("", "structure"), ("PID|1", "structure"), ("MSH", "structure"), ("MSHA", "structure"), ("MSH|", "value"),
-            ("MSH|^~\\|A", "value"), ("MSH|^^\\&|A", "value"), ("MSH|^~\\&#$|A", "value"), ("MSH|^~\\a|A", "value"),
-            ("FHS|^~\\&|", "not-supported"), ("BHS|^~\\&|", "not-supported"),
+            ("", "structure"),
+            ("PID|1", "structure"),
+            ("MSH", "structure"),
+            ("MSHA", "structure"),
+            ("MSH|", "value"),
+            ("MSH|^~\\|A", "value"),
+            ("MSH|^^\\&|A", "value"),
+            ("MSH|^~\\&#$|A", "value"),
+            ("MSH|^~\\a|A", "value"),
+            ("FHS|^~\\&|", "not-supported"),
+            ("BHS|^~\\&|", "not-supported"),
         ] {
             assert_eq!(parse(text), Err(code), "{text}");
         }

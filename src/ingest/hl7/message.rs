@@ -75,7 +75,11 @@ fn well_formed(line: &str, before: usize, separators: &Separators) -> Result<(),
     let name = line.get(..3).filter(|name| is_name(name));
     let rest = line.get(3..).unwrap_or_default();
     if name.is_none() || !(rest.is_empty() || rest.starts_with(separators.field)) {
-        return Err(Issue::error("structure", place(), "a line is no segment; a line break inside a value is written as \\.br\\"));
+        return Err(Issue::error(
+            "structure",
+            place(),
+            "a line is no segment; a line break inside a value is written as \\.br\\",
+        ));
     }
     if name == Some("MSH") && before > 0 {
         return Err(Issue::error("structure", place(), "a second message begins inside this one"));
@@ -88,7 +92,8 @@ fn well_formed(line: &str, before: usize, separators: &Separators) -> Result<(),
 }
 
 fn is_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_uppercase()) && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+    name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
 }
 
 /// The text of a message, and the character set that its answer is written in.
@@ -105,7 +110,12 @@ fn read(bytes: &[u8]) -> Result<(String, Charset), Refusal> {
             NoText::Invalid => Issue::error("value", "MSH[1].18", "the message is not written in its character set"),
         };
         // The header alone may well be readable: it is needed for the answer.
-        let first: Vec<u8> = bytes.iter().copied().take_while(|b| !matches!(b, b'\r' | b'\n')).map(|b| if b.is_ascii() { b } else { b'?' }).collect();
+        let first: Vec<u8> = bytes
+            .iter()
+            .copied()
+            .take_while(|b| !matches!(b, b'\r' | b'\n'))
+            .map(|b| if b.is_ascii() { b } else { b'?' })
+            .collect();
         let header = String::from_utf8(first).ok().and_then(|line| Header::parse(&line, Charset::UTF_8).ok());
         Refusal { header: header.map(Box::new), rejected: false, issue }
     })
@@ -167,7 +177,7 @@ impl<'m> Segment<'m> {
             lenient_newlines: false,
         };
         let parsed = hl7_parser::parser::parse_segment_with_separators(line, theirs).ok()?;
-        (parsed.raw_value().len() == line.len()).then(|| Self { name, line, fields: parsed.fields, separators })
+        (parsed.raw_value().len() == line.len()).then_some(Self { name, line, fields: parsed.fields, separators })
     }
 
     fn field(&self, number: usize) -> Option<&hl7::Field<'m>> {
@@ -189,7 +199,9 @@ impl<'m> Segment<'m> {
     /// The repetitions of a field that hold anything.
     pub fn repetitions(&self, field: usize) -> impl Iterator<Item = Repetition<'_, 'm>> {
         let all = self.field(field).map_or(&[][..], |field| field.repeats.as_slice());
-        all.iter().map(|repeat| Repetition { repeat, separators: self.separators }).filter(|r| !r.repeat.raw_value().trim().is_empty())
+        all.iter()
+            .map(|repeat| Repetition { repeat, separators: self.separators })
+            .filter(|r| !r.repeat.raw_value().trim().is_empty())
     }
 
     /// A component of the first repetition, decoded.
@@ -253,7 +265,11 @@ mod tests {
             assert_eq!(names(&format!("\r\n{body}{end} {end}")), ["MSH", "PID", "PD1", "ZZ9", "OBX"]);
         }
         for bad in ["PI|1", " PID|1", "continued text", "pid|1", "PIDX|1", "É|x", HEAD] {
-            assert_eq!(refused(format!("{HEAD}\r{bad}\rOBX|1").as_bytes()), ("structure", "line 2".to_owned()), "{bad}");
+            assert_eq!(
+                refused(format!("{HEAD}\r{bad}\rOBX|1").as_bytes()),
+                ("structure", "line 2".to_owned()),
+                "{bad}"
+            );
         }
         assert_eq!(refused(format!("{HEAD}\rOBX|{}", "^".repeat(60_000)).as_bytes()).0, "too-long");
     }
@@ -264,10 +280,16 @@ mod tests {
         let message = parse(body.as_bytes()).unwrap();
         let segments: Vec<Segment> = message.segments().map(Result::unwrap).collect();
         let (msh, pid) = (&segments[0], &segments[1]);
-        assert_eq!((msh.text(10, 1).as_str(), msh.raw(9), msh.raw(2), msh.text(9, 3).as_str()), ("42", "ORU^R01^ORU_R01", r"^~\&", "ORU_R01"));
+        assert_eq!(
+            (msh.text(10, 1).as_str(), msh.raw(9), msh.raw(2), msh.text(9, 3).as_str()),
+            ("42", "ORU^R01^ORU_R01", r"^~\&", "ORU_R01")
+        );
         assert_eq!(pid.repetitions(3).map(|r| r.text(1)).collect::<Vec<_>>(), ["", "7&8"]);
         assert_eq!(pid.repetitions(3).nth(1).unwrap().part(4, 2), "1.2.3");
-        assert_eq!((pid.text(4, 1).as_str(), pid.text(5, 1).as_str(), pid.text(99, 1).as_str(), pid.text(0, 0).as_str()), ("a\nb", "z", "", ""));
+        assert_eq!(
+            (pid.text(4, 1).as_str(), pid.text(5, 1).as_str(), pid.text(99, 1).as_str(), pid.text(0, 0).as_str()),
+            ("a\nb", "z", "", "")
+        );
         assert!(!pid.has(2) && pid.has(1));
     }
 
@@ -291,7 +313,7 @@ mod tests {
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..60), tail in "([A-Z]{2,3}|[|^~\\\\&\r\n]|\\PC){0,40}") {
             let _ = parse(&bytes);
             if let Ok(message) = parse(format!("{HEAD}\r{tail}").as_bytes()) {
-                prop_assert_eq!(message.segments().filter(Result::is_ok).count(), message.len());
+                prop_assert_eq!(message.segments().flatten().count(), message.len());
             }
         }
     }

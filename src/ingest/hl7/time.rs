@@ -129,7 +129,14 @@ mod tests {
 
     #[test]
     fn zones() {
-        for (text, want) in [("Z", Some("Z")), ("+0000", Some("Z")), ("-03:30", Some("-03:30")), ("Europe/Madrid", None), ("+1", None), ("+é1", None)] {
+        for (text, want) in [
+            ("Z", Some("Z")),
+            ("+0000", Some("Z")),
+            ("-03:30", Some("-03:30")),
+            ("Europe/Madrid", None),
+            ("+1", None),
+            ("+é1", None),
+        ] {
             assert_eq!(text.parse::<Zone>().ok().map(Zone::text).as_deref(), want, "{text}");
         }
     }

@@ -1,0 +1,85 @@
+//! HTTP: actix handlers and nothing else. Modules mirror URLs. A handler authorises, checks, works, answers;
+//! what it works with are the rooms below. Nothing is decided here that is not about HTTP.
+
+mod body;
+mod caller;
+pub mod device;
+pub mod fhir;
+pub mod health;
+pub mod live;
+pub mod openapi;
+mod pages;
+mod reply;
+mod request_log;
+pub mod session;
+
+use std::sync::Arc;
+
+use actix_web::middleware::{Compress, from_fn};
+use actix_web::web::{self, ServiceConfig};
+
+use crate::auth::sessions::Sessions;
+use crate::auth::token::Verifier;
+use crate::deliver::live::Live;
+use crate::pipeline::Pipeline;
+use crate::store::Store;
+use crate::telemetry::Metrics;
+
+/// What handlers work with.
+#[derive(Clone)]
+pub struct State {
+    pub pipeline: Pipeline,
+    pub store: Store,
+    pub verifier: Arc<Verifier>,
+    pub sessions: Sessions,
+    pub live: Live,
+    pub metrics: Metrics,
+    pub settings: Arc<Settings>,
+}
+
+/// The few settings that handlers look at.
+#[derive(Debug)]
+pub struct Settings {
+    /// The public address, without a slash at its end.
+    pub public_url: String,
+    pub max_body_bytes: usize,
+    pub max_bundle_entries: usize,
+    pub max_live_clients: usize,
+    /// The CapabilityStatement's date: when this server was started.
+    pub started: String,
+    /// Cookies only over TLS.
+    pub secure_cookies: bool,
+    /// Set when the server is about to stop: readiness answers 503.
+    pub stopping: std::sync::atomic::AtomicBool,
+    pub session_lifetime_s: u64,
+}
+
+/// The address of the FHIR endpoint.
+impl State {
+    fn fhir_base(&self) -> String {
+        format!("{}/fhir", self.settings.public_url)
+    }
+}
+
+type Shared = web::Data<State>;
+
+/// Every route of the server.
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .service(web::scope("/fhir").wrap(Compress::default()).configure(fhir::routes))
+        .service(web::scope("/device/v1").configure(device::routes))
+        .service(web::scope("/auth").configure(session::routes))
+        .service(web::scope("/live").configure(live::routes))
+        .configure(health::routes)
+        .configure(openapi::routes)
+        .configure(pages::routes)
+        .default_service(web::to(reply::unknown_address));
+}
+
+/// The whole application's middleware and state.
+pub fn app(state: &State) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
+    let state = web::Data::new(state.clone());
+    move |config: &mut ServiceConfig| {
+        config.app_data(state.clone()).service(web::scope("").wrap(from_fn(request_log::log)).configure(routes));
+    }
+}

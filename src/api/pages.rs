@@ -1,0 +1,74 @@
+//! The server's own pages: static files, embedded in the binary, under a policy that lets them load nothing
+//! from elsewhere and run nothing inline.
+
+use actix_web::http::header;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use rust_embed::{EmbeddedFile, RustEmbed};
+
+use super::caller::SignedIn;
+use super::reply::Answer;
+use crate::error::Error;
+
+#[derive(RustEmbed)]
+#[folder = "src/ui"]
+#[exclude = "tsconfig.json"]
+#[exclude = "*.d.ts"]
+struct Files;
+
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
+    font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config
+        .route("/", web::get().to(ward))
+        .route("/login", web::get().to(login))
+        .route("/favicon.ico", web::get().to(icon))
+        .route("/ui/{path:.*}", web::get().to(file));
+}
+
+/// The ward; whoever is not signed in is led to the sign-in page.
+async fn ward(request: HttpRequest, signed_in: Result<SignedIn, Error>) -> Answer {
+    match signed_in {
+        Ok(_) => page(&request, "ward.html"),
+        Err(Error::Unauthenticated(_)) => {
+            Ok(HttpResponse::SeeOther().insert_header((header::LOCATION, "/login")).finish())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn login(request: HttpRequest) -> Answer {
+    page(&request, "login.html")
+}
+
+async fn icon(request: HttpRequest) -> Answer {
+    page(&request, "icon.svg")
+}
+
+async fn file(request: HttpRequest, path: web::Path<String>) -> Answer {
+    page(&request, &path)
+}
+
+fn page(request: &HttpRequest, name: &str) -> Answer {
+    let file = Files::get(name).ok_or(Error::UnknownEndpoint)?;
+    Ok(respond(request, file))
+}
+
+/// Always asked for again, answered with 304 while it is the same: a new version is seen at once.
+fn respond(request: &HttpRequest, file: EmbeddedFile) -> HttpResponse {
+    let hash: String = file.metadata.sha256_hash().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    let tag = format!("\"{hash}\"");
+    let mut response = HttpResponse::Ok();
+    if request.headers().get(header::IF_NONE_MATCH).is_some_and(|v| v == tag.as_str()) {
+        response = HttpResponse::NotModified();
+    }
+    response
+        .content_type(file.metadata.mimetype().to_owned())
+        .insert_header((header::ETAG, tag))
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::REFERRER_POLICY, "no-referrer"))
+        .body(file.data.into_owned())
+}

@@ -1,0 +1,167 @@
+//! Wiring, and the order of starting and stopping. Nothing is decided here: every part is built with what it
+//! needs and handed to the others.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::HttpServer;
+use anyhow::{Context, Result};
+use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::alert::engine::Engine;
+use crate::alert::seed;
+use crate::api;
+use crate::auth::sessions::Sessions;
+use crate::auth::token::{TokenKeys, Verifier};
+use crate::clock::{Clock, new_id};
+use crate::config::{self, Config};
+use crate::deliver::live::Live;
+use crate::fhir::time;
+use crate::ingest::hl7::listener::Listener;
+use crate::ingest::hl7::{Channel, time::Zone};
+use crate::pipeline::Pipeline;
+use crate::store::{self, Store};
+use crate::telemetry::Metrics;
+
+/// The server, built and bound, not yet serving.
+pub struct App {
+    config: Config,
+    state: api::State,
+    http: TcpListener,
+    mllp: Option<std::net::TcpListener>,
+}
+
+impl App {
+    /// Opens everything that can fail: secrets, sockets, database.
+    pub async fn build(config: Config, clock: Clock) -> Result<Self> {
+        let http = TcpListener::bind(config.server.bind)
+            .with_context(|| format!("server.bind: cannot listen on {}", config.server.bind))?;
+        let mllp = bind_mllp(&config.mllp)?;
+        let public_url = config.server.public_url.clone().unwrap_or(format!("http://{}", http.local_addr()?));
+        let metrics = Metrics::new()?;
+        let settings = store::Settings {
+            url: config.database.url.expose().to_owned(),
+            readers: config.database.readers,
+            queue_rows: config.database.lane_queue,
+            seal_key: config.secrets.seal_key()?,
+        };
+        let (opening, their_clock, their_metrics) = (settings, clock.clone(), metrics.clone());
+        let store = tokio::task::spawn_blocking(move || {
+            fhir_r4::warm_up();
+            Store::open(&opening, their_clock, their_metrics)
+        })
+        .await?
+        .context("database.url: the database cannot be opened")?;
+        let pipeline = Pipeline::new(store.clone(), metrics.clone());
+        seed::seed(&pipeline).await.context("the default rules cannot be stored")?;
+        let keys = TokenKeys::from_pem(config.secrets.signing_key()?.expose_secret(), &public_url, &format!("{public_url}/fhir"))?;
+        let state = api::State {
+            pipeline,
+            verifier: Arc::new(Verifier::new(keys)),
+            sessions: Sessions::new(store.clone(), config.session.lifetime_s),
+            live: Live::new(store.clone(), metrics.clone()),
+            metrics,
+            settings: Arc::new(api::Settings {
+                secure_cookies: public_url.starts_with("https://"),
+                public_url,
+                max_body_bytes: config.server.max_body_bytes,
+                max_bundle_entries: config.validation.max_bundle_entries,
+                max_live_clients: config.live.max_clients,
+                started: time::instant(clock.now()),
+                stopping: AtomicBool::new(false),
+                session_lifetime_s: config.session.lifetime_s,
+            }),
+            store,
+        };
+        Ok(Self { config, state, http, mllp })
+    }
+
+    /// Where HTTP is served.
+    pub fn address(&self) -> Result<SocketAddr> {
+        Ok(self.http.local_addr()?)
+    }
+
+    /// Where HL7 messages are taken, when they are.
+    pub fn mllp_address(&self) -> Option<SocketAddr> {
+        self.mllp.as_ref().and_then(|socket| socket.local_addr().ok())
+    }
+
+    /// What handlers work with: for commands and tests that work beside them.
+    pub fn state(&self) -> &api::State {
+        &self.state
+    }
+
+    /// Serves until cancelled, then stops in order: no new work, work in hand answered, last commit, readers
+    /// (they go on from their cursors at the next start).
+    pub async fn run(self, cancelled: CancellationToken) -> Result<()> {
+        let Self { config, state, http, mllp } = self;
+        let (readers, doors) = (CancellationToken::new(), CancellationToken::new());
+        let (reading, receiving) = (TaskTracker::new(), TaskTracker::new());
+        if config.alert.enabled {
+            let engine = Engine::new(state.pipeline.clone(), state.metrics.clone(), new_id());
+            reading.spawn(engine.run(readers.clone()));
+        }
+        reading.spawn(state.live.clone().run(readers.clone()));
+        if let Some(socket) = mllp {
+            receiving.spawn(listener(&config.mllp, &state)?.run(tokio::net::TcpListener::from_std(socket)?, doors.clone()));
+        }
+        let application = api::app(&state);
+        let mut server = HttpServer::new(move || actix_web::App::new().configure(application.clone()))
+            .disable_signals()
+            .shutdown_timeout(config.server.shutdown_s);
+        if config.server.workers > 0 {
+            server = server.workers(config.server.workers);
+        }
+        let server = server.listen(http)?.run();
+        let handle = server.handle();
+        let serving = tokio::spawn(server);
+
+        cancelled.cancelled().await;
+        tracing::info!("stopping");
+        state.settings.stopping.store(true, Ordering::Relaxed);
+        doors.cancel();
+        receiving.close();
+        let _ = tokio::time::timeout(Duration::from_secs(config.server.shutdown_s), receiving.wait()).await;
+        // Live streams never end by themselves: their reader goes first.
+        readers.cancel();
+        reading.close();
+        reading.wait().await;
+        state.live.close();
+        handle.stop(true).await;
+        serving.await??;
+        state.store.close().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+fn bind_mllp(config: &config::Mllp) -> Result<Option<std::net::TcpListener>> {
+    if !config.enabled {
+        return Ok(None);
+    }
+    let socket = TcpListener::bind(config.bind).with_context(|| format!("mllp.bind: cannot listen on {}", config.bind))?;
+    socket.set_nonblocking(true)?;
+    Ok(Some(socket))
+}
+
+fn listener(config: &config::Mllp, state: &api::State) -> Result<Listener> {
+    let zone: Zone = config.default_zone.parse().map_err(|why| anyhow::anyhow!("mllp.default_zone: {why}"))?;
+    let authorities = config.assigning_authorities.iter().map(|(name, system)| (name.clone(), system.clone()));
+    let channel = Channel {
+        default_zone: zone,
+        max_frame: config.max_frame_bytes,
+        assigning_authorities: authorities.collect(),
+        ..Channel::default()
+    };
+    Ok(Listener {
+        pipeline: state.pipeline.clone(),
+        metrics: state.metrics.clone(),
+        channel,
+        max_connections: config.max_connections,
+        idle: Duration::from_secs(config.idle_timeout_s),
+    })
+}

@@ -1,0 +1,84 @@
+//! The command line: one file a subcommand.
+
+mod check_config;
+mod client;
+mod demo;
+mod keygen;
+mod output;
+mod serve;
+mod user;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+
+/// Vigía watches patients and speaks FHIR.
+///
+/// Medical devices, gateways and hospital integration engines push readings in (HTTP, FHIR R4, HL7 v2 over
+/// MLLP); every reading becomes a FHIR Observation, is watched by clinical rules, raises DetectedIssue alerts
+/// within milliseconds, and is seen live on the ward page.
+///
+/// Try it:      vigia demo
+/// In earnest:  vigia keygen, then vigia serve
+///
+/// Settings: built-in defaults, then vigia.toml, then variables like `VIGIA__SERVER__BIND`.
+/// `vigia check-config` shows what is in force.
+#[derive(Debug, Parser)]
+#[command(version, verbatim_doc_comment)]
+pub struct Arguments {
+    /// The settings file; vigia.toml in this directory when it is there.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve: the production entry. Refuses to start with missing or demo secrets, and says which.
+    Serve,
+    /// A ward of simulated patients on this machine, fed through the real doors.
+    Demo(demo::Options),
+    /// Show the settings in force, secrets redacted, and what stands against production use.
+    CheckConfig,
+    /// Make the secrets that `serve` needs.
+    Keygen(keygen::Options),
+    /// People who sign in.
+    #[command(subcommand)]
+    User(user::Command),
+    /// Machines that call with bearer tokens.
+    #[command(subcommand)]
+    Client(client::Command),
+}
+
+/// Runs a command to its end.
+pub fn run(arguments: Arguments) -> ExitCode {
+    match dispatch(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments) -> Result<()> {
+    let Arguments { config, command } = arguments;
+    let load = || Config::load(config.as_deref());
+    match command {
+        Command::Serve => on_runtime(serve::run(load()?)),
+        Command::Demo(options) => on_runtime(demo::run(load()?, options)),
+        Command::CheckConfig => check_config::run(&load()?),
+        Command::Keygen(options) => keygen::run(&load()?, &options),
+        Command::User(command) => on_runtime(user::run(load()?, command)),
+        Command::Client(command) => client::run(&load()?, command),
+    }
+}
+
+fn on_runtime(work: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no async runtime")?.block_on(work)
+}

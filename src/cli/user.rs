@@ -1,0 +1,45 @@
+//! `vigia user`: people who sign in.
+
+use anyhow::{Context, Result, bail};
+use clap::Subcommand;
+
+use super::output;
+use crate::auth::access::Role;
+use crate::auth::password;
+use crate::auth::sessions::Sessions;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::store::{Settings, Store};
+use crate::telemetry::Metrics;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make an account; its generated password is printed once.
+    Add {
+        username: String,
+        /// The name that others see.
+        #[arg(long)]
+        name: String,
+        /// administrator or clinician
+        #[arg(long, default_value = "clinician")]
+        role: String,
+    },
+}
+
+pub(super) async fn run(config: Config, command: Command) -> Result<()> {
+    let Command::Add { username, name, role } = command;
+    let role = Role::parse(&role).context("--role is administrator or clinician")?;
+    let settings = Settings {
+        url: config.database.url.expose().to_owned(),
+        readers: 1,
+        queue_rows: config.database.lane_queue,
+        seal_key: [0; 32],
+    };
+    let store = Store::open(&settings, Clock::default(), Metrics::new()?)?;
+    let password = password::generate();
+    if !Sessions::new(store, config.session.lifetime_s).create_account(&username, &name, role, &password).await? {
+        bail!("the user name {username} is taken");
+    }
+    output::line(format!("{username}\t{password}"));
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! ORU^R01 to drafts: segments in their groups (patient, order, result with its notes), each OBX a draft or a
+//! refusal with its place. Every segment is counted as used or not used; none disappears.
+
+use std::collections::HashMap;
+
+use fhir_r4::Issue;
+
+use super::message::{Message, Refusal, Segment};
+use super::{Channel, coded, obx, party, time};
+use crate::ingest::device::{Item, Rejected};
+use crate::normalize::draft::{Coding, Draft, Subject};
+use crate::normalize::pair_blood_pressure;
+
+/// What a message came to.
+#[derive(Clone, Debug)]
+pub struct Mapped {
+    /// The readings, then the refused results.
+    pub items: Vec<Item>,
+    /// Segments that were heard, and those that mean nothing here; together all of the message.
+    pub used: usize,
+    pub unused: usize,
+}
+
+/// The readings of a message.
+pub fn drafts(message: &Message, channel: &Channel) -> Result<Mapped, Refusal> {
+    let header = message.header();
+    let (kind, event) = (header.kind.0.as_str(), header.kind.1.as_str());
+    if (kind, event) != ("ORU", "R01") {
+        let why = "only results (ORU^R01) are taken";
+        return Err(message.refuse(true, Issue::error("not-supported", "MSH[1].9", why)));
+    }
+    if header.control_id.trim().is_empty() {
+        return Err(message.refuse(false, Issue::error("required", "MSH[1].10", "the control id is missing")));
+    }
+    let mut map = Map::new(message, channel);
+    for segment in message.segments() {
+        map.take(&segment?);
+    }
+    if map.results > 0 && !map.patient_seen {
+        return Err(message.refuse(false, Issue::error("required", "PID[1].3", "there is no identifier of a patient")));
+    }
+    let drafts = pair_blood_pressure(map.drafts);
+    let items = drafts.into_iter().map(Ok).chain(map.rejected.into_iter().map(Err)).collect();
+    Ok(Mapped { items, used: map.used, unused: map.unused })
+}
+
+/// What is known while the segments go by.
+struct Map<'c> {
+    channel: &'c Channel,
+    /// Sender and control id, the first part of every key.
+    origin: String,
+    test: bool,
+    message_time: Option<String>,
+    sender: Option<Subject>,
+    subject: Option<Subject>,
+    patient_seen: bool,
+    /// OBR-7, or why it cannot be used.
+    order_time: Option<Result<String, ()>>,
+    /// OBR-4
+    order_code: Vec<Coding>,
+    /// The device that OBX-18 named for each tree of OBX-4 (its first number).
+    devices: HashMap<String, Subject>,
+    results: usize,
+    /// Does the last result take the notes that follow?
+    last: Option<Last>,
+    drafts: Vec<Draft>,
+    rejected: Vec<Rejected>,
+    used: usize,
+    unused: usize,
+}
+
+/// The draft that an NTE or PRT belongs to.
+struct Last {
+    draft: usize,
+    named_device: bool,
+}
+
+impl<'c> Map<'c> {
+    fn new(message: &Message, channel: &'c Channel) -> Self {
+        let header = message.header();
+        let origin = [&header.sending_application, &header.sending_facility, &header.control_id];
+        Self {
+            channel,
+            origin: origin.map(String::as_str).join("\u{1f}"),
+            test: header.is_test(),
+            message_time: time::date_time(&header.time, channel.default_zone),
+            sender: None,
+            subject: None,
+            patient_seen: false,
+            order_time: None,
+            order_code: Vec::new(),
+            devices: HashMap::new(),
+            results: 0,
+            last: None,
+            drafts: Vec::new(),
+            rejected: Vec::new(),
+            used: 0,
+            unused: 0,
+        }
+    }
+
+    fn take(&mut self, segment: &Segment<'_>) {
+        self.used += 1;
+        match segment.name {
+            "MSH" => self.sender = party::sender(segment),
+            "PID" => self.patient(segment),
+            "OBR" => self.order(segment),
+            "OBX" => self.result(segment),
+            "NTE" => self.note(segment),
+            "PRT" => self.participant(segment),
+            _ => {
+                self.used -= 1;
+                self.unused += 1;
+            }
+        }
+    }
+
+    fn patient(&mut self, pid: &Segment<'_>) {
+        self.subject = party::patient(pid, self.channel);
+        self.patient_seen |= self.subject.is_some();
+        self.order_time = None;
+        self.order_code.clear();
+        self.devices.clear();
+        self.last = None;
+    }
+
+    fn order(&mut self, obr: &Segment<'_>) {
+        let read = |text: String| time::date_time(&text, self.channel.default_zone).ok_or(());
+        self.order_code = obr.repetitions(4).next().map(|code| coded::codings(code).codings).unwrap_or_default();
+        self.order_time = obr.has(7).then(|| read(obr.text(7, 1)));
+        self.last = None;
+    }
+
+    fn result(&mut self, segment: &Segment<'_>) {
+        self.results += 1;
+        self.last = None;
+        let place = format!("OBX[{}]", self.results);
+        let containment = segment.text(4, 1);
+        let tree = containment.split_once('.').map(|(tree, _)| tree.to_owned());
+        let own_device = segment.repetitions(18).find_map(party::device);
+        if let (Some(tree), Some(device)) = (&tree, &own_device) {
+            self.devices.entry(tree.clone()).or_insert_with(|| device.clone());
+        }
+        let reading = match obx::read(segment, &self.order_code, &place, self.channel.default_zone) {
+            Ok(Some(reading)) => reading,
+            Ok(None) => return,
+            Err(issues) => return self.rejected.push(Rejected { place, issues }),
+        };
+        let refuse = |code, field: &str, why: &str| {
+            vec![Issue::error(
+                code,
+                if field.contains('[') { field.to_owned() } else { format!("{place}.{field}") },
+                why,
+            )]
+        };
+        let Some(subject) = self.subject.clone() else {
+            let issues = refuse("required", "PID[1].3", "there is no identifier of a patient");
+            return self.rejected.push(Rejected { place, issues });
+        };
+        let effective = match (reading.effective, &self.order_time) {
+            (Some(own), _) => Some(own),
+            (None, Some(Ok(order))) => Some(order.clone()),
+            (None, Some(Err(()))) => {
+                let issues = refuse("value", "OBR[1].7", "this is no time, and the result has none of its own");
+                return self.rejected.push(Rejected { place, issues });
+            }
+            (None, None) => self.message_time.clone(),
+        };
+        let named_device = own_device.is_some();
+        let device = own_device.or_else(|| self.devices.get(tree.as_ref()?).cloned()).or_else(|| self.sender.clone());
+        let notes: Vec<&str> = [reading.code.note, reading.note].into_iter().flatten().collect();
+        self.last = Some(Last { draft: self.drafts.len(), named_device });
+        self.drafts.push(Draft {
+            key: format!("{}\u{1f}{place}\u{1f}{}\u{1f}{}", self.origin, whose(&subject), segment.line),
+            place,
+            subject,
+            device,
+            status: reading.status,
+            code: reading.code.codings,
+            value: reading.value,
+            components: Vec::new(),
+            effective,
+            effective_end: None,
+            identifier: None,
+            test: self.test || reading.test,
+            note: (!notes.is_empty()).then(|| notes.join("\n")),
+        });
+    }
+
+    /// A comment on the result before it; comments on orders and patients are not results.
+    fn note(&mut self, nte: &Segment<'_>) {
+        let text = nte.repetitions(3).map(|line| line.whole()).collect::<Vec<_>>().join("\n");
+        let Some(draft) = self.last.as_ref().and_then(|last| self.drafts.get_mut(last.draft)) else { return };
+        if text.trim().is_empty() {
+            return;
+        }
+        draft.note = Some(match draft.note.take() {
+            Some(before) => format!("{before}\n{}", text.trim()),
+            None => text.trim().to_owned(),
+        });
+    }
+
+    /// PRT-10 names the device of the result before it, as OBX-18 did before version 2.7.
+    fn participant(&mut self, prt: &Segment<'_>) {
+        let Some(device) = prt.repetitions(10).find_map(party::device) else { return };
+        let Some(last) = self.last.as_ref().filter(|last| !last.named_device) else { return };
+        if let Some(draft) = self.drafts.get_mut(last.draft) {
+            draft.device = Some(device);
+        }
+    }
+}
+
+fn whose(subject: &Subject) -> String {
+    match subject {
+        Subject::Reference(text) => text.clone(),
+        Subject::Identifier { system, value } => format!("{}|{value}", system.as_deref().unwrap_or_default()),
+    }
+}

@@ -1,0 +1,5 @@
+//! The doors: each turns bytes of one kind into drafts, item by item, and answers in its own words. No door
+//! writes: drafts go to the pipeline. HTTP itself is the api's.
+
+pub mod device;
+pub mod hl7;
