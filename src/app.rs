@@ -32,7 +32,7 @@ pub struct App {
     config: Config,
     state: api::State,
     http: TcpListener,
-    mllp: Option<std::net::TcpListener>,
+    mllp: Option<TcpListener>,
 }
 
 impl App {
@@ -58,7 +58,11 @@ impl App {
         .context("database.url: the database cannot be opened")?;
         let pipeline = Pipeline::new(store.clone(), metrics.clone());
         seed::seed(&pipeline).await.context("the default rules cannot be stored")?;
-        let keys = TokenKeys::from_pem(config.secrets.signing_key()?.expose_secret(), &public_url, &format!("{public_url}/fhir"))?;
+        let keys = TokenKeys::from_pem(
+            config.secrets.signing_key()?.expose_secret(),
+            &public_url,
+            &format!("{public_url}/fhir"),
+        )?;
         let state = api::State {
             pipeline,
             verifier: Arc::new(Verifier::new(keys)),
@@ -107,7 +111,8 @@ impl App {
         }
         reading.spawn(state.live.clone().run(readers.clone()));
         if let Some(socket) = mllp {
-            receiving.spawn(listener(&config.mllp, &state)?.run(tokio::net::TcpListener::from_std(socket)?, doors.clone()));
+            receiving
+                .spawn(listener(&config.mllp, &state)?.run(tokio::net::TcpListener::from_std(socket)?, doors.clone()));
         }
         let application = api::app(&state);
         let mut server = HttpServer::new(move || actix_web::App::new().configure(application.clone()))
@@ -139,11 +144,12 @@ impl App {
     }
 }
 
-fn bind_mllp(config: &config::Mllp) -> Result<Option<std::net::TcpListener>> {
+fn bind_mllp(config: &config::Mllp) -> Result<Option<TcpListener>> {
     if !config.enabled {
         return Ok(None);
     }
-    let socket = TcpListener::bind(config.bind).with_context(|| format!("mllp.bind: cannot listen on {}", config.bind))?;
+    let socket =
+        TcpListener::bind(config.bind).with_context(|| format!("mllp.bind: cannot listen on {}", config.bind))?;
     socket.set_nonblocking(true)?;
     Ok(Some(socket))
 }

@@ -109,5 +109,9 @@ impl Binding {
 }
 
 fn unknown(draft: &Draft, what: &str) -> Issue {
-    Issue::error("not-found", draft.place.clone(), format!("the {what} of this reading is not known here, or not by one record only"))
+    Issue::error(
+        "not-found",
+        draft.place.clone(),
+        format!("the {what} of this reading is not known here, or not by one record only"),
+    )
 }

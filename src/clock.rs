@@ -34,7 +34,7 @@ impl Clock {
     }
 }
 
-/// A new logical id: UUIDv7, so that ids made together lie together in an index.
+/// A new logical id: `UUIDv7`, so that ids made together lie together in an index.
 pub fn new_id() -> String {
     uuid::Uuid::now_v7().hyphenated().to_string()
 }

@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use crate::auth::access::Access;
 use crate::binding::Binding;
+use crate::clock::new_id;
 use crate::error::Error;
 use crate::fhir::query::Query;
 use crate::normalize;
 use crate::normalize::draft::Draft;
-use crate::clock::new_id;
 use crate::store::{CONDITION_CHANGED, Change, Commit, CursorMove, Guard, Outcome, Priority, Store, Verb, Written};
 use crate::telemetry::Metrics;
 
@@ -28,11 +28,27 @@ pub struct Receipt {
 #[derive(Debug)]
 pub enum Intent {
     /// `guard`: the condition under which it is created.
-    Create { resource: Checked, id: String, guard: Option<Guard> },
-    Update { resource: Checked, id: String, expect: Option<i32> },
-    Delete { kind: &'static str, id: String, expect: Option<i32> },
+    Create {
+        resource: Checked,
+        id: String,
+        guard: Option<Guard>,
+    },
+    Update {
+        resource: Checked,
+        id: String,
+        expect: Option<i32>,
+    },
+    Delete {
+        kind: &'static str,
+        id: String,
+        expect: Option<i32>,
+    },
     /// A conditional create that finds this one: nothing is written as long as that holds.
-    Keep { kind: &'static str, id: String, guard: Guard },
+    Keep {
+        kind: &'static str,
+        id: String,
+        guard: Guard,
+    },
 }
 
 /// How often a condition is looked at again when its answer changed on the way to the lane.
@@ -56,7 +72,13 @@ impl Pipeline {
 
     /// Takes drafts in: each stands for itself, or (`together`) none is stored unless all can be.
     /// The outer error is the server's (full, shutting down): nothing was stored then.
-    pub async fn accept(&self, access: &Access, door: &'static str, drafts: Vec<Draft>, together: bool) -> Result<Vec<Receipt>, Error> {
+    pub async fn accept(
+        &self,
+        access: &Access,
+        door: &'static str,
+        drafts: Vec<Draft>,
+        together: bool,
+    ) -> Result<Vec<Receipt>, Error> {
         let started = Instant::now();
         let received = self.store.clock().now();
         let mut places = Vec::with_capacity(drafts.len());
@@ -66,7 +88,8 @@ impl Pipeline {
             places.push(draft.place);
             ready.push(change);
         }
-        let outcomes = if together { self.commit_together(access, ready).await? } else { self.commit_each(access, ready).await? };
+        let outcomes =
+            if together { self.commit_together(access, ready).await? } else { self.commit_each(access, ready).await? };
         let receipts: Vec<Receipt> =
             places.into_iter().zip(outcomes).map(|(place, outcome)| Receipt { place, outcome }).collect();
         self.metrics.ingest_to_commit_seconds.observe(started.elapsed().as_secs_f64());
@@ -87,8 +110,13 @@ impl Pipeline {
         }))
     }
 
-    async fn commit_each(&self, access: &Access, ready: Vec<Result<Change, Vec<Issue>>>) -> Result<Vec<Result<Written, Vec<Issue>>>, Error> {
-        let commits = ready.iter().flatten().map(|c| Commit { changes: vec![c.clone()], ..Commit::default() }).collect();
+    async fn commit_each(
+        &self,
+        access: &Access,
+        ready: Vec<Result<Change, Vec<Issue>>>,
+    ) -> Result<Vec<Result<Written, Vec<Issue>>>, Error> {
+        let commits =
+            ready.iter().flatten().map(|c| Commit { changes: vec![c.clone()], ..Commit::default() }).collect();
         let mut answers = self.commit_all(access, commits).await?.into_iter();
         let mut outcomes = Vec::with_capacity(ready.len());
         for item in ready {
@@ -100,7 +128,11 @@ impl Pipeline {
         Ok(outcomes)
     }
 
-    async fn commit_together(&self, access: &Access, ready: Vec<Result<Change, Vec<Issue>>>) -> Result<Vec<Result<Written, Vec<Issue>>>, Error> {
+    async fn commit_together(
+        &self,
+        access: &Access,
+        ready: Vec<Result<Change, Vec<Issue>>>,
+    ) -> Result<Vec<Result<Written, Vec<Issue>>>, Error> {
         if ready.iter().any(Result::is_err) {
             let neighbour = || vec![Issue::error("processing", "", "not stored, because another part was rejected")];
             return Ok(ready.into_iter().map(|item| Err(item.err().unwrap_or_else(neighbour))).collect());
@@ -114,7 +146,11 @@ impl Pipeline {
         }
     }
 
-    async fn commit_all(&self, access: &Access, commits: Vec<Commit>) -> Result<Vec<Result<Vec<Written>, Error>>, Error> {
+    async fn commit_all(
+        &self,
+        access: &Access,
+        commits: Vec<Commit>,
+    ) -> Result<Vec<Result<Vec<Written>, Error>>, Error> {
         if commits.is_empty() {
             return Ok(vec![]);
         }
@@ -177,7 +213,12 @@ impl Pipeline {
     }
 
     /// What a create comes to as things stand: a new resource, or the one that its condition finds.
-    pub async fn plan_create(&self, access: &Access, resource: Checked, unless: Option<&Query>) -> Result<Intent, Error> {
+    pub async fn plan_create(
+        &self,
+        access: &Access,
+        resource: Checked,
+        unless: Option<&Query>,
+    ) -> Result<Intent, Error> {
         let Some(query) = unless else { return Ok(Intent::Create { resource, id: new_id(), guard: None }) };
         let mut query = query.clone();
         query.count = 2;
@@ -193,7 +234,12 @@ impl Pipeline {
     }
 
     /// What a reader of the log concluded, with its step; never stored under an epoch that is over.
-    pub async fn conclude(&self, access: &Access, intents: Vec<Intent>, cursor: CursorMove) -> Result<Vec<Written>, Error> {
+    pub async fn conclude(
+        &self,
+        access: &Access,
+        intents: Vec<Intent>,
+        cursor: CursorMove,
+    ) -> Result<Vec<Written>, Error> {
         let (mut commit, _) = commit_of(intents);
         commit.cursor = Some(cursor);
         self.store.commit_one(access, Priority::Interactive, commit).await

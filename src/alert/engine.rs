@@ -1,5 +1,5 @@
 //! The alert engine: reads the log in commit order, lets the rules judge every reading, and sends what they
-//! conclude back through the pipeline as DetectedIssues, with its own cursor in the same transaction. So every
+//! conclude back through the pipeline as `DetectedIssues`, with its own cursor in the same transaction. So every
 //! cause has exactly one alert, whatever crashes. Windows in memory are a cache of the log: after a restart
 //! they are rebuilt from the readings before the cursor and from the episodes that are open.
 
@@ -139,7 +139,12 @@ impl Engine {
         }
     }
 
-    async fn judge_reading(&self, watch: &mut Watch, entry: &Arc<Entry>, reading: &Reading) -> Result<Vec<Conclusion>, Error> {
+    async fn judge_reading(
+        &self,
+        watch: &mut Watch,
+        entry: &Arc<Entry>,
+        reading: &Reading,
+    ) -> Result<Vec<Conclusion>, Error> {
         let mut conclusions = Vec::new();
         let Watch { rules, patients, episodes, .. } = watch;
         for (codings, amount) in reading.amounts() {
@@ -166,7 +171,8 @@ impl Engine {
         let written = self.pipeline.conclude(&self.access, intents, cursor).await?;
         watch.saved = watch.judged;
         for (conclusion, written) in conclusions.into_iter().zip(written) {
-            let waited = Duration::from_micros(u64::try_from(written.updated - conclusion.cause_committed).unwrap_or(0));
+            let waited =
+                Duration::from_micros(u64::try_from(written.updated - conclusion.cause_committed).unwrap_or(0));
             self.metrics.commit_to_alert_seconds.observe(waited.as_secs_f64());
             self.metrics.alert(conclusion.severity, conclusion.event);
         }

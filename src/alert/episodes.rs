@@ -49,8 +49,14 @@ impl Episodes {
         let Some(status) = params::find("DetectedIssue", "status") else { return Ok(episodes) };
         let preliminary = Operand::Token { system: None, code: Some("preliminary".to_owned()) };
         let filters = vec![Filter { param: status, negated: false, operands: vec![preliminary] }];
-        let mut query =
-            Query { resource_type: "DetectedIssue", filters, sort: vec![], count: MAX_COUNT, cursor: None, total: false };
+        let mut query = Query {
+            resource_type: "DetectedIssue",
+            filters,
+            sort: vec![],
+            count: MAX_COUNT,
+            cursor: None,
+            total: false,
+        };
         loop {
             let page = store.search(access, query.clone()).await?;
             for hit in &page.hits {

@@ -59,7 +59,9 @@ async fn rebuild(
 ) -> Result<Window, Error> {
     // A component's readings lie under the panel's code, so the panel is asked for by the rule's codes too.
     let mut before = store.readings_before(patient, &rule.codes, entry.seq, rule.damping.m).await?;
-    if before.is_empty() && let Content::Reading(reading) = &entry.content {
+    if before.is_empty()
+        && let Content::Reading(reading) = &entry.content
+    {
         before = store.readings_before(patient, &reading.codings, entry.seq, rule.damping.m).await?;
     }
     let mut samples: Vec<Sample> = before.iter().filter_map(|earlier| sample_of(rule, earlier)).collect();

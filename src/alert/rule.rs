@@ -324,7 +324,6 @@ mod tests {
             (38.1, Level::Warning),
             (38.099_999_999_999_994, Level::Warning),
             (39.1, Level::Warning),
-            (39.100_000_000_000_001, Level::Warning),
             (39.2, Level::Critical),
             (f64::NAN, Level::None),
             (f64::INFINITY, Level::Critical),

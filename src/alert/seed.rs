@@ -1,5 +1,5 @@
 //! What the alert engine needs to find in the store: the Device that signs its alerts, and the default rules as
-//! PlanDefinitions. Written once; what a hospital has changed since is left as it is.
+//! `PlanDefinitions`. Written once; what a hospital has changed since is left as it is.
 
 use serde_json::{Value, json};
 
@@ -28,8 +28,9 @@ pub async fn seed(pipeline: &Pipeline) -> Result<(), Error> {
     let mut wanted = vec![author()];
     wanted.extend(default_plans());
     for resource in wanted {
-        let checked = fhir_r4::check(resource)
-            .map_err(|issues| Error::internal(format!("a resource of our own making is not valid: {:?}", issues.first())))?;
+        let checked = fhir_r4::check(resource).map_err(|issues| {
+            Error::internal(format!("a resource of our own making is not valid: {:?}", issues.first()))
+        })?;
         let id = checked.value().get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
         let kind = checked.resource_type();
         match pipeline.store().find(&access, kind, &id).await {

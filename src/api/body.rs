@@ -12,7 +12,8 @@ use crate::error::Error;
 
 /// All of it, after decompression at most `limit` bytes.
 pub(super) async fn read(request: &HttpRequest, payload: web::Payload, limit: usize) -> Result<Bytes, Error> {
-    if let Some(length) = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok())
+    if let Some(length) =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok())
         && length > limit
     {
         return Err(Error::TooLarge { limit });
@@ -54,4 +55,3 @@ pub(super) async fn resource(request: &HttpRequest, payload: web::Payload, limit
     let bytes = read(request, payload, limit).await?;
     Ok(fhir_r4::parse(&bytes, format)?)
 }
-

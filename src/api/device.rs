@@ -63,7 +63,8 @@ pub(crate) async fn observations(state: Shared, caller: Caller, request: HttpReq
         rejected: count("rejected"),
         items: receipts,
     };
-    let mut response = if answer.items.len() == answer.rejected { HttpResponse::UnprocessableEntity() } else { HttpResponse::Ok() };
+    let mut response =
+        if answer.items.len() == answer.rejected { HttpResponse::UnprocessableEntity() } else { HttpResponse::Ok() };
     Ok(response.json(answer))
 }
 

@@ -34,7 +34,9 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 fn whole_ward(access: &Access) -> Result<(), Error> {
     for kind in ["Patient", "Observation", "DetectedIssue"] {
         if *access.check(Action::Search, kind)?.reach() != Reach::All {
-            return Err(Error::Forbidden("The live feed shows a whole ward; this caller may see one patient.".to_owned()));
+            return Err(Error::Forbidden(
+                "The live feed shows a whole ward; this caller may see one patient.".to_owned(),
+            ));
         }
     }
     Ok(())
@@ -59,7 +61,8 @@ pub(crate) async fn events(state: Shared, request: HttpRequest, SignedIn(person)
         token: session_token(&request).unwrap_or_default(),
         recheck: tokio::time::interval_at(tokio::time::Instant::now() + RECHECK, RECHECK),
     };
-    let body = stream::unfold(open, |mut open| async move { open.next().await.map(|frame| (Ok::<_, Error>(frame), open)) });
+    let body =
+        stream::unfold(open, |mut open| async move { open.next().await.map(|frame| (Ok::<_, Error>(frame), open)) });
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header(("Cache-Control", "no-store"))
@@ -140,7 +143,7 @@ pub(crate) struct Series {
 }
 
 /// The points of one series, oldest first.
-#[utoipa::path(get, path = "/live/series", tag = "live", params(SeriesQuery), responses((status = 200, body = Series)))]
+#[utoipa::path(get, path = "/live/series", tag = "live", responses((status = 200, body = Series)))]
 pub(crate) async fn series(state: Shared, caller: Caller, asked: web::Query<SeriesQuery>) -> Answer {
     let from = state.store.clock().now() - i64::from(asked.hours.clamp(1, 720)) * 3600 * time::SECOND;
     let pairs = [
@@ -151,7 +154,8 @@ pub(crate) async fn series(state: Shared, caller: Caller, asked: web::Query<Seri
     let mut query = query::parse("Observation", &pairs, false)?;
     query.count = MAX_POINTS;
     let found = state.store.search_values(&caller, query).await?;
-    let mut points: Vec<(i64, Value)> = found.iter().filter_map(|observation| point(&reading::Reading::of(observation))).collect();
+    let mut points: Vec<(i64, Value)> =
+        found.iter().filter_map(|observation| point(&reading::Reading::of(observation))).collect();
     points.sort_by_key(|(at, _)| *at);
     let points = points.into_iter().map(|(_, point)| point).collect();
     Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(Series { points }))

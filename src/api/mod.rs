@@ -45,7 +45,7 @@ pub struct Settings {
     pub max_body_bytes: usize,
     pub max_bundle_entries: usize,
     pub max_live_clients: usize,
-    /// The CapabilityStatement's date: when this server was started.
+    /// The `CapabilityStatement`'s date: when this server was started.
     pub started: String,
     /// Cookies only over TLS.
     pub secure_cookies: bool,

@@ -4,6 +4,8 @@
 use actix_web::http::header;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::caller::SignedIn;
@@ -57,7 +59,7 @@ fn page(request: &HttpRequest, name: &str) -> Answer {
 
 /// Always asked for again, answered with 304 while it is the same: a new version is seen at once.
 fn respond(request: &HttpRequest, file: EmbeddedFile) -> HttpResponse {
-    let hash: String = file.metadata.sha256_hash().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    let hash = URL_SAFE_NO_PAD.encode(file.metadata.sha256_hash());
     let tag = format!("\"{hash}\"");
     let mut response = HttpResponse::Ok();
     if request.headers().get(header::IF_NONE_MATCH).is_some_and(|v| v == tag.as_str()) {

@@ -1,5 +1,5 @@
-//! How handlers answer: errors as OperationOutcomes with the status of the catalogue, resources in the format
-//! that the caller accepts, versions as ETags.
+//! How handlers answer: errors as `OperationOutcomes` with the status of the catalogue, resources in the format
+//! that the caller accepts, versions as `ETags`.
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::fhir::time;
 use crate::store::Stored;
 
-pub type Answer = Result<HttpResponse, Error>;
+pub(super) type Answer = Result<HttpResponse, Error>;
 
 impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
@@ -37,7 +37,8 @@ const XML: &str = "application/fhir+xml; charset=utf-8";
 /// The format that the caller wants to read: `_format` before `Accept`.
 pub(super) fn format(request: &HttpRequest) -> Result<fhir_r4::Format, Error> {
     let asked = request.query_string().split('&').find_map(|pair| pair.strip_prefix("_format="));
-    let asked = asked.map(|value| value.replace("%2F", "/").replace("%2f", "/").replace("%2B", "+").replace("%2b", "+"));
+    let asked =
+        asked.map(|value| value.replace("%2F", "/").replace("%2f", "/").replace("%2B", "+").replace("%2b", "+"));
     if let Some(asked) = asked {
         return media_format(&asked).ok_or(Error::NotAcceptable);
     }
@@ -74,7 +75,7 @@ pub(super) fn resource(request: &HttpRequest, mut response: actix_web::HttpRespo
     }
 }
 
-/// A stored version, with its ETag and time.
+/// A stored version, with its `ETag` and time.
 pub(super) fn stored(request: &HttpRequest, stored: &Stored) -> Answer {
     let mut response = HttpResponse::Ok();
     version_headers(&mut response, stored.version, stored.updated);
@@ -88,7 +89,11 @@ pub(super) fn version_headers(response: &mut actix_web::HttpResponseBuilder, ver
 
 /// The version that `If-Match` names: `W/"3"`, `"3"` or `3`.
 pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<i32>, Error> {
-    headers.get(header::IF_MATCH).map(HeaderValue::to_str).transpose().map_or_else(|_| Err(bad_etag()), |text| text.map(etag).transpose())
+    headers
+        .get(header::IF_MATCH)
+        .map(HeaderValue::to_str)
+        .transpose()
+        .map_or_else(|_| Err(bad_etag()), |text| text.map(etag).transpose())
 }
 
 pub(super) fn etag(text: &str) -> Result<i32, Error> {

@@ -15,7 +15,10 @@ use crate::clock::new_id;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-pub(super) async fn log(request: ServiceRequest, next: Next<impl MessageBody>) -> Result<ServiceResponse<impl MessageBody>, Error> {
+pub(super) async fn log(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let started = Instant::now();
     // A proxy's own id is kept when it is short and plain.
     let given = request.headers().get(&REQUEST_ID).and_then(|v| v.to_str().ok());

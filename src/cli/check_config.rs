@@ -1,11 +1,9 @@
 //! `vigia check-config`: the effective settings, redacted, and what stands against production use.
 
-use anyhow::Result;
-
 use super::output;
 use crate::config::Config;
 
-pub(super) fn run(config: &Config) -> Result<()> {
+pub(super) fn run(config: &Config) {
     output::line(config.redacted());
     let problems = config.production_problems();
     if problems.is_empty() {
@@ -14,5 +12,4 @@ pub(super) fn run(config: &Config) -> Result<()> {
     for problem in problems {
         output::line(format!("# `vigia serve` refuses: {problem}"));
     }
-    Ok(())
 }

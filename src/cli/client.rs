@@ -31,7 +31,8 @@ pub(super) enum Command {
 pub(super) fn run(config: &Config, command: Command) -> Result<()> {
     let Command::Token { client, scope, patient, hours } = command;
     let url = config.public_url();
-    let pem = config.secrets.signing_key().context("a token needs the signing key of the server; make one: vigia keygen")?;
+    let pem =
+        config.secrets.signing_key().context("a token needs the signing key of the server; make one: vigia keygen")?;
     let keys = TokenKeys::from_pem(pem.expose_secret(), &url, &format!("{url}/fhir"))?;
     let claims = keys.claims(&client, &scope, patient, Clock::default().now_seconds(), hours.saturating_mul(3600));
     output::line(keys.mint(&claims)?);

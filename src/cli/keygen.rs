@@ -36,7 +36,7 @@ pub(super) fn write_keys(dir: &Path, demo: bool) -> Result<(PathBuf, PathBuf)> {
     let mark = if demo { format!("{DEMO_KEY_LINE}\n") } else { String::new() };
     write_new(&signing, &format!("{mark}{}", generate_pem()?))?;
     let bytes: [u8; 32] = rand::random();
-    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = bytes.iter().fold(String::new(), |digits, byte| format!("{digits}{byte:02x}"));
     let mark = if demo { DEMO_SEAL_PREFIX } else { "" };
     write_new(&seal, &format!("{mark}{digits}\n"))?;
     Ok((signing, seal))

@@ -72,7 +72,10 @@ fn dispatch(arguments: Arguments) -> Result<()> {
     match command {
         Command::Serve => on_runtime(serve::run(load()?)),
         Command::Demo(options) => on_runtime(demo::run(load()?, options)),
-        Command::CheckConfig => check_config::run(&load()?),
+        Command::CheckConfig => {
+            check_config::run(&load()?);
+            Ok(())
+        }
         Command::Keygen(options) => keygen::run(&load()?, &options),
         Command::User(command) => on_runtime(user::run(load()?, command)),
         Command::Client(command) => client::run(&load()?, command),

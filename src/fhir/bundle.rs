@@ -2,6 +2,7 @@
 //! received, taken apart into what each entry asks for.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 
 use serde_json::{Value, json};
 
@@ -116,7 +117,7 @@ fn request(mut entry: Value) -> Option<Request> {
 }
 
 /// Replaces every text that is one of the keys (`urn:uuid:…` of an entry) by its `Type/id`, wherever it stands.
-pub fn rewrite(value: &mut Value, targets: &HashMap<String, String>) {
+pub fn rewrite<S: BuildHasher>(value: &mut Value, targets: &HashMap<String, String, S>) {
     match value {
         Value::String(text) => {
             if let Some(target) = targets.get(text.as_str()) {
@@ -136,7 +137,11 @@ mod tests {
     #[test]
     fn writes_what_json_reads() {
         let mut writer = Writer::new("searchset", Some(1), &[("self", "http://a/b?c=\"d\"".into())]);
-        writer.entry(Some("http://a/Patient/1"), Some(br#"{"resourceType":"Patient"}"#), &[("search", json!({"mode": "match"}))]);
+        writer.entry(
+            Some("http://a/Patient/1"),
+            Some(br#"{"resourceType":"Patient"}"#),
+            &[("search", json!({"mode": "match"}))],
+        );
         writer.entry(None, None, &[("response", json!({"status": "204"}))]);
         let bundle: Value = serde_json::from_slice(&writer.finish()).unwrap();
         assert_eq!(bundle["entry"][0]["resource"]["resourceType"], "Patient");

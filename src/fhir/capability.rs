@@ -1,4 +1,4 @@
-//! The CapabilityStatement: written from the tables that route and search, so it says what works and no more.
+//! The `CapabilityStatement`: written from the tables that route and search, so it says what works and no more.
 
 use fhir_r4::SearchKind;
 use serde_json::{Value, json};
@@ -35,7 +35,8 @@ pub fn statement(base: &str, date: &str) -> Value {
 }
 
 fn resource(kind: &str) -> Value {
-    let interactions = ["read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"];
+    let interactions =
+        ["read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"];
     let params: Vec<Value> = params::of(kind)
         .iter()
         .map(|param| json!({"name": param.name, "definition": param.definition.url, "type": kind_code(param.kind)}))
@@ -75,8 +76,10 @@ mod tests {
     #[test]
     fn the_statement_is_valid_and_names_our_own_parameters() {
         let statement = statement("http://localhost/fhir", "2026-01-01");
-        let issue = statement["rest"][0]["resource"].as_array().unwrap().iter().find(|r| r["type"] == "DetectedIssue").unwrap();
-        let names: Vec<&str> = issue["searchParam"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
+        let issue =
+            statement["rest"][0]["resource"].as_array().unwrap().iter().find(|r| r["type"] == "DetectedIssue").unwrap();
+        let names: Vec<&str> =
+            issue["searchParam"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
         assert!(names.contains(&"severity") && names.contains(&"status"));
         fhir_r4::check(statement).unwrap();
     }

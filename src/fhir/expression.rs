@@ -1,4 +1,4 @@
-//! The small part of `FHIRPath` that R4's SearchParameter expressions are written in, compiled to steps over
+//! The small part of `FHIRPath` that R4's `SearchParameter` expressions are written in, compiled to steps over
 //! JSON. An expression outside it compiles to an error, and its parameter is then not declared: the server
 //! never claims a search that it cannot do.
 
@@ -19,7 +19,10 @@ enum Step {
     /// `(x as Quantity)`: the one member `xQuantity`.
     Choice(String),
     /// `.where(system='phone')`
-    Where { member: String, equals: String },
+    Where {
+        member: String,
+        equals: String,
+    },
     /// `.where(resolve() is Patient)`
     Resolves(String),
     Nth(usize),
@@ -68,7 +71,11 @@ fn compile_path(text: &str, resource_type: &str) -> Result<Option<Selector>, Str
     };
     let (root, rest) = path.find('.').map_or((path, ""), |dot| path.split_at(dot));
     if root != resource_type && root != "Resource" && root != "DomainResource" {
-        return if root.starts_with(|c: char| c.is_ascii_uppercase()) { Ok(None) } else { Err(format!("not supported: {text}")) };
+        return if root.starts_with(|c: char| c.is_ascii_uppercase()) {
+            Ok(None)
+        } else {
+            Err(format!("not supported: {text}"))
+        };
     }
     let mut steps = Vec::new();
     push_steps(&mut steps, rest)?;
@@ -154,10 +161,38 @@ fn choice_member(name: &str, cast: &str) -> String {
 
 /// The datatypes that a choice element may end in.
 const CHOICE_TYPES: [&str; 32] = [
-    "Quantity", "CodeableConcept", "String", "Boolean", "Integer", "Range", "Ratio", "SampledData", "Time", "DateTime",
-    "Period", "Timing", "Instant", "Date", "Age", "Reference", "Canonical", "Uri", "Coding", "Attachment", "Identifier",
-    "Duration", "Money", "Decimal", "Code", "Markdown", "Base64Binary", "HumanName", "Address", "ContactPoint",
-    "Expression", "Annotation",
+    "Quantity",
+    "CodeableConcept",
+    "String",
+    "Boolean",
+    "Integer",
+    "Range",
+    "Ratio",
+    "SampledData",
+    "Time",
+    "DateTime",
+    "Period",
+    "Timing",
+    "Instant",
+    "Date",
+    "Age",
+    "Reference",
+    "Canonical",
+    "Uri",
+    "Coding",
+    "Attachment",
+    "Identifier",
+    "Duration",
+    "Money",
+    "Decimal",
+    "Code",
+    "Markdown",
+    "Base64Binary",
+    "HumanName",
+    "Address",
+    "ContactPoint",
+    "Expression",
+    "Annotation",
 ];
 
 impl Selector {
@@ -211,7 +246,9 @@ fn walk_steps<'a>(steps: &[Step], at: &'a Value, found: &mut dyn FnMut(&'a Value
                 walk_steps(rest, at, found);
             }
         }
-        Step::ExistsAndNotFalse => found(if at == &Value::Bool(false) { &Value::Bool(false) } else { &Value::Bool(true) }),
+        Step::ExistsAndNotFalse => {
+            found(if at == &Value::Bool(false) { &Value::Bool(false) } else { &Value::Bool(true) });
+        }
     }
 }
 
@@ -271,7 +308,11 @@ mod tests {
             ("Patient.name.given", &patient, &["\"B\"", "\"C\""]),
             ("Patient.telecom.where(system='email')", &patient, &["{\"system\":\"email\",\"value\":\"e\"}"]),
             ("Patient.deceased.exists() and Patient.deceased != false", &patient, &["true"]),
-            ("Account.subject.where(resolve() is Patient) | Observation.subject.where(resolve() is Patient)", &observation, &["{\"reference\":\"Patient/1\"}"]),
+            (
+                "Account.subject.where(resolve() is Patient) | Observation.subject.where(resolve() is Patient)",
+                &observation,
+                &["{\"reference\":\"Patient/1\"}"],
+            ),
             ("Observation.subject.where(resolve() is Group)", &observation, &[]),
             ("(Observation.value as Quantity) | (Observation.value as SampledData)", &observation, &["{\"value\":1}"]),
             ("(Observation.value as CodeableConcept).text", &observation, &[]),

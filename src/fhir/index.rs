@@ -14,7 +14,10 @@ use super::{reference, time};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Entry {
     /// `system` is empty when the value has none.
-    Token { system: String, code: String },
+    Token {
+        system: String,
+        code: String,
+    },
     /// A local reference, without version.
     Reference(String),
     /// A reference elsewhere, or a uri.
@@ -22,7 +25,10 @@ pub enum Entry {
     Text(String),
     /// [start, end) in µs.
     Date(i64, i64),
-    Quantity { value: f64, unit: Option<(String, String)> },
+    Quantity {
+        value: f64,
+        unit: Option<(String, String)>,
+    },
 }
 
 /// Every index value of the resource, with its parameter; columns are left out.
@@ -102,7 +108,19 @@ fn strings(value: &Value, found: &mut dyn FnMut(Entry)) {
     match value {
         Value::String(text) => found(Entry::Text(text.clone())),
         Value::Object(parts) => {
-            for name in ["text", "family", "given", "prefix", "suffix", "line", "city", "district", "state", "country", "postalCode"] {
+            for name in [
+                "text",
+                "family",
+                "given",
+                "prefix",
+                "suffix",
+                "line",
+                "city",
+                "district",
+                "state",
+                "country",
+                "postalCode",
+            ] {
                 match parts.get(name) {
                     Some(Value::String(text)) => found(Entry::Text(text.clone())),
                     Some(Value::Array(texts)) => {

@@ -39,7 +39,12 @@ pub enum Column {
 /// Parameters of Observation that repeat what the columns hold (`combo-code` is `code` or `component-code`);
 /// they come with the composite parameters. `_profile` is the same for nearly every reading.
 const OBSERVATION_LATER: [&str; 7] = [
-    "_profile", "combo-code", "combo-value-concept", "combo-value-quantity", "component-code", "component-value-concept",
+    "_profile",
+    "combo-code",
+    "combo-value-concept",
+    "combo-value-quantity",
+    "component-code",
+    "component-value-concept",
     "component-value-quantity",
 ];
 
@@ -85,7 +90,14 @@ fn one(resource_type: &'static str, definition: &'static SearchParameter) -> Opt
         name if resource_type == "Observation" => observation_column(name),
         _ => None,
     };
-    Some(Param { name: definition.name, kind: definition.kind, definition, selectors, target: &definition.target, column })
+    Some(Param {
+        name: definition.name,
+        kind: definition.kind,
+        definition,
+        selectors,
+        target: &definition.target,
+        column,
+    })
 }
 
 fn observation_column(name: &str) -> Option<Column> {
@@ -109,7 +121,22 @@ mod tests {
     #[test]
     fn every_parameter_the_spine_promises_is_declared() {
         let promised: [(&str, &[&str]); 5] = [
-            ("Observation", &["patient", "subject", "code", "category", "date", "status", "value-quantity", "device", "encounter", "_id", "_lastUpdated"]),
+            (
+                "Observation",
+                &[
+                    "patient",
+                    "subject",
+                    "code",
+                    "category",
+                    "date",
+                    "status",
+                    "value-quantity",
+                    "device",
+                    "encounter",
+                    "_id",
+                    "_lastUpdated",
+                ],
+            ),
             ("Patient", &["identifier", "name", "family", "given", "birthdate", "gender", "active"]),
             ("DetectedIssue", &["patient", "identified", "code", "identifier", "implicated", "status", "severity"]),
             ("Encounter", &["identifier", "patient", "status", "type"]),

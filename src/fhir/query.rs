@@ -44,14 +44,31 @@ pub struct Sort {
 pub enum Operand {
     Id(String),
     /// `system`: none = any system, empty = without a system. `code`: none = every code of the system.
-    Token { system: Option<String>, code: Option<String> },
+    Token {
+        system: Option<String>,
+        code: Option<String>,
+    },
     /// The local references that it may mean (`subject=1` may be several types).
     References(Vec<String>),
     Uri(String),
-    Text { folded: String, exact: String, mode: TextMode },
-    Date { prefix: Prefix, start: i64, end: i64 },
+    Text {
+        folded: String,
+        exact: String,
+        mode: TextMode,
+    },
+    Date {
+        prefix: Prefix,
+        start: i64,
+        end: i64,
+    },
     /// `low`/`high`: the interval that the written precision stands for.
-    Quantity { prefix: Prefix, value: f64, low: f64, high: f64, unit: Option<Unit> },
+    Quantity {
+        prefix: Prefix,
+        value: f64,
+        low: f64,
+        high: f64,
+        unit: Option<Unit>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +112,8 @@ impl std::fmt::Debug for Sort {
 /// Reads the decoded pairs of a query string. A parameter that the type does not have is refused unless
 /// `lenient`: a filter that is silently dropped would show resources that nobody asked for.
 pub fn parse(resource_type: &str, pairs: &[(String, String)], lenient: bool) -> Result<Query, Vec<Issue>> {
-    let Some(resource_type) = fhir_r4::resource_type_index(resource_type).and_then(|i| fhir_r4::resource_types().get(i))
+    let Some(resource_type) =
+        fhir_r4::resource_type_index(resource_type).and_then(|i| fhir_r4::resource_types().get(i))
     else {
         return Err(vec![Issue::error("not-supported", "", "this is no R4 resource type")]);
     };
@@ -212,10 +230,9 @@ fn token(value: &str) -> Operand {
     let parts = split(value, '|');
     match parts.as_slice() {
         [code] => Operand::Token { system: None, code: Some(unescape(code)) },
-        [system, code, ..] => Operand::Token {
-            system: Some(unescape(system)),
-            code: Some(unescape(code)).filter(|c| !c.is_empty()),
-        },
+        [system, code, ..] => {
+            Operand::Token { system: Some(unescape(system)), code: Some(unescape(code)).filter(|c| !c.is_empty()) }
+        }
         [] => Operand::Token { system: None, code: None },
     }
 }
@@ -262,8 +279,15 @@ fn half_of_last_digit(text: &str) -> f64 {
 
 fn prefix(value: &str) -> (Prefix, &str) {
     let known = [
-        ("eq", Prefix::Eq), ("ne", Prefix::Ne), ("gt", Prefix::Gt), ("lt", Prefix::Lt), ("ge", Prefix::Ge),
-        ("le", Prefix::Le), ("sa", Prefix::Sa), ("eb", Prefix::Eb), ("ap", Prefix::Ap),
+        ("eq", Prefix::Eq),
+        ("ne", Prefix::Ne),
+        ("gt", Prefix::Gt),
+        ("lt", Prefix::Lt),
+        ("ge", Prefix::Ge),
+        ("le", Prefix::Le),
+        ("sa", Prefix::Sa),
+        ("eb", Prefix::Eb),
+        ("ap", Prefix::Ap),
     ];
     known.iter().find_map(|(text, prefix)| Some((*prefix, value.strip_prefix(text)?))).unwrap_or((Prefix::Eq, value))
 }
@@ -309,9 +333,13 @@ mod tests {
 
     #[test]
     fn reads_each_kind_of_value() {
-        let token = |s: Option<&str>, c: Option<&str>| Operand::Token { system: s.map(Into::into), code: c.map(Into::into) };
+        let token =
+            |s: Option<&str>, c: Option<&str>| Operand::Token { system: s.map(Into::into), code: c.map(Into::into) };
         assert_eq!(one("Observation", "code", "8867-4").unwrap(), token(None, Some("8867-4")));
-        assert_eq!(one("Observation", "code", "http://loinc.org|8867-4").unwrap(), token(Some("http://loinc.org"), Some("8867-4")));
+        assert_eq!(
+            one("Observation", "code", "http://loinc.org|8867-4").unwrap(),
+            token(Some("http://loinc.org"), Some("8867-4"))
+        );
         assert_eq!(one("Patient", "identifier", "|7").unwrap(), token(Some(""), Some("7")));
         assert_eq!(one("Patient", "identifier", "urn:x|").unwrap(), token(Some("urn:x"), None));
         assert_eq!(one("Patient", "identifier", r"a\|b\,c").unwrap(), token(None, Some("a|b,c")));
@@ -324,7 +352,15 @@ mod tests {
 
     #[test]
     fn refuses_what_it_cannot_do_and_names_it() {
-        for (name, value) in [("nope", "1"), ("code:text", "x"), ("date", "yesterday"), ("value-quantity", "NaN"), ("_count", "x"), ("_sort", "nope"), ("code", "")] {
+        for (name, value) in [
+            ("nope", "1"),
+            ("code:text", "x"),
+            ("date", "yesterday"),
+            ("value-quantity", "NaN"),
+            ("_count", "x"),
+            ("_sort", "nope"),
+            ("code", ""),
+        ] {
             let issues = parse("Observation", &[(name.to_owned(), value.to_owned())], false).unwrap_err();
             assert_eq!(issues[0].expression, format!("http.{name}"));
         }

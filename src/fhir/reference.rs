@@ -22,7 +22,7 @@ pub fn local(text: &str) -> Option<Local<'_>> {
     }
 }
 
-/// The resource type that a relative or absolute RESTful reference names.
+/// The resource type that a relative or absolute `RESTful` reference names.
 pub fn resource_type(text: &str) -> Option<&str> {
     let text = text.split("/_history/").next()?;
     let mut parts = text.rsplit('/');

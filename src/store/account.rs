@@ -32,9 +32,7 @@ pub struct Session {
 impl Store {
     /// Makes an account. False: the username is taken.
     pub async fn create_account(&self, account: Account) -> Result<bool, Error> {
-        let insert = move |conn: &mut Conn| {
-            each!(conn, c => diesel::insert_into(account::table).values(&account).on_conflict_do_nothing().execute(c))
-        };
+        let insert = move |conn: &mut Conn| each!(conn, c => diesel::insert_into(account::table).values(&account).on_conflict_do_nothing().execute(c));
         self.write_aside(move |conn| insert(conn).map(|made| made == 1).map_err(database)).await
     }
 

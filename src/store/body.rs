@@ -35,7 +35,7 @@ thread_local! {
 
 /// The stored bytes of a resource. Layout before compression: length of the sender's `meta` members (u32, little
 /// endian), those members, all other members; both as JSON members without braces.
-pub fn encode(resource: &Value) -> Result<Vec<u8>, Error> {
+pub(super) fn encode(resource: &Value) -> Result<Vec<u8>, Error> {
     let mut plain = vec![0; 4];
     if let Some(meta) = resource.get("meta").and_then(Value::as_object) {
         write_members(&mut plain, meta, &["versionId", "lastUpdated"])?;
@@ -80,7 +80,9 @@ fn decompress(stored: &[u8]) -> Result<Vec<u8>, Error> {
         Some((&ZSTD_1, packed)) => DECOMPRESSOR.with_borrow_mut(|d| {
             let size = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten();
             let size = size.and_then(|n| usize::try_from(n).ok()).filter(|n| *n <= MAX_PLAIN);
-            let (Some(d), Some(size)) = (d.as_mut(), size) else { return Err(Error::internal("stored body is unreadable")) };
+            let (Some(d), Some(size)) = (d.as_mut(), size) else {
+                return Err(Error::internal("stored body is unreadable"));
+            };
             d.decompress(packed, size).map_err(Error::internal)
         }),
         Some((format, _)) => Err(Error::internal(format!("stored body has the unknown format {format}"))),
@@ -89,7 +91,7 @@ fn decompress(stored: &[u8]) -> Result<Vec<u8>, Error> {
 }
 
 /// Who a stored body belongs to: what `render` puts back.
-pub struct Head<'a> {
+pub(super) struct Head<'a> {
     pub resource_type: &'a str,
     pub id: &'a str,
     pub version: i32,
@@ -98,7 +100,7 @@ pub struct Head<'a> {
 }
 
 /// The resource as FHIR JSON, `meta.versionId` and `meta.lastUpdated` included.
-pub fn render(head: &Head<'_>, stored: &[u8]) -> Result<Vec<u8>, Error> {
+pub(super) fn render(head: &Head<'_>, stored: &[u8]) -> Result<Vec<u8>, Error> {
     let plain = decompress(stored)?;
     let (meta, rest) = parts(&plain).ok_or_else(|| Error::internal("stored body is cut short"))?;
     let mut out = Vec::with_capacity(plain.len() + 160);
@@ -127,7 +129,7 @@ fn parts(plain: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Do two stored bodies hold the same resource? Their format may differ.
-pub fn same(one: &[u8], other: &[u8]) -> bool {
+pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
     one == other || matches!((decompress(one), decompress(other)), (Ok(a), Ok(b)) if a == b)
 }
 
@@ -150,7 +152,10 @@ mod tests {
                 r#"{"resourceType":"Observation","id":"x","meta":{"versionId":"9","profile":["p"]},"valueQuantity":{"value":72.50}}"#,
                 r#","profile":["p"]},"valueQuantity":{"value":72.50}}"#.to_owned(),
             ),
-            (r#"{"status":"final","resourceType":"Observation","_status":{"id":"é"}}"#, r#"},"status":"final","_status":{"id":"é"}}"#.to_owned()),
+            (
+                r#"{"status":"final","resourceType":"Observation","_status":{"id":"é"}}"#,
+                r#"},"status":"final","_status":{"id":"é"}}"#.to_owned(),
+            ),
         ];
         for (sent, end) in table {
             assert_eq!(round_trip(sent), format!("{begin}{end}"), "{sent}");

@@ -169,7 +169,8 @@ fn find(conn: &mut Conn, kind: Kind, scope: i64, text: &str) -> Result<Option<i6
 
 fn make(conn: &mut Conn, kind: Kind, scope: i64, text: &str) -> Result<i64, Error> {
     let values = (term::kind.eq(kind.number()), term::scope.eq(scope), term::text.eq(text));
-    each!(conn, c => diesel::insert_into(term::table).values(&values).on_conflict_do_nothing().execute(c)).map_err(database)?;
+    each!(conn, c => diesel::insert_into(term::table).values(&values).on_conflict_do_nothing().execute(c))
+        .map_err(database)?;
     find(conn, kind, scope, text)?.ok_or_else(|| Error::internal("a term that was just made is not there"))
 }
 

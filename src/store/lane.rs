@@ -203,21 +203,21 @@ impl Batch<'_> {
         }
         let rtype = super::prepare::type_number(OBSERVATION)?;
         for chunk in keys.chunks(500) {
-            let found: Vec<(Vec<u8>, i64, i32, i64, bool, Vec<u8>)> = observation::table
+            let found: Vec<(Vec<u8>, Current)> = observation::table
                 .filter(observation::id.eq_any(chunk.iter().map(|k| k.to_vec())))
                 .select((
                     observation::id,
-                    observation::seq,
-                    observation::version,
-                    observation::updated,
-                    observation::deleted,
-                    observation::body,
+                    (
+                        observation::seq,
+                        observation::version,
+                        observation::updated,
+                        observation::deleted,
+                        observation::body,
+                    ),
                 ))
                 .load(self.conn)
                 .map_err(database)?;
-            for (key, seq, version, updated, deleted, body) in found {
-                self.stored.insert((rtype, key), Current { seq, version, updated, deleted, body });
-            }
+            self.stored.extend(found.into_iter().map(|(key, current)| ((rtype, key), current)));
         }
         Ok(())
     }
@@ -278,7 +278,9 @@ impl Batch<'_> {
                 None if self.fresh.get(&key).is_some_and(|(_, body)| *body != change.body) => Err(OTHER_CONTENT),
                 None => Ok(Step::First),
                 // A later version or a deletion says that the reading was known and worked on since.
-                Some(c) if c.deleted || c.version > 1 || body::same(&c.body, &change.body) => Ok(Step::Known(c.clone())),
+                Some(c) if c.deleted || c.version > 1 || body::same(&c.body, &change.body) => {
+                    Ok(Step::Known(c.clone()))
+                }
                 Some(_) => Err(OTHER_CONTENT),
             });
         }
@@ -292,7 +294,13 @@ impl Batch<'_> {
         if matches!(change.verb, Verb::Create { again: true })
             && let Some((seq, _)) = self.fresh.get(&key)
         {
-            return Written { id: change.id.clone(), version: 1, updated: self.now, seq: *seq, outcome: Outcome::Known };
+            return Written {
+                id: change.id.clone(),
+                version: 1,
+                updated: self.now,
+                seq: *seq,
+                outcome: Outcome::Known,
+            };
         }
         let (version, outcome) = match step {
             Step::Known(current) => {
@@ -374,4 +382,3 @@ fn failed(error: &Error) -> Error {
         _ => Error::internal("the commit failed"),
     }
 }
-

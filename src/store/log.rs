@@ -106,7 +106,7 @@ pub(super) fn read_after(conn: &mut Conn, after: i64, limit: usize) -> Result<Ve
     let mut rows = rows_after(conn, after, i64::try_from(limit).map_err(Error::internal)?).map_err(database)?;
     rows.sort_unstable_by_key(|r| r.seq);
     rows.truncate(limit);
-    rows.into_iter().map(|row| Ok(Arc::new(entry(row)?))).collect()
+    rows.iter().map(|row| Ok(Arc::new(entry(row)?))).collect()
 }
 
 /// Each table's next rows; together they hold the next rows of the log. All three are read in one snapshot, or
@@ -139,7 +139,7 @@ fn rows_after(conn: &mut Conn, after: i64, limit: i64) -> QueryResult<Vec<Row>> 
     })
 }
 
-pub(super) fn entry(row: Row) -> Result<Entry, Error> {
+pub(super) fn entry(row: &Row) -> Result<Entry, Error> {
     let resource_type = type_name(row.rtype)?;
     let id = id::decode(&row.id);
     let content = if row.deleted {

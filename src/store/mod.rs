@@ -26,10 +26,10 @@ use tokio::sync::{oneshot, watch};
 
 pub use account::{Account, Session};
 pub use lane::{CONDITION_CHANGED, CursorMove, Guard, READER_LOST};
-pub use reader::Taken;
 pub use log::Entry;
 pub use prepare::{Change, Content, Verb};
 pub use queue::Priority;
+pub use reader::Taken;
 pub use resource::{Scope, Stored};
 pub use search::Page;
 
@@ -119,7 +119,8 @@ impl Store {
             clock: clock.clone(),
             metrics: metrics.clone(),
         };
-        let thread = std::thread::Builder::new().name("write-lane".into()).spawn(|| lane.run()).map_err(Error::internal)?;
+        let thread =
+            std::thread::Builder::new().name("write-lane".into()).spawn(|| lane.run()).map_err(Error::internal)?;
         let seal = Seal::new(settings.seal_key);
         let lane = Mutex::new(Some(thread));
         let inner = Inner { location, readers, dict, log, queue, seal, clock, metrics, lane };
@@ -169,21 +170,27 @@ impl Store {
     pub async fn find(&self, access: &Access, kind: &'static str, id: &str) -> Result<Stored, Error> {
         let permit = access.check(Action::Read, kind)?;
         let id = id.to_owned();
-        let stored = self.point_read(move |conn, _| {
-            resource::current(conn, kind, &id)?.ok_or_else(|| Error::not_found(kind, id))
-        })
-        .await?;
+        let stored = self
+            .point_read(move |conn, _| resource::current(conn, kind, &id)?.ok_or_else(|| Error::not_found(kind, id)))
+            .await?;
         visible(&permit, &stored)?;
         if stored.deleted { Err(Error::gone(kind, stored.id)) } else { Ok(stored) }
     }
 
-    pub async fn find_version(&self, access: &Access, kind: &'static str, id: &str, version: i32) -> Result<Stored, Error> {
+    pub async fn find_version(
+        &self,
+        access: &Access,
+        kind: &'static str,
+        id: &str,
+        version: i32,
+    ) -> Result<Stored, Error> {
         let permit = access.check(Action::Read, kind)?;
         let id = id.to_owned();
-        let stored = self.point_read(move |conn, _| {
-            resource::version(conn, kind, &id, version)?.ok_or_else(|| Error::not_found(kind, id))
-        })
-        .await?;
+        let stored = self
+            .point_read(move |conn, _| {
+                resource::version(conn, kind, &id, version)?.ok_or_else(|| Error::not_found(kind, id))
+            })
+            .await?;
         visible(&permit, &stored)?;
         if stored.deleted { Err(Error::gone(kind, stored.id)) } else { Ok(stored) }
     }
@@ -209,17 +216,7 @@ impl Store {
                 resource::versions(conn, scope, before, limit)
             })
             .await?;
-        if *permit.reach() == Reach::All { Ok(rows) } else { self.narrow_history(&permit, rows) }
-    }
-
-    /// A caller bound to one patient may read the history of single resources that are that patient's.
-    fn narrow_history(&self, permit: &Permit, rows: Vec<(i64, Stored)>) -> Result<Vec<(i64, Stored)>, Error> {
-        rows.into_iter()
-            .filter_map(|(seq, stored)| match stored.deleted {
-                true => None,
-                false => Some(visible(permit, &stored).map(|()| (seq, stored))),
-            })
-            .collect()
+        if *permit.reach() == Reach::All { Ok(rows) } else { narrow_history(&permit, rows) }
     }
 
     pub async fn search(&self, access: &Access, query: Query) -> Result<Page, Error> {
@@ -270,7 +267,13 @@ impl Store {
     }
 
     /// Readings of one kind about one patient that were committed before `seq`, newest commit first.
-    pub async fn readings_before(&self, subject: &str, codings: &[Code], seq: i64, limit: usize) -> Result<Vec<Arc<Entry>>, Error> {
+    pub async fn readings_before(
+        &self,
+        subject: &str,
+        codings: &[Code],
+        seq: i64,
+        limit: usize,
+    ) -> Result<Vec<Arc<Entry>>, Error> {
         let (subject, codings) = (subject.to_owned(), codings.to_vec());
         self.read(move |conn, dict| series::before(conn, dict, &subject, &codings, seq, limit)).await
     }
@@ -361,6 +364,12 @@ fn visible(permit: &Permit, stored: &Stored) -> Result<(), Error> {
     let resource: Value = serde_json::from_slice(&stored.json()?).map_err(Error::internal)?;
     let patient = patient_of(stored.resource_type, &stored.id, &resource);
     if permit.covers(patient.as_deref()) { Ok(()) } else { Err(hidden()) }
+}
+
+/// A caller bound to one patient may read the history of single resources that are that patient's.
+fn narrow_history(permit: &Permit, rows: Vec<(i64, Stored)>) -> Result<Vec<(i64, Stored)>, Error> {
+    let standing = rows.into_iter().filter(|(_, stored)| !stored.deleted);
+    standing.map(|(seq, stored)| visible(permit, &stored).map(|()| (seq, stored))).collect()
 }
 
 /// The patient that a resource is about: its own id, its subject, or its `patient`.

@@ -23,10 +23,17 @@ pub(super) const NO_TIME: i64 = i64::MIN;
 #[derive(Clone, Debug)]
 pub enum Verb {
     /// A new resource. `again`: its id says what it is, so that the same one sent again is found, not doubled.
-    Create { again: bool },
+    Create {
+        again: bool,
+    },
     /// The next version; `expect` is the version that must stand. With `or_create` it may be the first.
-    Update { expect: Option<i32>, or_create: bool },
-    Delete { expect: Option<i32> },
+    Update {
+        expect: Option<i32>,
+        or_create: bool,
+    },
+    Delete {
+        expect: Option<i32>,
+    },
 }
 
 /// One change of one resource.
@@ -220,14 +227,22 @@ fn columns(reading: &Reading, terms: &mut Terms<'_>) -> Result<Option<Columns>, 
     let value = reading.value.as_ref();
     let columns = Columns {
         subject: optional(reading.subject.as_deref(), |s| local(terms, s), &mut known)?,
-        concept: optional(has_concept.then_some(()), |()| terms.concept(&reading.codings, reading.text.as_deref()), &mut known)?,
+        concept: optional(
+            has_concept.then_some(()),
+            |()| terms.concept(&reading.codings, reading.text.as_deref()),
+            &mut known,
+        )?,
         starts: reading.effective.map_or(NO_TIME, |e| e.0),
         ends: reading.effective.map_or(NO_TIME, |e| e.1),
         value: value.map(|v| v.value),
         unit: optional(value.and_then(unit_of), |(system, code)| terms.unit(system, code), &mut known)?,
         canonical: value.map(|v| canonical(v.value, v.unit.as_deref())),
         status: reading.status.number(),
-        category: optional((!reading.category.is_empty()).then_some(()), |()| terms.concept(&reading.category, None), &mut known)?,
+        category: optional(
+            (!reading.category.is_empty()).then_some(()),
+            |()| terms.concept(&reading.category, None),
+            &mut known,
+        )?,
         device: optional(reading.device.as_deref(), |s| local(terms, s), &mut known)?,
         encounter: optional(reading.encounter.as_deref(), |s| local(terms, s), &mut known)?,
     };

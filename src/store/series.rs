@@ -5,11 +5,11 @@ use std::sync::Arc;
 use diesel::prelude::*;
 
 use super::conn::Conn;
+use super::database;
 use super::dict::{self, Dict, Source};
 use super::log::{self, Entry};
 use super::prepare::{self, OBSERVATION, type_number};
 use super::schema::observation;
-use super::database;
 use crate::error::Error;
 use crate::fhir::reading::Code;
 
@@ -47,5 +47,5 @@ pub(super) fn before(
         ))
         .load(conn)
         .map_err(database)?;
-    rows.into_iter().map(|row| Ok(Arc::new(log::entry(row)?))).collect()
+    rows.iter().map(|row| Ok(Arc::new(log::entry(row)?))).collect()
 }

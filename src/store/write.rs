@@ -53,7 +53,13 @@ pub(super) fn current(conn: &mut Conn, kind: &str, rtype: i16, key: &[u8]) -> Re
     let found = if kind == OBSERVATION {
         observation::table
             .filter(observation::id.eq(key))
-            .select((observation::seq, observation::version, observation::updated, observation::deleted, observation::body))
+            .select((
+                observation::seq,
+                observation::version,
+                observation::updated,
+                observation::deleted,
+                observation::body,
+            ))
             .first(conn)
     } else {
         resource::table
@@ -144,9 +150,13 @@ impl Pending {
         self.strings.extend(strings.map(|(param, folded, exact)| StringRow { param, folded, exact, seq }));
         self.dates.extend(rows.dates.into_iter().map(|(param, starts, ends)| DateRow { param, starts, ends, seq }));
         let quantities = rows.quantities.into_iter();
-        self.quantities.extend(
-            quantities.map(|(param, canonical, value, unit)| QuantityRow { param, canonical, value, unit, seq }),
-        );
+        self.quantities.extend(quantities.map(|(param, canonical, value, unit)| QuantityRow {
+            param,
+            canonical,
+            value,
+            unit,
+            seq,
+        }));
     }
 
     pub(super) fn write(self, conn: &mut Conn) -> Result<(), Error> {

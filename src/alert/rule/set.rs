@@ -52,10 +52,12 @@ mod tests {
         set.select(&codings).into_iter().map(|(rule, code)| format!("{} {code}", rule.id)).collect()
     }
 
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+
     #[test]
     fn one_reading_is_judged_once_per_measurement() {
         let (loinc, mdc) = ("http://loinc.org", "urn:iso:std:iso:11073:10101");
-        let cases: [(&[(&str, &str)], &[&str]); 9] = [
+        let cases: [Case; 9] = [
             (&[(loinc, "2708-6")], &["limits-59408-5 2708-6"]),
             (&[(loinc, "59408-5")], &["limits-59408-5 59408-5"]),
             (&[(loinc, "2708-6"), (loinc, "59408-5")], &["limits-59408-5 59408-5"]),

@@ -7,9 +7,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use fhir_r4::{Checked, Issue};
 use serde_json::{Value, json};
 
+use super::kind;
 use super::search::run;
 use super::write::{condition, same_id};
-use super::kind;
 use crate::api::caller::Caller;
 use crate::api::reply::{Answer, etag, resource};
 use crate::api::{Shared, State, body};
@@ -46,14 +46,14 @@ pub(crate) async fn process(state: Shared, caller: Caller, request: HttpRequest,
     let answer = match kind.as_str() {
         "batch" => batch(&state, &caller, entries).await?,
         "transaction" => transaction(&state, &caller, entries).await?,
-        _ => return Err(Error::invalid("value", "Bundle.type", "this address takes a batch or a transaction").into()),
+        _ => return Err(Error::invalid("value", "Bundle.type", "this address takes a batch or a transaction")),
     };
     resource(&request, HttpResponse::Ok(), answer)
 }
 
 /// What an entry comes to.
 enum Step {
-    Write(Intent),
+    Write(Box<Intent>),
     /// A read or a search, done when everything is written.
     Look(String),
 }
@@ -71,7 +71,11 @@ fn checked(request: &mut Request, at: usize, kind: &str) -> Result<Checked, Erro
     if checked.resource_type() == kind {
         Ok(checked)
     } else {
-        Err(Error::invalid("value", format!("{place}.resourceType"), "the resource is of another type than request.url"))
+        Err(Error::invalid(
+            "value",
+            format!("{place}.resourceType"),
+            "the resource is of another type than request.url",
+        ))
     }
 }
 
@@ -85,7 +89,13 @@ fn address(request: &Request, at: usize) -> Result<(&'static str, Option<String>
 }
 
 /// What an entry asks for. `id`: what a created resource will be called.
-async fn step(state: &State, access: &Access, request: &mut Request, at: usize, id: Option<String>) -> Result<Step, Error> {
+async fn step(
+    state: &State,
+    access: &Access,
+    request: &mut Request,
+    at: usize,
+    id: Option<String>,
+) -> Result<Step, Error> {
     let under = |error: Error| located(error, at);
     match request.method {
         Method::Get | Method::Head => Ok(Step::Look(request.url.clone())),
@@ -93,13 +103,14 @@ async fn step(state: &State, access: &Access, request: &mut Request, at: usize, 
             let (kind, None) = address(request, at)? else {
                 return Err(under(Error::NotSupported("POST takes the address of a type here.".to_owned())));
             };
-            let unless = request.if_none_exist.as_deref().map(|text| condition(kind, text)).transpose().map_err(under)?;
+            let unless =
+                request.if_none_exist.as_deref().map(|text| condition(kind, text)).transpose().map_err(under)?;
             let checked = checked(request, at, kind)?;
             let mut intent = state.pipeline.plan_create(access, checked, unless.as_ref()).await.map_err(under)?;
             if let (Intent::Create { id: own, .. }, Some(id)) = (&mut intent, id) {
                 *own = id;
             }
-            Ok(Step::Write(intent))
+            Ok(Step::Write(Box::new(intent)))
         }
         Method::Put => {
             let (kind, Some(id)) = address(request, at)? else {
@@ -108,14 +119,14 @@ async fn step(state: &State, access: &Access, request: &mut Request, at: usize, 
             let expect = request.if_match.as_deref().map(etag).transpose().map_err(under)?;
             let checked = checked(request, at, kind)?;
             same_id(checked.value(), kind, &id).map_err(|e| e.under(&format!("{}.resource", place(at))))?;
-            Ok(Step::Write(Intent::Update { resource: checked, id, expect }))
+            Ok(Step::Write(Box::new(Intent::Update { resource: checked, id, expect })))
         }
         Method::Delete => {
             let (kind, Some(id)) = address(request, at)? else {
                 return Err(under(Error::NotSupported("Conditional delete is not supported.".to_owned())));
             };
             let expect = request.if_match.as_deref().map(etag).transpose().map_err(under)?;
-            Ok(Step::Write(Intent::Delete { kind, id, expect }))
+            Ok(Step::Write(Box::new(Intent::Delete { kind, id, expect })))
         }
         Method::Patch => Err(under(Error::NotSupported("PATCH is not supported.".to_owned()))),
     }
@@ -123,7 +134,9 @@ async fn step(state: &State, access: &Access, request: &mut Request, at: usize, 
 
 /// An error that is about an entry as a whole names it. What is about the server stays what it is.
 fn located(error: Error, at: usize) -> Error {
-    if error.view().status >= 500 || matches!(error, Error::TooMany { .. } | Error::Forbidden(_) | Error::Unauthenticated(_)) {
+    if error.view().status >= 500
+        || matches!(error, Error::TooMany { .. } | Error::Forbidden(_) | Error::Unauthenticated(_))
+    {
         return error;
     }
     let moved = error.issues().into_iter().map(|issue| {
@@ -131,7 +144,11 @@ fn located(error: Error, at: usize) -> Error {
         Issue { expression: own, ..issue }
     });
     match error {
-        Error::VersionConflict { .. } | Error::Conflict(_) | Error::MultipleMatches | Error::NotFound { .. } | Error::Gone { .. } => error,
+        Error::VersionConflict { .. }
+        | Error::Conflict(_)
+        | Error::MultipleMatches
+        | Error::NotFound { .. }
+        | Error::Gone { .. } => error,
         _ => Error::Invalid(moved.collect()),
     }
 }
@@ -149,14 +166,15 @@ async fn batch(state: &State, access: &Access, entries: Vec<Option<Request>>) ->
         plan.push(match step {
             Err(error) => Planned::Failed(error),
             Ok(Step::Look(url)) => Planned::Look(url),
-            Ok(Step::Write(intent)) => match authorised(access, &intent) {
-                Err(error) => Planned::Failed(error),
-                Ok(()) => {
+            Ok(Step::Write(intent)) => {
+                if let Err(error) = authorised(access, &intent) {
+                    Planned::Failed(error)
+                } else {
                     let planned = Planned::Written(intent_kind(&intent), is_delete(&intent));
-                    intents.push(intent);
+                    intents.push(*intent);
                     planned
                 }
-            },
+            }
         });
     }
     let written = if intents.is_empty() { vec![] } else { state.pipeline.each(access, intents).await? };
@@ -209,8 +227,11 @@ fn is_delete(intent: &Intent) -> bool {
 }
 
 async fn transaction(state: &State, access: &Access, entries: Vec<Option<Request>>) -> Result<Vec<u8>, Error> {
-    let requests: Vec<Request> =
-        entries.into_iter().enumerate().map(|(at, entry)| entry.ok_or_else(|| no_request(at))).collect::<Result<_, _>>()?;
+    let requests: Vec<Request> = entries
+        .into_iter()
+        .enumerate()
+        .map(|(at, entry)| entry.ok_or_else(|| no_request(at)))
+        .collect::<Result<_, _>>()?;
     for _ in 0..ATTEMPTS {
         match attempt(state, access, requests.clone()).await {
             Err(Error::Conflict(CONDITION_CHANGED)) => {}
@@ -234,13 +255,14 @@ async fn attempt(state: &State, access: &Access, mut requests: Vec<Request>) -> 
             Step::Look(url) => looks.push((at, url)),
             Step::Write(intent) => {
                 places.push((at, intent_kind(&intent), is_delete(&intent)));
-                intents.push(intent);
+                intents.push(*intent);
             }
         }
     }
     let written = if intents.is_empty() { vec![] } else { state.pipeline.transaction(access, intents).await? };
     let mut answers: Vec<(usize, Done)> = looks.into_iter().map(|(at, url)| (at, Done::Look(url))).collect();
-    answers.extend(places.into_iter().zip(written).map(|((at, kind, deleted), w)| (at, Done::Written(kind, w, deleted))));
+    answers
+        .extend(places.into_iter().zip(written).map(|((at, kind, deleted), w)| (at, Done::Written(kind, w, deleted))));
     answers.sort_by_key(|(at, _)| *at);
     let mut writer = Writer::new("transaction-response", None, &[]);
     for (_, done) in answers {
@@ -258,7 +280,11 @@ enum Done {
 }
 
 /// What each created entry will be called, and what its `fullUrl` therefore means in the others.
-async fn name_entries(state: &State, access: &Access, requests: &[Request]) -> Result<(Vec<Option<String>>, HashMap<String, String>), Error> {
+async fn name_entries(
+    state: &State,
+    access: &Access,
+    requests: &[Request],
+) -> Result<(Vec<Option<String>>, HashMap<String, String>), Error> {
     let (mut ids, mut targets) = (Vec::with_capacity(requests.len()), HashMap::new());
     for (at, request) in requests.iter().enumerate() {
         let id = match request.method {

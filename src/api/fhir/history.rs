@@ -18,7 +18,12 @@ use crate::store::Stored;
 /// Every version of one resource.
 #[utoipa::path(get, path = "/fhir/{type}/{id}/_history", tag = "fhir", params(("type" = String, Path), ("id" = String, Path)),
     responses((status = 200, content_type = "application/fhir+json", description = "history Bundle"), (status = 404, description = "Not known")))]
-pub(crate) async fn of_instance(state: Shared, caller: Caller, request: HttpRequest, path: web::Path<(String, String)>) -> Answer {
+pub(crate) async fn of_instance(
+    state: Shared,
+    caller: Caller,
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+) -> Answer {
     let (kind, id) = (kind(&path.0)?, path.1.as_str());
     answer(&state, &caller, &request, Some(kind), Some(id)).await
 }
@@ -37,7 +42,13 @@ pub(crate) async fn system(state: Shared, caller: Caller, request: HttpRequest) 
     answer(&state, &caller, &request, None, None).await
 }
 
-async fn answer(state: &State, access: &Access, request: &HttpRequest, kind: Option<&'static str>, id: Option<&str>) -> Answer {
+async fn answer(
+    state: &State,
+    access: &Access,
+    request: &HttpRequest,
+    kind: Option<&'static str>,
+    id: Option<&str>,
+) -> Answer {
     let (mut count, mut before) = (DEFAULT_COUNT, None);
     for (name, value) in pairs(request.query_string()) {
         let number = value.parse::<i64>();
@@ -45,18 +56,25 @@ async fn answer(state: &State, access: &Access, request: &HttpRequest, kind: Opt
             ("_count", Ok(n)) => count = usize::try_from(n).unwrap_or(DEFAULT_COUNT).clamp(1, MAX_COUNT),
             ("_before", Ok(n)) => before = Some(n),
             ("_format" | "_pretty", _) => {}
-            _ => return Err(Error::invalid("not-supported", format!("http.{name}"), "history takes _count and its own page links").into()),
+            _ => {
+                return Err(Error::invalid(
+                    "not-supported",
+                    format!("http.{name}"),
+                    "history takes _count and its own page links",
+                ));
+            }
         }
     }
     let mut versions = state.store.history(access, kind, id, before, count + 1).await?;
-    if versions.is_empty() && before.is_none()
+    if versions.is_empty()
+        && before.is_none()
         && let (Some(kind), Some(id)) = (kind, id)
     {
         return Err(Error::not_found(kind, id));
     }
     let more = versions.len() > count;
     versions.truncate(count);
-    let place = [kind, id].into_iter().flatten().map(|part| format!("/{part}")).collect::<String>();
+    let place: String = [kind, id].into_iter().flatten().flat_map(|part| ["/", part]).collect();
     let address = format!("{}{place}/_history", state.fhir_base());
     let mut links = vec![("self", request_address(&address, request))];
     if let Some((seq, _)) = versions.last().filter(|_| more) {
@@ -85,6 +103,10 @@ fn entry(writer: &mut Writer, base: &str, version: &Stored) -> Result<(), Error>
     };
     let content = if version.deleted { None } else { Some(version.json()?) };
     let response = json!({"status": status, "etag": format!("W/\"{}\"", version.version), "lastModified": time::instant(version.updated)});
-    writer.entry(Some(&format!("{base}/{own}")), content.as_deref(), &[("request", json!({"method": method, "url": url})), ("response", response)]);
+    writer.entry(
+        Some(&format!("{base}/{own}")),
+        content.as_deref(),
+        &[("request", json!({"method": method, "url": url})), ("response", response)],
+    );
     Ok(())
 }

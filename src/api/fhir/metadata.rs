@@ -6,7 +6,7 @@ use crate::api::Shared;
 use crate::api::reply::{Answer, resource};
 use crate::fhir::capability;
 
-/// The CapabilityStatement.
+/// The `CapabilityStatement`.
 #[utoipa::path(get, path = "/fhir/metadata", tag = "fhir", responses(
     (status = 200, content_type = "application/fhir+json", description = "CapabilityStatement")))]
 pub(crate) async fn metadata(state: Shared, request: HttpRequest) -> Answer {

@@ -14,14 +14,29 @@ use crate::error::Error;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
-        .service(web::resource("/metadata").route(web::get().to(metadata::metadata)).default_service(web::to(wrong_method)))
-        .service(web::resource(["", "/"]).route(web::post().to(bundle::process)).default_service(web::to(wrong_method)))
-        .service(web::resource("/_history").route(web::get().to(history::system)).default_service(web::to(wrong_method)))
         .service(
-            web::resource("/{kind}").route(web::get().to(search::by_url)).route(web::post().to(write::create)).default_service(web::to(wrong_method)),
+            web::resource("/metadata").route(web::get().to(metadata::metadata)).default_service(web::to(wrong_method)),
         )
-        .service(web::resource("/{kind}/_search").route(web::post().to(search::by_form)).default_service(web::to(wrong_method)))
-        .service(web::resource("/{kind}/_history").route(web::get().to(history::of_type)).default_service(web::to(wrong_method)))
+        .service(web::resource(["", "/"]).route(web::post().to(bundle::process)).default_service(web::to(wrong_method)))
+        .service(
+            web::resource("/_history").route(web::get().to(history::system)).default_service(web::to(wrong_method)),
+        )
+        .service(
+            web::resource("/{kind}")
+                .route(web::get().to(search::by_url))
+                .route(web::post().to(write::create))
+                .default_service(web::to(wrong_method)),
+        )
+        .service(
+            web::resource("/{kind}/_search")
+                .route(web::post().to(search::by_form))
+                .default_service(web::to(wrong_method)),
+        )
+        .service(
+            web::resource("/{kind}/_history")
+                .route(web::get().to(history::of_type))
+                .default_service(web::to(wrong_method)),
+        )
         .service(
             web::resource("/{kind}/{id}")
                 .route(web::get().to(read::read))
@@ -29,9 +44,15 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 .route(web::delete().to(write::delete))
                 .default_service(web::to(wrong_method)),
         )
-        .service(web::resource("/{kind}/{id}/_history").route(web::get().to(history::of_instance)).default_service(web::to(wrong_method)))
         .service(
-            web::resource("/{kind}/{id}/_history/{version}").route(web::get().to(read::version)).default_service(web::to(wrong_method)),
+            web::resource("/{kind}/{id}/_history")
+                .route(web::get().to(history::of_instance))
+                .default_service(web::to(wrong_method)),
+        )
+        .service(
+            web::resource("/{kind}/{id}/_history/{version}")
+                .route(web::get().to(read::version))
+                .default_service(web::to(wrong_method)),
         )
         .default_service(web::to(unknown_address));
 }

@@ -14,13 +14,20 @@ use crate::error::Error;
     responses((status = 200, content_type = "application/fhir+json", description = "The resource; its version is the ETag"),
               (status = 304, description = "If-None-Match names the version that stands"),
               (status = 404, description = "Not known"), (status = 410, description = "Deleted")))]
-pub(crate) async fn read(state: Shared, caller: Caller, request: HttpRequest, path: web::Path<(String, String)>) -> Answer {
+pub(crate) async fn read(
+    state: Shared,
+    caller: Caller,
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+) -> Answer {
     let (kind, id) = (kind(&path.0)?, &path.1);
     let found = state.store.find(&caller, kind, id).await?;
     if let Some(held) = request.headers().get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok())
         && held.split(',').any(|tag| etag(tag).is_ok_and(|version| version == found.version))
     {
-        return Ok(HttpResponse::NotModified().insert_header((header::ETAG, format!("W/\"{}\"", found.version))).finish());
+        return Ok(HttpResponse::NotModified()
+            .insert_header((header::ETAG, format!("W/\"{}\"", found.version)))
+            .finish());
     }
     stored(&request, &found)
 }
@@ -30,7 +37,12 @@ pub(crate) async fn read(state: Shared, caller: Caller, request: HttpRequest, pa
     params(("type" = String, Path), ("id" = String, Path), ("version" = String, Path)),
     responses((status = 200, content_type = "application/fhir+json", description = "That version"),
               (status = 404, description = "Not known"), (status = 410, description = "That version is a deletion")))]
-pub(crate) async fn version(state: Shared, caller: Caller, request: HttpRequest, path: web::Path<(String, String, String)>) -> Answer {
+pub(crate) async fn version(
+    state: Shared,
+    caller: Caller,
+    request: HttpRequest,
+    path: web::Path<(String, String, String)>,
+) -> Answer {
     let (kind, id) = (kind(&path.0)?, &path.1);
     let version = path.2.parse().map_err(|_| Error::not_found(kind, id))?;
     stored(&request, &state.store.find_version(&caller, kind, id, version).await?)

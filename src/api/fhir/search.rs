@@ -15,7 +15,7 @@ use crate::fhir::query;
 /// A query string in a form is no longer than this.
 const MAX_FORM: usize = 64 * 1024;
 
-/// Search. `_count`, `_sort`, `_total` and every parameter that the CapabilityStatement names.
+/// Search. `_count`, `_sort`, `_total` and every parameter that the `CapabilityStatement` names.
 #[utoipa::path(get, path = "/fhir/{type}", tag = "fhir", params(("type" = String, Path, description = "R4 resource type"),
         ("_count" = Option<u32>, Query), ("_sort" = Option<String>, Query), ("_total" = Option<String>, Query)),
     responses((status = 200, content_type = "application/fhir+json", description = "searchset Bundle"),
@@ -29,17 +29,28 @@ pub(crate) async fn by_url(state: Shared, caller: Caller, request: HttpRequest, 
 #[utoipa::path(post, path = "/fhir/{type}/_search", tag = "fhir", params(("type" = String, Path)),
     request_body(content = String, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, content_type = "application/fhir+json", description = "searchset Bundle")))]
-pub(crate) async fn by_form(state: Shared, caller: Caller, request: HttpRequest, path: web::Path<String>, payload: web::Payload) -> Answer {
+pub(crate) async fn by_form(
+    state: Shared,
+    caller: Caller,
+    request: HttpRequest,
+    path: web::Path<String>,
+    payload: web::Payload,
+) -> Answer {
     let kind = kind(&path)?;
     let form = body::read(&request, payload, MAX_FORM).await?;
-    let form = std::str::from_utf8(&form).map_err(|_| Error::invalid("structure", "http.body", "the form is not UTF-8"))?;
+    let form =
+        std::str::from_utf8(&form).map_err(|_| Error::invalid("structure", "http.body", "the form is not UTF-8"))?;
     let both = [request.query_string(), form].iter().filter(|q| !q.is_empty()).copied().collect::<Vec<_>>().join("&");
     let bundle = run(&state, &caller, kind, &both, lenient(&request)).await?;
     resource(&request, HttpResponse::Ok(), bundle)
 }
 
 fn lenient(request: &HttpRequest) -> bool {
-    request.headers().get("Prefer").and_then(|v| v.to_str().ok()).is_some_and(|prefer| prefer.contains("handling=lenient"))
+    request
+        .headers()
+        .get("Prefer")
+        .and_then(|v| v.to_str().ok())
+        .is_some_and(|prefer| prefer.contains("handling=lenient"))
 }
 
 /// The decoded pairs of a query string.
@@ -48,7 +59,13 @@ pub(super) fn pairs(query: &str) -> Vec<(String, String)> {
 }
 
 /// The searchset as JSON.
-pub(super) async fn run(state: &State, access: &Access, kind: &'static str, text: &str, lenient: bool) -> Result<Vec<u8>, Error> {
+pub(super) async fn run(
+    state: &State,
+    access: &Access,
+    kind: &'static str,
+    text: &str,
+    lenient: bool,
+) -> Result<Vec<u8>, Error> {
     let pairs = pairs(text);
     let query = query::parse(kind, &pairs, lenient)?;
     let page = state.store.search(access, query).await?;

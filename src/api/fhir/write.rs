@@ -27,7 +27,13 @@ use crate::store::{Outcome, Written};
               (status = 200, description = "If-None-Exist found this one; nothing was stored"),
               (status = 400, description = "No valid R4"), (status = 412, description = "If-None-Exist finds several"),
               (status = 422, description = "Breaks a profile or a rule"), (status = 429, description = "Too much waits; see Retry-After")))]
-pub(crate) async fn create(state: Shared, caller: Caller, request: HttpRequest, path: web::Path<String>, payload: web::Payload) -> Answer {
+pub(crate) async fn create(
+    state: Shared,
+    caller: Caller,
+    request: HttpRequest,
+    path: web::Path<String>,
+    payload: web::Payload,
+) -> Answer {
     let kind = kind(&path)?;
     caller.check(Action::Create, kind)?;
     let unless = if_none_exist(&request, kind)?;
@@ -46,7 +52,13 @@ pub(crate) async fn create(state: Shared, caller: Caller, request: HttpRequest, 
     request_body(content = Object, content_type = "application/fhir+json"),
     responses((status = 200, description = "The next version stands"), (status = 201, description = "The first version stands"),
               (status = 400, description = "No valid R4"), (status = 412, description = "Another version stands than If-Match names")))]
-pub(crate) async fn update(state: Shared, caller: Caller, request: HttpRequest, path: web::Path<(String, String)>, payload: web::Payload) -> Answer {
+pub(crate) async fn update(
+    state: Shared,
+    caller: Caller,
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+    payload: web::Payload,
+) -> Answer {
     let (kind, id) = (kind(&path.0)?, path.1.clone());
     caller.check(Action::Update, kind)?;
     let expect = if_match(request.headers())?;
@@ -61,7 +73,12 @@ pub(crate) async fn update(state: Shared, caller: Caller, request: HttpRequest, 
 #[utoipa::path(delete, path = "/fhir/{type}/{id}", tag = "fhir",
     params(("type" = String, Path), ("id" = String, Path), ("If-Match" = Option<String>, Header)),
     responses((status = 204, description = "Deleted"), (status = 404, description = "Never known"), (status = 412, description = "Another version stands")))]
-pub(crate) async fn delete(state: Shared, caller: Caller, request: HttpRequest, path: web::Path<(String, String)>) -> Answer {
+pub(crate) async fn delete(
+    state: Shared,
+    caller: Caller,
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+) -> Answer {
     let (kind, id) = (kind(&path.0)?, path.1.clone());
     caller.check(Action::Delete, kind)?;
     let expect = if_match(request.headers())?;
@@ -75,7 +92,11 @@ async fn checked(state: &State, request: &HttpRequest, payload: web::Payload, ki
     if checked.resource_type() == kind {
         return Ok(checked);
     }
-    Err(Error::invalid("invalid", "resourceType", format!("this address takes {kind}, the body is {}", checked.resource_type())))
+    Err(Error::invalid(
+        "invalid",
+        "resourceType",
+        format!("this address takes {kind}, the body is {}", checked.resource_type()),
+    ))
 }
 
 /// The id in the body, if any, is that of the address.
@@ -113,7 +134,14 @@ fn wants(request: &HttpRequest, what: &str) -> bool {
     asked.unwrap_or("representation") == what
 }
 
-async fn answer(state: &State, caller: &Access, request: &HttpRequest, kind: &'static str, written: &Written, content: Option<Value>) -> Answer {
+async fn answer(
+    state: &State,
+    caller: &Access,
+    request: &HttpRequest,
+    kind: &'static str,
+    written: &Written,
+    content: Option<Value>,
+) -> Answer {
     let mut response = if written.outcome == Outcome::Created { HttpResponse::Created() } else { HttpResponse::Ok() };
     let location = format!("{}/{kind}/{}/_history/{}", state.fhir_base(), written.id, written.version);
     response.insert_header((header::LOCATION, location));

@@ -94,7 +94,7 @@ impl Board {
         let patient = self.patients.entry(id.to_owned()).or_default();
         patient.known = true;
         patient.name = display_name(resource);
-        patient.identifier = resource.pointer("/identifier/0/value").and_then(Value::as_str).unwrap_or_default().to_owned();
+        patient.identifier = resource.pointer("/identifier/0/value").and_then(Value::as_str).unwrap_or_default().into();
         patient.birth_date = resource.get("birthDate").and_then(Value::as_str).map(str::to_owned);
         patient.gender = resource.get("gender").and_then(Value::as_str).map(str::to_owned);
         self.shown(Some(id.to_owned()))
@@ -129,13 +129,13 @@ impl Board {
         }
     }
 
-    fn encounter_patient(&self, encounter: &Value) -> Option<String> {
+    fn encounter_patient(encounter: &Value) -> Option<String> {
         patient_id(encounter.pointer("/subject/reference")?.as_str()?)
     }
 
     /// An encounter in progress puts its patient in a bed, an ended one takes it out.
     fn take_encounter(&mut self, encounter: &Value) -> Option<(String, bool)> {
-        let id = self.encounter_patient(encounter)?;
+        let id = Self::encounter_patient(encounter)?;
         let own = encounter.get("id").and_then(Value::as_str).map(str::to_owned);
         if encounter.get("status").and_then(Value::as_str) == Some("in-progress") {
             let patient = self.patients.entry(id.clone()).or_default();
@@ -207,7 +207,9 @@ fn interpretation(rules: &RuleSet, reading: &Reading) -> &'static str {
     let mut worst = (Level::None, "");
     for (codings, amount) in reading.amounts() {
         for (rule, _) in rules.select(codings) {
-            let Some(value) = amount.unit.as_deref().and_then(|unit| rule.in_unit(amount.value, unit)) else { continue };
+            let Some(value) = amount.unit.as_deref().and_then(|unit| rule.in_unit(amount.value, unit)) else {
+                continue;
+            };
             if !rule.is_plausible(value) {
                 continue;
             }

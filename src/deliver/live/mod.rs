@@ -81,9 +81,8 @@ impl Live {
     pub fn open(&self, after: Option<u64>) -> Stream {
         let state = self.state();
         let events = self.shared.events.subscribe();
-        let missed = after.filter(|after| {
-            *after <= state.last && state.kept.front().is_some_and(|oldest| oldest.id <= after + 1)
-        });
+        let missed = after
+            .filter(|after| *after <= state.last && state.kept.front().is_some_and(|oldest| oldest.id <= after + 1));
         let first = match missed {
             Some(after) => state.kept.iter().filter(|e| e.id > after).map(|e| e.frame.clone()).collect(),
             None => vec![frame(state.last, "snapshot", &state.board.snapshot(self.shared.store.clock().now()))],

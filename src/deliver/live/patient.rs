@@ -145,9 +145,11 @@ pub(super) fn alert_json(issue: &Value) -> Option<(String, Value)> {
     let id = issue.get("id")?.as_str()?;
     let open = issue::open_episode(issue).is_some();
     let extension = |name: &str| {
-        issue.get("extension")?.as_array()?.iter().find(|e| {
-            e.get("url").and_then(Value::as_str).is_some_and(|url| url.ends_with(name))
-        })
+        issue
+            .get("extension")?
+            .as_array()?
+            .iter()
+            .find(|e| e.get("url").and_then(Value::as_str).is_some_and(|url| url.ends_with(name)))
     };
     let kind = extension("/alert-type").and_then(|e| e.get("valueCode")).and_then(Value::as_str);
     let alert = json!({

@@ -23,12 +23,12 @@ pub(super) struct Cursor {
 
 /// The key that page links are sealed with.
 #[derive(Clone)]
-pub struct Seal([u8; 32]);
+pub(crate) struct Seal([u8; 32]);
 
 const TAG: usize = 16;
 
 impl Seal {
-    pub fn new(key: [u8; 32]) -> Self {
+    pub(crate) fn new(key: [u8; 32]) -> Self {
         Self(key)
     }
 
@@ -93,9 +93,12 @@ mod tests {
         let (seal, cursor) = (Seal::new([7; 32]), Cursor { seq: 5, int: -3, text: "núñez".into() });
         let text = seal.close(&cursor, 1).unwrap();
         assert_eq!(seal.open(&text, 1).unwrap(), cursor);
-        for (other, fingerprint, text) in
-            [(Seal::new([8; 32]), 1, text.clone()), (seal.clone(), 2, text.clone()), (seal, 1, format!("A{text}")), (Seal::new([7; 32]), 1, String::new())]
-        {
+        for (other, fingerprint, text) in [
+            (Seal::new([8; 32]), 1, text.clone()),
+            (seal.clone(), 2, text.clone()),
+            (seal, 1, format!("A{text}")),
+            (Seal::new([7; 32]), 1, String::new()),
+        ] {
             assert!(other.open(&text, fingerprint).is_err());
         }
     }

@@ -34,10 +34,10 @@ const UPDATED_PLACE: Place<'_> = Place { starts: "updated", ends: "updated + 100
 /// Writes the condition; false when nothing can match.
 pub(super) fn write(sql: &mut Sql, conn: &mut Conn, dict: &Dict, kind: &str, filter: &Filter) -> Result<bool, Error> {
     match filter.param.column {
-        Some(Column::Id) => ids(sql, filter),
+        Some(Column::Id) => Ok(ids(sql, filter)),
         Some(Column::Updated) => ranges(sql, conn, dict, filter, &UPDATED_PLACE),
         Some(Column::Date | Column::Quantity) => ranges(sql, conn, dict, filter, &OBSERVATION_PLACE),
-        Some(Column::Status) => statuses(sql, filter),
+        Some(Column::Status) => Ok(statuses(sql, filter)),
         Some(column) => {
             let terms = column_terms(conn, dict, column, filter)?;
             Ok(term_condition(sql, column_name(column), &terms, filter.negated))
@@ -72,7 +72,7 @@ fn term_condition(sql: &mut Sql, column: &str, terms: &[i64], negated: bool) -> 
     true
 }
 
-fn ids(sql: &mut Sql, filter: &Filter) -> Result<bool, Error> {
+fn ids(sql: &mut Sql, filter: &Filter) -> bool {
     sql.push("id IN (");
     for (at, operand) in filter.operands.iter().enumerate() {
         if let Operand::Id(id) = operand {
@@ -80,10 +80,10 @@ fn ids(sql: &mut Sql, filter: &Filter) -> Result<bool, Error> {
         }
     }
     sql.push(")");
-    Ok(true)
+    true
 }
 
-fn statuses(sql: &mut Sql, filter: &Filter) -> Result<bool, Error> {
+fn statuses(sql: &mut Sql, filter: &Filter) -> bool {
     let numbers: Vec<i64> = filter
         .operands
         .iter()
@@ -92,7 +92,7 @@ fn statuses(sql: &mut Sql, filter: &Filter) -> Result<bool, Error> {
             _ => None,
         })
         .collect();
-    Ok(term_condition(sql, "status", &numbers, filter.negated))
+    term_condition(sql, "status", &numbers, filter.negated)
 }
 
 /// The numbers that a concept or reference column may have.
@@ -116,9 +116,7 @@ fn codings(conn: &mut Conn, dict: &Dict, operand: &Operand) -> Result<Vec<i64>, 
     let Operand::Token { system, code } = operand else { return Ok(vec![]) };
     match (system, code) {
         (None, Some(code)) => dict::codings_of_code(conn, code),
-        (Some(system), Some(code)) => {
-            Ok(dict.terms(Source::Table(conn)).coding(system, code)?.into_iter().collect())
-        }
+        (Some(system), Some(code)) => Ok(dict.terms(Source::Table(conn)).coding(system, code)?.into_iter().collect()),
         (Some(system), None) => match dict.terms(Source::Table(conn)).uri(system)? {
             Some(system) => dict::codings_of_system(conn, system),
             None => Ok(vec![]),
@@ -259,15 +257,12 @@ fn ranges(sql: &mut Sql, conn: &mut Conn, dict: &Dict, filter: &Filter, place: &
 
 /// All units that measure the same as this one, so that `canonical` values compare.
 fn same_measure(conn: &mut Conn, dict: &Dict, unit: &Unit) -> Result<Vec<i64>, Error> {
-    match ucum::canonical(&unit.code) {
-        Some(wanted) => {
-            let same = |code: &str| ucum::canonical(code).is_some_and(|c| c.unit == wanted.unit);
-            Ok(dict::units(conn)?.into_iter().filter(|(_, code)| same(code)).map(|(id, _)| id).collect())
-        }
-        None => {
-            let mut terms = dict.terms(Source::Table(conn));
-            Ok(terms.unit(unit.system.as_deref().unwrap_or_default(), &unit.code)?.into_iter().collect())
-        }
+    if let Some(wanted) = ucum::canonical(&unit.code) {
+        let same = |code: &str| ucum::canonical(code).is_some_and(|c| c.unit == wanted.unit);
+        Ok(dict::units(conn)?.into_iter().filter(|(_, code)| same(code)).map(|(id, _)| id).collect())
+    } else {
+        let mut terms = dict.terms(Source::Table(conn));
+        Ok(terms.unit(unit.system.as_deref().unwrap_or_default(), &unit.code)?.into_iter().collect())
     }
 }
 

@@ -58,7 +58,9 @@ pub(super) fn page(conn: &mut Conn, dict: &Dict, query: &Query, reach: &Reach, s
     let more = rows.len() > query.count;
     rows.truncate(query.count);
     let next = match rows.last().filter(|_| more) {
-        Some(row) => Some(seal.close(&Cursor { seq: row.seq, int: row.key_int, text: row.key_text.clone() }, fingerprint)?),
+        Some(row) => {
+            Some(seal.close(&Cursor { seq: row.seq, int: row.key_int, text: row.key_text.clone() }, fingerprint)?)
+        }
         None => None,
     };
     let hits = rows.into_iter().map(|row| Stored {

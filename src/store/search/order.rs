@@ -20,7 +20,14 @@ pub(super) enum Order {
     /// By when an Observation was measured.
     Measured { descending: bool },
     /// By the least (greatest, descending) indexed value of a parameter.
-    Indexed { outer: &'static str, table: &'static str, column: &'static str, is_text: bool, param: i64, descending: bool },
+    Indexed {
+        outer: &'static str,
+        table: &'static str,
+        column: &'static str,
+        is_text: bool,
+        param: i64,
+        descending: bool,
+    },
 }
 
 /// A patient's Observations come by when they were measured unless asked otherwise, everything else by commit.

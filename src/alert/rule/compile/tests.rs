@@ -18,7 +18,7 @@ fn a_plan_becomes_a_rule() {
     assert_eq!(rule.codes[0], ("http://loinc.org".to_owned(), "8867-4".to_owned()));
     let high = rule.condition.limits(Side::High);
     assert_eq!(high.critical, Some(Limit { comparator: Comparator::AtOrAbove, value: 131.0, clear: 128.0 }));
-    assert_eq!(rule.condition.limits(Side::Low).warning.unwrap().clear, 53.0);
+    assert!((rule.condition.limits(Side::Low).warning.unwrap().clear - 53.0).abs() < 1e-9);
 }
 
 /// Changes one element of the plan; the first problem must name it.
