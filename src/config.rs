@@ -87,8 +87,6 @@ pub struct Database {
     pub url: DatabaseUrl,
     /// Connections that read. `VIGIA__DATABASE__READERS`
     pub readers: u32,
-    /// Connections that write: always 1 on SQLite. `VIGIA__DATABASE__LANES`
-    pub lanes: u32,
     /// Rows that may wait for a write lane before callers are told to come later.
     /// `VIGIA__DATABASE__LANE_QUEUE`
     pub lane_queue: usize,
@@ -96,7 +94,7 @@ pub struct Database {
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: DatabaseUrl::new("sqlite:vigia-data/vigia.db"), readers: 8, lanes: 4, lane_queue: 4096 }
+        Self { url: DatabaseUrl::new("sqlite:vigia-data/vigia.db"), readers: 8, lane_queue: 4096 }
     }
 }
 
@@ -150,15 +148,11 @@ impl Default for Mllp {
 pub struct Alert {
     /// `VIGIA__ALERT__ENABLED`
     pub enabled: bool,
-    /// An alert is raised when `n` of the last `m` readings break a limit. `VIGIA__ALERT__N`
-    pub n: u32,
-    /// `VIGIA__ALERT__M`
-    pub m: u32,
 }
 
 impl Default for Alert {
     fn default() -> Self {
-        Self { enabled: true, n: 2, m: 3 }
+        Self { enabled: true }
     }
 }
 
@@ -166,20 +160,13 @@ impl Default for Alert {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Live {
-    /// Readings kept in memory per patient and code. `VIGIA__LIVE__LATEST`
-    pub latest: usize,
     /// `VIGIA__LIVE__MAX_CLIENTS`
     pub max_clients: usize,
-    /// Events that may wait for a slow client before it is sent back to the store.
-    /// `VIGIA__LIVE__CLIENT_QUEUE`
-    pub client_queue: usize,
-    /// A line is sent at least so often, so that a lost stream is noticed. `VIGIA__LIVE__HEARTBEAT_S`
-    pub heartbeat_s: u64,
 }
 
 impl Default for Live {
     fn default() -> Self {
-        Self { latest: 20, max_clients: 1000, client_queue: 256, heartbeat_s: 5 }
+        Self { max_clients: 1000 }
     }
 }
 
@@ -187,15 +174,13 @@ impl Default for Live {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Session {
-    /// A session ends when it was not used for so long. `VIGIA__SESSION__IDLE_S`
-    pub idle_s: u64,
     /// A session ends after so long in any case. `VIGIA__SESSION__LIFETIME_S`
     pub lifetime_s: u64,
 }
 
 impl Default for Session {
     fn default() -> Self {
-        Self { idle_s: 8 * 3600, lifetime_s: 12 * 3600 }
+        Self { lifetime_s: 12 * 3600 }
     }
 }
 
@@ -203,15 +188,13 @@ impl Default for Session {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Validation {
-    /// Nesting of JSON and XML. `VIGIA__VALIDATION__MAX_DEPTH`
-    pub max_depth: usize,
     /// Entries of one Bundle. `VIGIA__VALIDATION__MAX_BUNDLE_ENTRIES`
     pub max_bundle_entries: usize,
 }
 
 impl Default for Validation {
     fn default() -> Self {
-        Self { max_depth: 64, max_bundle_entries: 10_000 }
+        Self { max_bundle_entries: 10_000 }
     }
 }
 
@@ -277,7 +260,6 @@ impl Config {
         let table = [
             (known, "database.url", "it begins with none of sqlite:, postgres://"),
             (self.database.readers > 0, "database.readers", "at least 1 is needed"),
-            (self.database.lanes > 0, "database.lanes", "at least 1 is needed"),
             (self.database.lane_queue >= 1000, "database.lane_queue", "one batch alone may hold 1000 rows"),
             (self.server.max_body_bytes >= 1024, "server.max_body_bytes", "at least 1024 are needed"),
             (self.server.public_url.as_ref().is_none_or(web), "server.public_url", "it is no http(s) URL"),
@@ -285,15 +267,7 @@ impl Config {
             (self.mllp.max_connections > 0, "mllp.max_connections", "at least 1 is needed"),
             (self.mllp.idle_timeout_s > 0, "mllp.idle_timeout_s", "at least 1 is needed"),
             (is_zone(&self.mllp.default_zone), "mllp.default_zone", "it is no zone such as +01:00 or Z"),
-            (self.alert.n > 0, "alert.n", "at least 1 is needed"),
-            (self.alert.n <= self.alert.m, "alert.n", "it is larger than alert.m"),
-            (self.alert.m <= 100, "alert.m", "at most 100 are possible"),
-            (self.live.latest > 0, "live.latest", "at least 1 is needed"),
-            (self.live.client_queue > 0, "live.client_queue", "at least 1 is needed"),
-            (self.live.heartbeat_s > 0, "live.heartbeat_s", "at least 1 is needed"),
-            (self.session.idle_s > 0, "session.idle_s", "at least 1 is needed"),
             (self.session.lifetime_s > 0, "session.lifetime_s", "at least 1 is needed"),
-            ((8..=100).contains(&self.validation.max_depth), "validation.max_depth", "it must be 8 to 100"),
             (self.validation.max_bundle_entries > 0, "validation.max_bundle_entries", "at least 1 is needed"),
         ];
         table.into_iter().find(|(fine, ..)| !fine).map_or(Ok(()), |(_, key, why)| Err((key, why)))
@@ -395,14 +369,12 @@ mod tests {
     #[test]
     fn errors_name_the_key_and_where_it_came_from() {
         type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
-        let table: [Case; 9] = [
+        let table: [Case; 7] = [
             ("[server]\nbindd = 1", &[], &["server", "bindd", "vigia.toml"]),
             ("", &[("VIGIA__SERVER__BINDD", "x")], &["bindd", "VIGIA__SERVER", "bind, "]),
             ("", &[("VIGIA__SERVER__BIND", "nonsense")], &["server.bind", "VIGIA__SERVER__BIND"]),
             ("[server]\nworkers = \"many\"", &[], &["server.workers", "vigia.toml"]),
             ("[log]\nformat = \"xml\"", &[], &["log.format", "pretty"]),
-            ("[alert]\nn = 4", &[], &["alert.n", "vigia.toml", "larger than alert.m"]),
-            ("", &[("VIGIA__ALERT__M", "1")], &["alert.n", "the defaults", "larger"]),
             ("", &[("VIGIA__DATABASE__URL", "mysql://u:canary@h/d")], &["database.url", "VIGIA__DATABASE__URL"]),
             ("[mllp]\ndefault_zone = \"CET\"", &[], &["mllp.default_zone"]),
         ];
