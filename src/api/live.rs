@@ -49,6 +49,9 @@ fn whole_ward(access: &Access) -> Result<(), Error> {
               (status = 401, description = "Nobody is signed in"), (status = 429, description = "Too many open streams")))]
 pub(crate) async fn events(state: Shared, request: HttpRequest, SignedIn(person): SignedIn) -> Answer {
     whole_ward(&person.access)?;
+    if state.settings.stopping.load(std::sync::atomic::Ordering::Relaxed) {
+        return Err(Error::Unavailable("The server is shutting down."));
+    }
     let clients = state.metrics.live_clients.get();
     if usize::try_from(clients).is_ok_and(|n| n >= state.settings.max_live_clients) {
         return Err(Error::TooMany { retry_after_s: 5 });

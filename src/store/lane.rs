@@ -6,22 +6,20 @@
 //! are in commit order on both engines and on every node, and what a guard or a version check reads cannot
 //! change before the commit.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use diesel::prelude::*;
 use tokio::sync::oneshot;
 
-use super::body;
+use super::batch::Batch;
 use super::conn::{Conn, Location, Purpose};
 use super::dict::{Dict, Source};
-use super::log::{Entry, Log};
-use super::prepare::{OBSERVATION, Prepared, Verb};
+use super::log::Log;
+use super::prepare::Prepared;
 use super::queue::Queue;
-use super::schema::{log_head, observation};
-use super::write::{self, Current, Pending};
-use super::{Outcome, Written, database, reader, search};
+use super::schema::log_head;
+use super::{Written, database};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::fhir::query::Query;
@@ -29,14 +27,6 @@ use crate::telemetry::Metrics;
 
 /// About how many rows one transaction takes.
 const BATCH_ROWS: usize = 1000;
-
-/// Why a guard refuses: what its query finds has changed since it was asked.
-pub const CONDITION_CHANGED: &str = "What the condition finds has just changed; try again.";
-
-/// Why a reader's step is refused.
-pub const READER_LOST: &str = "Another node reads this part of the log now.";
-
-const OTHER_CONTENT: Error = Error::Conflict("The same reading was received before with other content.");
 
 /// What must be true of the store when a group is committed.
 #[derive(Clone, Debug)]
@@ -65,7 +55,16 @@ pub(super) struct Group {
 
 pub(super) type Answer = Vec<Result<Vec<Written>, Error>>;
 
-pub(super) struct Job {
+/// Work that is no commit of resources: whether it may be committed, and how its caller is then answered.
+type Aside = Box<dyn FnOnce(&mut Conn) -> (bool, Box<dyn FnOnce() + Send>) + Send>;
+
+pub(super) enum Job {
+    Commit(Batched),
+    Aside(Aside),
+}
+
+/// A caller's groups, to be written with those of others.
+pub(super) struct Batched {
     pub groups: Vec<Group>,
     pub reply: oneshot::Sender<Answer>,
 }
@@ -79,25 +78,21 @@ pub(super) struct Lane {
     pub metrics: Metrics,
 }
 
-/// One transaction at work.
-struct Batch<'a> {
-    conn: &'a mut Conn,
-    dict: &'a Dict,
-    seq: i64,
-    now: i64,
-    pending: Pending,
-    entries: Vec<Arc<Entry>>,
-    /// Ids of repeatable creates that are stored already, with version and body.
-    stored: HashMap<(i16, Vec<u8>), Current>,
-    /// Ids created in this batch, with the bodies they were created with.
-    fresh: HashMap<(i16, Vec<u8>), (i64, Vec<u8>)>,
-}
-
 impl Lane {
     /// Runs until the queue is closed and empty.
     pub(super) fn run(self) {
         let mut conn = None;
-        while let Some(mut jobs) = self.queue.take(BATCH_ROWS) {
+        while let Some(taken) = self.queue.take(BATCH_ROWS) {
+            let mut jobs = Vec::with_capacity(taken.len());
+            for job in taken {
+                match job {
+                    Job::Commit(job) => jobs.push(job),
+                    Job::Aside(work) => self.aside(&mut conn, work),
+                }
+            }
+            if jobs.is_empty() {
+                continue;
+            }
             let rows: usize = jobs.iter().flat_map(|j| &j.groups).map(|g| g.changes.len().max(1)).sum();
             self.metrics.lane_batch(u32::try_from(rows).unwrap_or(u32::MAX));
             self.metrics.lane_depth(self.queue.depth());
@@ -113,7 +108,33 @@ impl Lane {
         }
     }
 
-    fn one_by_one(&self, conn: &mut Option<Conn>, jobs: &mut [Job]) -> Vec<Answer> {
+    /// Work of its own transaction. A caller that hears nothing learns that it was not done.
+    fn aside(&self, slot: &mut Option<Conn>, work: Aside) {
+        let done = self.connection(slot).and_then(|conn| {
+            begin(conn)?;
+            let (fine, answer) = work(conn);
+            if fine {
+                commit(conn)?;
+            } else {
+                rollback(conn)?;
+            }
+            answer();
+            Ok(())
+        });
+        if let Err(error) = done {
+            tracing::error!(%error, "write failed");
+            *slot = None;
+        }
+    }
+
+    fn connection<'a>(&self, slot: &'a mut Option<Conn>) -> Result<&'a mut Conn, Error> {
+        match slot {
+            Some(conn) => Ok(conn),
+            none => Ok(none.insert(self.location.connect(Purpose::Write)?)),
+        }
+    }
+
+    fn one_by_one(&self, conn: &mut Option<Conn>, jobs: &mut [Batched]) -> Vec<Answer> {
         let mut answers = Vec::with_capacity(jobs.len());
         for job in jobs {
             let groups = job.groups.len();
@@ -129,11 +150,8 @@ impl Lane {
     }
 
     /// One transaction for all jobs. An error means that nothing of it is committed.
-    fn attempt(&self, slot: &mut Option<Conn>, jobs: &mut [Job]) -> Result<Vec<Answer>, Error> {
-        if slot.is_none() {
-            *slot = Some(self.location.connect(Purpose::Write)?);
-        }
-        let Some(conn) = slot.as_mut() else { return Err(Error::Unavailable("The database is not reachable.")) };
+    fn attempt(&self, slot: &mut Option<Conn>, jobs: &mut [Batched]) -> Result<Vec<Answer>, Error> {
+        let conn = self.connection(slot)?;
         let done = self.intern(conn, jobs).and_then(|()| self.transaction(conn, jobs));
         if done.is_err() {
             // The connection may be broken or inside a transaction: the next attempt opens a new one.
@@ -143,7 +161,7 @@ impl Lane {
     }
 
     /// Gives numbers to terms that are new, in a transaction of its own: numbers outlive a failed batch.
-    fn intern(&self, conn: &mut Conn, jobs: &mut [Job]) -> Result<(), Error> {
+    fn intern(&self, conn: &mut Conn, jobs: &mut [Batched]) -> Result<(), Error> {
         let changes = || jobs.iter().flat_map(|j| &j.groups).flat_map(|g| &g.changes);
         if changes().all(|change| change.rows.is_some()) {
             return Ok(());
@@ -159,27 +177,16 @@ impl Lane {
         commit(conn).inspect_err(|_| self.dict.forget())
     }
 
-    fn transaction(&self, conn: &mut Conn, jobs: &[Job]) -> Result<Vec<Answer>, Error> {
+    fn transaction(&self, conn: &mut Conn, jobs: &[Batched]) -> Result<Vec<Answer>, Error> {
         begin(conn)?;
         let seq = lock_head(conn)?;
-        let now = self.clock.now();
-        let mut batch = Batch {
-            conn,
-            dict: &self.dict,
-            seq,
-            now,
-            pending: Pending::default(),
-            entries: vec![],
-            stored: HashMap::new(),
-            fresh: HashMap::new(),
-        };
+        let mut batch = Batch::new(conn, &self.dict, seq, self.clock.now());
         batch.look_up_repeatable(jobs)?;
         let mut answers = Vec::with_capacity(jobs.len());
         for job in jobs {
             answers.push(job.groups.iter().map(|group| batch.group(group)).collect::<Result<Answer, Error>>()?);
         }
-        batch.flush()?;
-        let (last, entries) = (batch.seq, std::mem::take(&mut batch.entries));
+        let (last, entries) = batch.finish()?;
         if last > seq {
             diesel::update(log_head::table).set(log_head::seq.eq(last)).execute(conn).map_err(database)?;
         }
@@ -187,166 +194,6 @@ impl Lane {
         self.log.publish(entries);
         Ok(answers)
     }
-}
-
-impl Batch<'_> {
-    /// One query for all ids that may be stored already.
-    fn look_up_repeatable(&mut self, jobs: &[Job]) -> Result<(), Error> {
-        let mut keys: Vec<&[u8]> = Vec::new();
-        let changes = jobs.iter().flat_map(|j| &j.groups).flat_map(|g| &g.changes);
-        for change in changes.filter(|c| matches!(c.verb, Verb::Create { again: true })) {
-            if change.resource_type == OBSERVATION {
-                keys.push(&change.key);
-            } else if let Some(current) = write::current(self.conn, change.resource_type, change.rtype, &change.key)? {
-                self.stored.insert((change.rtype, change.key.clone()), current);
-            }
-        }
-        let rtype = super::prepare::type_number(OBSERVATION)?;
-        for chunk in keys.chunks(500) {
-            let found: Vec<(Vec<u8>, Current)> = observation::table
-                .filter(observation::id.eq_any(chunk.iter().map(|k| k.to_vec())))
-                .select((
-                    observation::id,
-                    (
-                        observation::seq,
-                        observation::version,
-                        observation::updated,
-                        observation::deleted,
-                        observation::body,
-                    ),
-                ))
-                .load(self.conn)
-                .map_err(database)?;
-            self.stored.extend(found.into_iter().map(|(key, current)| ((rtype, key), current)));
-        }
-        Ok(())
-    }
-
-    /// All changes of a group, or what stands against it. The outer error is the transaction's.
-    fn group(&mut self, group: &Group) -> Result<Result<Vec<Written>, Error>, Error> {
-        let plain = group.guards.is_empty()
-            && group.cursor.is_none()
-            && group.changes.iter().all(|c| matches!(c.verb, Verb::Create { .. }));
-        if !plain {
-            // What is read now must see what this batch has written so far.
-            self.flush()?;
-        }
-        let steps = match self.check(group)? {
-            Ok(steps) => steps,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        if let Some(cursor) = &group.cursor
-            && !reader::advance(self.conn, cursor)?
-        {
-            return Ok(Err(Error::Conflict(READER_LOST)));
-        }
-        Ok(Ok(group.changes.iter().zip(steps).map(|(change, step)| self.apply(change, step)).collect()))
-    }
-
-    /// What each change finds, without writing anything.
-    fn check(&mut self, group: &Group) -> Result<Result<Vec<Step>, Error>, Error> {
-        for guard in &group.guards {
-            let found = search::ids(self.conn, self.dict, &guard.query, 2)?;
-            if found.first() != guard.expects.as_ref() || found.len() > 1 {
-                return Ok(Err(Error::Conflict(CONDITION_CHANGED)));
-            }
-        }
-        let mut steps = Vec::with_capacity(group.changes.len());
-        let mut seen = HashMap::new();
-        for change in &group.changes {
-            // Twice the same id in a group: a reading repeated, else a contradiction.
-            let before = seen.insert((change.rtype, change.key.as_slice()), &change.body);
-            let repeated = matches!(change.verb, Verb::Create { again: true }) && before == Some(&change.body);
-            match self.step(change)? {
-                Ok(_) if before.is_some() && !repeated => {
-                    return Ok(Err(Error::Conflict("One resource is changed twice in one transaction.")));
-                }
-                Ok(step) => steps.push(step),
-                Err(refused) => return Ok(Err(refused)),
-            }
-        }
-        Ok(Ok(steps))
-    }
-
-    fn step(&mut self, change: &Prepared) -> Result<Result<Step, Error>, Error> {
-        let key = (change.rtype, change.key.clone());
-        if let Verb::Create { again } = change.verb {
-            if !again {
-                return Ok(Ok(Step::First));
-            }
-            return Ok(match self.stored.get(&key) {
-                None if self.fresh.get(&key).is_some_and(|(_, body)| *body != change.body) => Err(OTHER_CONTENT),
-                None => Ok(Step::First),
-                // A later version or a deletion says that the reading was known and worked on since.
-                Some(c) if c.deleted || c.version > 1 || body::same(&c.body, &change.body) => {
-                    Ok(Step::Known(c.clone()))
-                }
-                Some(_) => Err(OTHER_CONTENT),
-            });
-        }
-        let current = write::current(self.conn, change.resource_type, change.rtype, &change.key)?;
-        Ok(write::next(change, current))
-    }
-
-    fn apply(&mut self, change: &Prepared, step: Step) -> Written {
-        let key = (change.rtype, change.key.clone());
-        // The same repeatable id twice in one batch: the second is the first.
-        if matches!(change.verb, Verb::Create { again: true })
-            && let Some((seq, _)) = self.fresh.get(&key)
-        {
-            return Written {
-                id: change.id.clone(),
-                version: 1,
-                updated: self.now,
-                seq: *seq,
-                outcome: Outcome::Known,
-            };
-        }
-        let (version, outcome) = match step {
-            Step::Known(current) => {
-                return Written {
-                    id: change.id.clone(),
-                    version: current.version,
-                    updated: current.updated,
-                    seq: current.seq,
-                    outcome: Outcome::Known,
-                };
-            }
-            Step::First => (1, Outcome::Created),
-            Step::After(current) => {
-                let version = current.version + 1;
-                let revived = current.deleted;
-                self.pending.supersede(change, current);
-                (version, if revived { Outcome::Created } else { Outcome::Updated })
-            }
-        };
-        self.seq += 1;
-        self.pending.add(change, self.seq, version, self.now);
-        if matches!(change.verb, Verb::Create { again: true }) {
-            self.fresh.insert(key, (self.seq, change.body.clone()));
-        }
-        self.entries.push(Arc::new(Entry {
-            seq: self.seq,
-            resource_type: change.resource_type,
-            id: change.id.clone(),
-            version,
-            updated: self.now,
-            content: change.content.clone(),
-        }));
-        Written { id: change.id.clone(), version, updated: self.now, seq: self.seq, outcome }
-    }
-
-    fn flush(&mut self) -> Result<(), Error> {
-        std::mem::take(&mut self.pending).write(self.conn)
-    }
-}
-
-/// What a change finds in the store.
-pub(super) enum Step {
-    First,
-    After(Current),
-    /// Stored already: nothing is written.
-    Known(Current),
 }
 
 /// The last sequence number, with its row locked until COMMIT.
@@ -371,6 +218,14 @@ fn commit(conn: &mut Conn) -> Result<(), Error> {
     match conn {
         Conn::Postgres(c) => AnsiTransactionManager::commit_transaction(c),
         Conn::Sqlite(c) => AnsiTransactionManager::commit_transaction(c),
+    }
+    .map_err(database)
+}
+
+fn rollback(conn: &mut Conn) -> Result<(), Error> {
+    match conn {
+        Conn::Postgres(c) => AnsiTransactionManager::rollback_transaction(c),
+        Conn::Sqlite(c) => AnsiTransactionManager::rollback_transaction(c),
     }
     .map_err(database)
 }

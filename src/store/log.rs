@@ -69,6 +69,11 @@ impl Log {
         self.bell.send_replace(last);
     }
 
+    /// The last entry that was committed here; 0 before the first.
+    pub(super) fn last(&self) -> i64 {
+        *self.bell.borrow()
+    }
+
     /// The doorbell: changes when something was committed here. It carries no data and may skip.
     pub(super) fn bell(&self) -> watch::Receiver<i64> {
         self.bell.subscribe()

@@ -3,6 +3,7 @@
 //! No clinical rule, no HTTP and no FHIR checking may enter.
 
 mod account;
+mod batch;
 mod body;
 mod conn;
 mod dict;
@@ -25,7 +26,8 @@ use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
 pub use account::{Account, Session};
-pub use lane::{CONDITION_CHANGED, CursorMove, Guard, READER_LOST};
+pub use batch::{CONDITION_CHANGED, READER_LOST};
+pub use lane::{CursorMove, Guard};
 pub use log::Entry;
 pub use prepare::{Change, Content, Verb};
 pub use queue::Priority;
@@ -33,9 +35,9 @@ pub use reader::Taken;
 pub use resource::{Scope, Stored};
 pub use search::Page;
 
-use self::conn::{Conn, Location, Pool, Purpose};
+use self::conn::{Conn, Location, Pool};
 use self::dict::Dict;
-use self::lane::{Group, Job, Lane};
+use self::lane::{Batched, Group, Job, Lane};
 use self::log::Log;
 use self::prepare::Prepared;
 use self::queue::{Queue, Refused};
@@ -152,10 +154,7 @@ impl Store {
         }
         let rows = groups.iter().map(|g| g.changes.len().max(1)).sum();
         let (reply, answer) = oneshot::channel();
-        self.inner.queue.push(rows, priority, Job { groups, reply }).map_err(|refused| match refused {
-            Refused::Full => Error::TooMany { retry_after_s: 1 },
-            Refused::Closed => Error::Unavailable("The server is shutting down."),
-        })?;
+        self.enqueue(rows, priority, Job::Commit(Batched { groups, reply }))?;
         self.inner.metrics.lane_depth(self.inner.queue.depth());
         answer.await.map_err(|_| Error::Unavailable("The server is shutting down."))
     }
@@ -235,6 +234,10 @@ impl Store {
         if let Some(entries) = self.inner.log.recent(after, limit) {
             return Ok(entries);
         }
+        // With nobody else writing, what was committed last here is the end of the log.
+        if !self.is_shared() && after > 0 && after == self.inner.log.last() {
+            return Ok(vec![]);
+        }
         self.read(move |conn, _| log::read_after(conn, after, limit)).await
     }
 
@@ -306,17 +309,36 @@ impl Store {
         &self,
         work: impl FnOnce(&mut Conn, &Dict) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        if self.inner.location.is_sqlite() { self.inner.with_reader(work) } else { self.read(work).await }
+        if self.inner.location.is_sqlite()
+            && let Some(mut conn) = self.inner.readers.try_get()
+        {
+            return work(&mut conn, &self.inner.dict);
+        }
+        self.read(work).await
     }
 
-    /// A small write that is no clinical resource (accounts, sessions, cursors), on a connection of its own.
+    /// A small write that is no clinical resource (accounts, sessions, cursors): in the lane too, as a
+    /// transaction of its own, so that there is one writer.
     async fn write_aside<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Conn) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let location = self.inner.location.clone();
-        let task = move || work(&mut location.connect(Purpose::Write)?);
-        tokio::task::spawn_blocking(task).await.map_err(Error::internal)?
+        let (reply, answer) = oneshot::channel();
+        let work = Box::new(move |conn: &mut Conn| {
+            let done = work(conn);
+            let fine = done.is_ok();
+            let answer: Box<dyn FnOnce() + Send> = Box::new(move || drop(reply.send(done)));
+            (fine, answer)
+        });
+        self.enqueue(1, Priority::Interactive, Job::Aside(work))?;
+        answer.await.unwrap_or(Err(Error::Unavailable("The database is not reachable.")))
+    }
+
+    fn enqueue(&self, rows: usize, priority: Priority, job: Job) -> Result<(), Error> {
+        self.inner.queue.push(rows, priority, job).map_err(|refused| match refused {
+            Refused::Full => Error::TooMany { retry_after_s: 1 },
+            Refused::Closed => Error::Unavailable("The server is shutting down."),
+        })
     }
 }
 

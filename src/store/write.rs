@@ -4,7 +4,6 @@ use diesel::prelude::*;
 
 use super::conn::{Conn, each};
 use super::database;
-use super::lane::Step;
 use super::prepare::{DateRow, NO_TIME, OBSERVATION, ObservationRow, Prepared, QuantityRow, StringRow, TermRow, Verb};
 use super::schema::{history, ix_date, ix_quantity, ix_string, ix_term, observation, observation_span, resource};
 use crate::error::Error;
@@ -68,6 +67,14 @@ pub(super) fn current(conn: &mut Conn, kind: &str, rtype: i16, key: &[u8]) -> Re
             .first(conn)
     };
     found.optional().map_err(database)
+}
+
+/// What a change finds in the store.
+pub(super) enum Step {
+    First,
+    After(Current),
+    /// Stored already: nothing is written.
+    Known(Current),
 }
 
 /// What an update or a delete makes of what stands, or why it may not.

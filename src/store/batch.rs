@@ -1,0 +1,204 @@
+//! One transaction of the lane at work: what each change finds in the store, whether its group may be written,
+//! and the rows that wait for the flush. Nothing is written for a group that is refused.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use diesel::prelude::*;
+
+use super::body;
+use super::conn::Conn;
+use super::dict::Dict;
+use super::lane::{Batched, Group};
+use super::log::Entry;
+use super::prepare::{OBSERVATION, Prepared, Verb, type_number};
+use super::schema::observation;
+use super::write::{self, Current, Pending, Step};
+use super::{Outcome, Written, database, reader, search};
+use crate::error::Error;
+
+/// Why a guard refuses: what its query finds has changed since it was asked.
+pub const CONDITION_CHANGED: &str = "What the condition finds has just changed; try again.";
+
+/// Why a reader's step is refused.
+pub const READER_LOST: &str = "Another node reads this part of the log now.";
+
+const OTHER_CONTENT: Error = Error::Conflict("The same reading was received before with other content.");
+
+/// One transaction at work.
+pub(super) struct Batch<'a> {
+    conn: &'a mut Conn,
+    dict: &'a Dict,
+    seq: i64,
+    now: i64,
+    pending: Pending,
+    entries: Vec<Arc<Entry>>,
+    /// Ids of repeatable creates that are stored already, with version and body.
+    stored: HashMap<(i16, Vec<u8>), Current>,
+    /// Ids created in this batch, with the bodies they were created with.
+    fresh: HashMap<(i16, Vec<u8>), (i64, Vec<u8>)>,
+}
+
+impl<'a> Batch<'a> {
+    /// `seq`: the last number that was given. The log's head is locked.
+    pub(super) fn new(conn: &'a mut Conn, dict: &'a Dict, seq: i64, now: i64) -> Self {
+        let (pending, stored, fresh) = (Pending::default(), HashMap::new(), HashMap::new());
+        Self { conn, dict, seq, now, pending, entries: vec![], stored, fresh }
+    }
+
+    /// Writes what waits: the last number given, and the entries to be published after the commit.
+    pub(super) fn finish(mut self) -> Result<(i64, Vec<Arc<Entry>>), Error> {
+        self.flush()?;
+        Ok((self.seq, self.entries))
+    }
+
+    /// One query for all ids that may be stored already.
+    pub(super) fn look_up_repeatable(&mut self, jobs: &[Batched]) -> Result<(), Error> {
+        let mut keys: Vec<&[u8]> = Vec::new();
+        let changes = jobs.iter().flat_map(|j| &j.groups).flat_map(|g| &g.changes);
+        for change in changes.filter(|c| matches!(c.verb, Verb::Create { again: true })) {
+            if change.resource_type == OBSERVATION {
+                keys.push(&change.key);
+            } else if let Some(current) = write::current(self.conn, change.resource_type, change.rtype, &change.key)? {
+                self.stored.insert((change.rtype, change.key.clone()), current);
+            }
+        }
+        let rtype = type_number(OBSERVATION)?;
+        for chunk in keys.chunks(500) {
+            let found: Vec<(Vec<u8>, Current)> = observation::table
+                .filter(observation::id.eq_any(chunk.iter().map(|k| k.to_vec())))
+                .select((
+                    observation::id,
+                    (
+                        observation::seq,
+                        observation::version,
+                        observation::updated,
+                        observation::deleted,
+                        observation::body,
+                    ),
+                ))
+                .load(self.conn)
+                .map_err(database)?;
+            self.stored.extend(found.into_iter().map(|(key, current)| ((rtype, key), current)));
+        }
+        Ok(())
+    }
+
+    /// All changes of a group, or what stands against it. The outer error is the transaction's.
+    pub(super) fn group(&mut self, group: &Group) -> Result<Result<Vec<Written>, Error>, Error> {
+        let plain = group.guards.is_empty()
+            && group.cursor.is_none()
+            && group.changes.iter().all(|c| matches!(c.verb, Verb::Create { .. }));
+        if !plain {
+            // What is read now must see what this batch has written so far.
+            self.flush()?;
+        }
+        let steps = match self.check(group)? {
+            Ok(steps) => steps,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        if let Some(cursor) = &group.cursor
+            && !reader::advance(self.conn, cursor)?
+        {
+            return Ok(Err(Error::Conflict(READER_LOST)));
+        }
+        Ok(Ok(group.changes.iter().zip(steps).map(|(change, step)| self.apply(change, step)).collect()))
+    }
+
+    /// What each change finds, without writing anything.
+    fn check(&mut self, group: &Group) -> Result<Result<Vec<Step>, Error>, Error> {
+        for guard in &group.guards {
+            let found = search::ids(self.conn, self.dict, &guard.query, 2)?;
+            if found.first() != guard.expects.as_ref() || found.len() > 1 {
+                return Ok(Err(Error::Conflict(CONDITION_CHANGED)));
+            }
+        }
+        let mut steps = Vec::with_capacity(group.changes.len());
+        let mut seen = HashMap::new();
+        for change in &group.changes {
+            // Twice the same id in a group: a reading repeated, else a contradiction.
+            let before = seen.insert((change.rtype, change.key.as_slice()), &change.body);
+            let repeated = matches!(change.verb, Verb::Create { again: true }) && before == Some(&change.body);
+            match self.step(change)? {
+                Ok(_) if before.is_some() && !repeated => {
+                    return Ok(Err(Error::Conflict("One resource is changed twice in one transaction.")));
+                }
+                Ok(step) => steps.push(step),
+                Err(refused) => return Ok(Err(refused)),
+            }
+        }
+        Ok(Ok(steps))
+    }
+
+    fn step(&mut self, change: &Prepared) -> Result<Result<Step, Error>, Error> {
+        let key = (change.rtype, change.key.clone());
+        if let Verb::Create { again } = change.verb {
+            if !again {
+                return Ok(Ok(Step::First));
+            }
+            return Ok(match self.stored.get(&key) {
+                None if self.fresh.get(&key).is_some_and(|(_, body)| *body != change.body) => Err(OTHER_CONTENT),
+                None => Ok(Step::First),
+                // A later version or a deletion says that the reading was known and worked on since.
+                Some(c) if c.deleted || c.version > 1 || body::same(&c.body, &change.body) => {
+                    Ok(Step::Known(c.clone()))
+                }
+                Some(_) => Err(OTHER_CONTENT),
+            });
+        }
+        let current = write::current(self.conn, change.resource_type, change.rtype, &change.key)?;
+        Ok(write::next(change, current))
+    }
+
+    fn apply(&mut self, change: &Prepared, step: Step) -> Written {
+        let key = (change.rtype, change.key.clone());
+        // The same repeatable id twice in one batch: the second is the first.
+        if matches!(change.verb, Verb::Create { again: true })
+            && let Some((seq, _)) = self.fresh.get(&key)
+        {
+            return Written {
+                id: change.id.clone(),
+                version: 1,
+                updated: self.now,
+                seq: *seq,
+                outcome: Outcome::Known,
+            };
+        }
+        let (version, outcome) = match step {
+            Step::Known(current) => {
+                return Written {
+                    id: change.id.clone(),
+                    version: current.version,
+                    updated: current.updated,
+                    seq: current.seq,
+                    outcome: Outcome::Known,
+                };
+            }
+            Step::First => (1, Outcome::Created),
+            Step::After(current) => {
+                let version = current.version + 1;
+                let revived = current.deleted;
+                self.pending.supersede(change, current);
+                (version, if revived { Outcome::Created } else { Outcome::Updated })
+            }
+        };
+        self.seq += 1;
+        self.pending.add(change, self.seq, version, self.now);
+        if matches!(change.verb, Verb::Create { again: true }) {
+            self.fresh.insert(key, (self.seq, change.body.clone()));
+        }
+        self.entries.push(Arc::new(Entry {
+            seq: self.seq,
+            resource_type: change.resource_type,
+            id: change.id.clone(),
+            version,
+            updated: self.now,
+            content: change.content.clone(),
+        }));
+        Written { id: change.id.clone(), version, updated: self.now, seq: self.seq, outcome }
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        std::mem::take(&mut self.pending).write(self.conn)
+    }
+}
