@@ -66,7 +66,7 @@ impl Order {
     /// The key of a row, as the columns `key_int` and `key_text`.
     pub(super) fn key(&self, sql: &mut Sql) {
         match self {
-            Self::Recent | Self::Oldest => sql.push("0 AS key_int, '' AS key_text"),
+            Self::Recent | Self::Oldest => sql.push("CAST(0 AS BIGINT) AS key_int, '' AS key_text"),
             Self::Measured { .. } => sql.push("starts AS key_int, '' AS key_text"),
             Self::Indexed { is_text: true, .. } => {
                 sql.push("CAST(0 AS BIGINT) AS key_int, ");
