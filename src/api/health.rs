@@ -1,5 +1,4 @@
-//! Is the server alive, is it ready, and what does it measure. Without authentication: nothing here is about
-//! anybody.
+//! Is the server alive, is it ready (anybody may ask), and what does it measure (any caller who is known).
 
 use std::sync::atomic::Ordering;
 
@@ -7,6 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, ServiceConfig};
 
 use super::Shared;
+use super::caller::Caller;
 use super::reply::Answer;
 use crate::error::Error;
 use crate::telemetry::Metrics;
@@ -36,9 +36,9 @@ pub(crate) async fn ready(state: Shared) -> Answer {
     Ok(HttpResponse::Ok().content_type("text/plain").body("ready\n"))
 }
 
-/// Metrics in Prometheus' text format.
+/// Metrics in Prometheus' text format; any valid token will do.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, description = "Prometheus text format")))]
-pub(crate) async fn metrics(state: Shared) -> Answer {
+pub(crate) async fn metrics(state: Shared, _: Caller) -> Answer {
     state.metrics.lane_depth(state.store.queue_depth());
     let text = state.metrics.render().map_err(Error::from)?;
     Ok(HttpResponse::Ok().content_type(Metrics::CONTENT_TYPE).body(text))

@@ -146,7 +146,7 @@ pub(crate) struct Series {
 }
 
 /// The points of one series, oldest first.
-#[utoipa::path(get, path = "/live/series", tag = "live", responses((status = 200, body = Series)))]
+#[utoipa::path(get, path = "/live/series", tag = "live", params(SeriesQuery), responses((status = 200, body = Series)))]
 pub(crate) async fn series(state: Shared, caller: Caller, asked: web::Query<SeriesQuery>) -> Answer {
     let from = state.store.clock().now() - i64::from(asked.hours.clamp(1, 720)) * 3600 * time::SECOND;
     let pairs = [

@@ -6,6 +6,7 @@ mod caller;
 pub mod device;
 pub mod fhir;
 pub mod health;
+#[expect(unused_qualifications, reason = "utoipa's macro spells out the type of the query")]
 pub mod live;
 pub mod openapi;
 mod pages;

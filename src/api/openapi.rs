@@ -1,11 +1,15 @@
 //! The OpenAPI document, made of the handlers' own annotations, and its page.
 
 use actix_web::HttpResponse;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use super::caller::Caller;
 use super::{device, fhir, health, live, session};
 
 #[derive(OpenApi)]
@@ -55,9 +59,23 @@ pub fn document() -> String {
 }
 
 pub(super) fn routes(config: &mut ServiceConfig) {
+    let page = SwaggerUi::new("/{_:.*}").config(Config::new(["/openapi.json"]));
     config
+        .route("/openapi.json", web::get().to(openapi))
         .route("/docs", web::get().to(to_page))
-        .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", Document::openapi()));
+        .service(web::scope("/docs").wrap(from_fn(known_callers_only)).service(page));
+}
+
+async fn openapi(_: Caller) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(document())
+}
+
+async fn known_callers_only(
+    _: Caller,
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    next.call(request).await
 }
 
 async fn to_page() -> HttpResponse {

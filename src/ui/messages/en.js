@@ -29,7 +29,7 @@ export default {
   'lost.title': 'NO LIVE DATA',
   'lost.body': 'Values and alerts on this screen are old. Look at the bedside monitors. Reconnecting…',
   'lost.tile': 'Not live',
-  'lost.since': 'for {v}',
+  'lost.since': 'Last data:',
 
   'ward.unnamed': 'Ward',
   'ward.patients.one': '{n} patient',
@@ -85,7 +85,7 @@ export default {
   'trend.0': 'steady',
   'trend.-1': 'falling',
   'vital.none': 'no data',
-  'stale': 'old · {v}',
+  'stale': 'old {v}',
 
   'age.now': 'now',
   'age.s': '{v} s',

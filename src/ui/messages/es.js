@@ -29,7 +29,7 @@ export default {
   'lost.title': 'SIN DATOS EN VIVO',
   'lost.body': 'Los valores y alertas de esta pantalla son antiguos. Mire los monitores de cabecera. Reconectando…',
   'lost.tile': 'No es en vivo',
-  'lost.since': 'desde hace {v}',
+  'lost.since': 'Último dato:',
 
   'ward.unnamed': 'Sala',
   'ward.patients.one': '{n} paciente',
@@ -85,7 +85,7 @@ export default {
   'trend.0': 'estable',
   'trend.-1': 'bajando',
   'vital.none': 'sin datos',
-  'stale': 'antiguo · {v}',
+  'stale': 'antiguo {v}',
 
   'age.now': 'ahora',
   'age.s': '{v} s',

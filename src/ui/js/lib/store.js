@@ -14,6 +14,7 @@ const patients = new Map();
 let board = { ward: '', ready: false, order: [], open: [] };
 /** @type {import('../types.js').Link} */
 let link = 'connecting';
+let lostSince = 0;
 
 /** @type {Map<string, Set<() => void>>} */
 const watchers = new Map();
@@ -52,9 +53,12 @@ export function useLink() {
 export const patient = (id) => patients.get(id);
 export const currentBoard = () => board;
 
-/** @param {import('../types.js').Link} next */
-export function setLink(next) {
+export const lastHeard = () => lostSince;
+
+/** @param {import('../types.js').Link} next @param {number} [since]  server time of the last message, when it is lost */
+export function setLink(next, since = 0) {
   if (next === link) return;
+  lostSince = since;
   link = next;
   document.documentElement.dataset.link = next;
   wake('link');

@@ -3,7 +3,7 @@
 // messages really come, in time. A short break is left to the browser's own reconnect, which carries Last-Event-ID;
 // a long one is ended here and begun anew, with growing pauses, and a new stream begins with a snapshot.
 import { request, toLogin } from './api.js';
-import { observe, onTick } from './clock.js';
+import { now, observe, onTick } from './clock.js';
 import { applyAlarm, applyPatient, applySnapshot, applyValues, setLink } from './store.js';
 
 const SILENT_MS = 8000; // a heartbeat is due every 5 s
@@ -76,7 +76,7 @@ function reopen() {
 function check() {
   const time = performance.now();
   const broken = brokenAt > 0 && time - brokenAt > BROKEN_MS;
-  if (time - heardAt > SILENT_MS || broken || late || !navigator.onLine) setLink('lost');
+  if (time - heardAt > SILENT_MS || broken || late || !navigator.onLine) setLink('lost', now() - (time - heardAt));
   if (retry) return;
   const patience = brokenAt > 0 ? NATIVE_MS : SILENT_MS + BROKEN_MS;
   if (time - Math.max(heardAt, openedAt) > patience) reopen();

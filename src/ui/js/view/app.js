@@ -63,7 +63,7 @@ function Ward() {
         ${!ready && html`<p class="empty">${t('ward.connecting')}</p>`}
         ${ready && !order.length && html`<div class="empty"><p>${t('ward.empty')}</p><p>${t('ward.emptyHint')}</p></div>`}
         <${FilterNote} ids=${ids} filter=${filter} onClear=${() => setFilter({ text: '', alerts: false })} />
-        <${Grid} ids=${ids} open=${openId} onOpen=${openPatient} />
+        <${Grid} ids=${ids} total=${order.length} open=${openId} onOpen=${openPatient} />
       </main>
       ${panel && html`<${Panel} key=${openId} id=${openId} known=${patient(openId) !== undefined} onClose=${close} />`}
     </div>

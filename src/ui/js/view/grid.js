@@ -39,8 +39,8 @@ function useSeen(root, ids) {
 
 const button = (/** @type {Element | null | undefined} */ tile) => /** @type {HTMLElement | null} */ (tile?.querySelector('.tile-open') ?? null);
 
-/** @param {{ ids: string[], open: string, onOpen: (id: string) => void }} props */
-export function Grid({ ids, open, onOpen }) {
+/** @param {{ ids: string[], total: number, open: string, onOpen: (id: string) => void }} props */
+export function Grid({ ids, total, open, onOpen }) {
   const root = useRef(/** @type {HTMLElement | null} */ (null));
   const [current, setCurrent] = useState('');
   const focused = useRef('');
@@ -75,7 +75,7 @@ export function Grid({ ids, open, onOpen }) {
     if (event.relatedTarget) focused.current = '';
   }, []);
 
-  const crowd = ids.length <= 4 ? 'few' : ids.length <= 9 ? 'some' : ids.length <= 20 ? 'many' : 'crowd';
+  const crowd = total <= 4 ? 'few' : total <= 9 ? 'some' : total <= 20 ? 'many' : 'crowd';
   return html`<section class="grid" ref=${root} data-crowd=${crowd} data-testid="ward" aria-label=${t('app.title')}
     onKeyDown=${onKeyDown} onFocusIn=${onFocusIn} onFocusOut=${onFocusOut}>
     ${ids.map((id) => html`<${Tile} key=${id} id=${id} seen=${seen.has(id)} current=${id === entry} selected=${id === open} onOpen=${onOpen} />`)}

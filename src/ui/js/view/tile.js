@@ -14,10 +14,10 @@ import { VitalCell } from './vital.js';
 
 const SHOWN = 2;
 
-/** "76 y · female · MRN-0001": a name alone does not identify anybody. @param {Patient} p */
+/** "MRN-0001 · 76 y · female": a name alone does not identify anybody. @param {Patient} p */
 export function identity(p) {
   const sex = has(`gender.${p.gender}`) ? t(`gender.${p.gender}`) : '';
-  return [patientAge(p.birthDate, now()), sex, p.identifier].filter(Boolean).join(' · ');
+  return [p.identifier, patientAge(p.birthDate, now()), sex].filter(Boolean).join(' · ');
 }
 
 /** True when nothing of this patient is fresh; looked at once a second, because silence sends no event. @param {Patient | undefined} patient */
