@@ -1,13 +1,15 @@
 //! Wiring, and the order of starting and stopping. Nothing is decided here: every part is built with what it
 //! needs and handed to the others.
 
+use std::fs::{File, TryLockError};
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::HttpServer;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,6 +35,8 @@ pub struct App {
     state: api::State,
     http: TcpListener,
     mllp: Option<TcpListener>,
+    /// Held as long as the embedded database is ours.
+    _lock: Option<File>,
 }
 
 impl App {
@@ -42,6 +46,7 @@ impl App {
             .with_context(|| format!("server.bind: cannot listen on {}", config.server.bind))?;
         let mllp = bind_mllp(&config.mllp)?;
         let public_url = config.server.public_url.clone().unwrap_or(format!("http://{}", http.local_addr()?));
+        let lock = lock(config.database.url.expose())?;
         let metrics = Metrics::new()?;
         let settings = store::Settings {
             url: config.database.url.expose().to_owned(),
@@ -81,7 +86,7 @@ impl App {
             }),
             store,
         };
-        Ok(Self { config, state, http, mllp })
+        Ok(Self { config, state, http, mllp, _lock: lock })
     }
 
     /// Where HTTP is served.
@@ -102,7 +107,7 @@ impl App {
     /// Serves until cancelled, then stops in order: no new work, work in hand answered, last commit, readers
     /// (they go on from their cursors at the next start).
     pub async fn run(self, cancelled: CancellationToken) -> Result<()> {
-        let Self { config, state, http, mllp } = self;
+        let Self { config, state, http, mllp, _lock } = self;
         let (readers, doors) = (CancellationToken::new(), CancellationToken::new());
         let (reading, receiving) = (TaskTracker::new(), TaskTracker::new());
         if config.alert.enabled {
@@ -141,6 +146,21 @@ impl App {
         state.store.close().await;
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// The embedded database belongs to one server: a second one on the same file is refused.
+fn lock(url: &str) -> Result<Option<File>> {
+    let Some(path) = url.strip_prefix("sqlite:") else { return Ok(None) };
+    let path = PathBuf::from(format!("{}.lock", path.trim_start_matches("//")));
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    }
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => bail!("database.url: another server is running on this database"),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
     }
 }
 

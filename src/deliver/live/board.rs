@@ -86,6 +86,11 @@ impl Board {
                 Changes::default()
             }
             (Content::Gone, "Patient") => self.gone(&entry.id),
+            (Content::Gone, "PlanDefinition") => {
+                self.rules.remove(&entry.id);
+                self.compile_rules();
+                Changes::default()
+            }
             _ => Changes::default(),
         }
     }
@@ -168,6 +173,10 @@ impl Board {
     fn take_rule(&mut self, plan: &Value) {
         let Some(id) = plan.get("id").and_then(Value::as_str) else { return };
         self.rules.insert(id.to_owned(), Arc::new(plan.clone()));
+        self.compile_rules();
+    }
+
+    fn compile_rules(&mut self) {
         self.compiled = RuleSet::new(self.rules.values().filter_map(|plan| compile(plan).ok()));
     }
 
