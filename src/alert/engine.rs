@@ -14,8 +14,7 @@ use super::patient::Patients;
 use super::rule::{RuleSet, compile};
 use crate::auth::access::Access;
 use crate::error::Error;
-use crate::fhir::params;
-use crate::fhir::query::{Filter, MAX_COUNT, Operand, Query};
+use crate::fhir::query::{MAX_COUNT, Query};
 use crate::fhir::reading::Reading;
 use crate::pipeline::{Intent, Pipeline};
 use crate::store::{Content, CursorMove, Entry, READER_LOST, Store, Taken};
@@ -196,18 +195,14 @@ impl Engine {
 
 /// The active rules of the store.
 pub async fn load_rules(store: &Store, access: &Access) -> Result<RuleSet, Error> {
-    let Some(status) = params::find("PlanDefinition", "status") else { return Ok(RuleSet::default()) };
-    let active = Operand::Token { system: None, code: Some("active".to_owned()) };
-    let filters = vec![Filter { param: status, negated: false, operands: vec![active] }];
-    let query =
-        Query { resource_type: "PlanDefinition", filters, sort: vec![], count: MAX_COUNT, cursor: None, total: false };
+    let query = Query::new("PlanDefinition", &[("status", "active")], MAX_COUNT)?;
     let mut rules = Vec::new();
-    for plan in store.search_values(access, query).await? {
-        match compile(&plan) {
+    for plan in store.search_all(access, query).await? {
+        match compile(&plan.value()?) {
             Ok(rule) => rules.push(rule),
             Err(issues) => {
                 let places: Vec<&str> = issues.iter().map(|i| i.expression.as_str()).collect();
-                tracing::error!(id = plan.get("id").and_then(|i| i.as_str()), ?places, "rule refused");
+                tracing::error!(id = plan.id, ?places, "rule refused");
             }
         }
     }

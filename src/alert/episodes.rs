@@ -11,8 +11,7 @@ use super::seed::AUTHOR;
 use super::window::{Firing, Kind, Transition};
 use crate::auth::access::Access;
 use crate::error::Error;
-use crate::fhir::params;
-use crate::fhir::query::{Filter, MAX_COUNT, Operand, Query};
+use crate::fhir::query::{MAX_COUNT, Query};
 use crate::fhir::reading::Reading;
 use crate::store::{Content, Entry, Store};
 
@@ -46,28 +45,11 @@ impl Episodes {
     /// All that are open in the store.
     pub(super) async fn open(store: &Store, access: &Access) -> Result<Self, Error> {
         let mut episodes = Self::default();
-        let Some(status) = params::find("DetectedIssue", "status") else { return Ok(episodes) };
-        let preliminary = Operand::Token { system: None, code: Some("preliminary".to_owned()) };
-        let filters = vec![Filter { param: status, negated: false, operands: vec![preliminary] }];
-        let mut query = Query {
-            resource_type: "DetectedIssue",
-            filters,
-            sort: vec![],
-            count: MAX_COUNT,
-            cursor: None,
-            total: false,
-        };
-        loop {
-            let page = store.search(access, query.clone()).await?;
-            for hit in &page.hits {
-                let resource = serde_json::from_slice(&hit.json()?).map_err(Error::internal)?;
-                episodes.hold(resource, hit.version);
-            }
-            match page.next {
-                Some(next) => query.cursor = Some(next),
-                None => return Ok(episodes),
-            }
+        let query = Query::new("DetectedIssue", &[("status", "preliminary")], MAX_COUNT)?;
+        for issue in store.search_all(access, query).await? {
+            episodes.hold(issue.value()?, issue.version);
         }
+        Ok(episodes)
     }
 
     fn hold(&mut self, resource: Value, version: i32) {

@@ -18,7 +18,9 @@ use crate::auth::access::{Access, Action, Reach};
 use crate::auth::sessions::Sessions;
 use crate::deliver::live::Stream;
 use crate::error::Error;
-use crate::fhir::{query, reading, time};
+use crate::fhir::query::Query;
+use crate::fhir::reading::Reading;
+use crate::fhir::time;
 use crate::telemetry::Metrics;
 
 /// How often a stream looks whether its session still stands.
@@ -149,22 +151,19 @@ pub(crate) struct Series {
 #[utoipa::path(get, path = "/live/series", tag = "live", params(SeriesQuery), responses((status = 200, body = Series)))]
 pub(crate) async fn series(state: Shared, caller: Caller, asked: web::Query<SeriesQuery>) -> Answer {
     let from = state.store.clock().now() - i64::from(asked.hours.clamp(1, 720)) * 3600 * time::SECOND;
-    let pairs = [
-        ("patient".to_owned(), asked.patient.clone()),
-        ("code".to_owned(), asked.code.clone()),
-        ("date".to_owned(), format!("ge{}", time::instant(from))),
-    ];
-    let mut query = query::parse("Observation", &pairs, false)?;
-    query.count = MAX_POINTS;
-    let found = state.store.search_values(&caller, query).await?;
-    let mut points: Vec<(i64, Value)> =
-        found.iter().filter_map(|observation| point(&reading::Reading::of(observation))).collect();
+    let since = format!("ge{}", time::instant(from));
+    let conditions = [("patient", asked.patient.as_str()), ("code", &asked.code), ("date", &since)];
+    let found = state.store.search(&caller, Query::new("Observation", &conditions, MAX_POINTS)?).await?.hits;
+    let mut points = Vec::with_capacity(found.len());
+    for observation in &found {
+        points.extend(point(&Reading::of(&observation.value()?)));
+    }
     points.sort_by_key(|(at, _)| *at);
-    let points = points.into_iter().map(|(_, point)| point).collect();
+    let points = points.into_iter().map(|(_, point): (i64, Value)| point).collect();
     Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(Series { points }))
 }
 
-fn point(reading: &reading::Reading) -> Option<(i64, Value)> {
+fn point(reading: &Reading) -> Option<(i64, Value)> {
     if !reading.status.counts() {
         return None;
     }

@@ -128,6 +128,15 @@ pub fn parse(resource_type: &str, pairs: &[(String, String)], lenient: bool) -> 
     if issues.is_empty() { Ok(query) } else { Err(issues) }
 }
 
+impl Query {
+    /// A search of the house's own, with conditions that it knows to be right.
+    pub fn new(resource_type: &str, conditions: &[(&str, &str)], count: usize) -> Result<Self, Vec<Issue>> {
+        let pairs: Vec<(String, String)> =
+            conditions.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Ok(Self { count, ..parse(resource_type, &pairs, false)? })
+    }
+}
+
 struct Problem {
     code: &'static str,
     text: String,

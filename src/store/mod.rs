@@ -224,9 +224,17 @@ impl Store {
         self.read(move |conn, dict| search::page(conn, dict, &query, permit.reach(), &seal)).await
     }
 
-    /// The hits of a search as JSON values: for the house's own use, where pages do not matter.
-    pub async fn search_values(&self, access: &Access, query: Query) -> Result<Vec<Value>, Error> {
-        self.search(access, query).await?.hits.iter().map(search::value).collect()
+    /// All hits, page by page: for the house's own use, where the number is bounded by what a ward holds.
+    pub async fn search_all(&self, access: &Access, mut query: Query) -> Result<Vec<Stored>, Error> {
+        let mut found = Vec::new();
+        loop {
+            let page = self.search(access, query.clone()).await?;
+            found.extend(page.hits);
+            match page.next {
+                Some(next) => query.cursor = Some(next),
+                None => return Ok(found),
+            }
+        }
     }
 
     /// What was committed after a position, in commit order; from memory when it is recent.
@@ -383,7 +391,7 @@ fn visible(permit: &Permit, stored: &Stored) -> Result<(), Error> {
     if stored.deleted {
         return Err(hidden());
     }
-    let resource: Value = serde_json::from_slice(&stored.json()?).map_err(Error::internal)?;
+    let resource = stored.value()?;
     let patient = patient_of(stored.resource_type, &stored.id, &resource);
     if permit.covers(patient.as_deref()) { Ok(()) } else { Err(hidden()) }
 }

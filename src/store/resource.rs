@@ -1,6 +1,7 @@
 //! Reading resources: the version that stands, any version, and histories.
 
 use diesel::prelude::*;
+use serde_json::Value;
 
 use super::body::{self, Head};
 use super::conn::Conn;
@@ -30,6 +31,11 @@ impl Stored {
         let head =
             Head { resource_type: self.resource_type, id: &self.id, version: self.version, updated: self.updated };
         body::render(&head, &self.body)
+    }
+
+    /// The same, read.
+    pub fn value(&self) -> Result<Value, Error> {
+        serde_json::from_slice(&self.json()?).map_err(Error::internal)
     }
 }
 

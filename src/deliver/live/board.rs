@@ -12,8 +12,8 @@ use crate::auth::access::Access;
 use crate::error::Error;
 use crate::fhir::query::{MAX_COUNT, Query};
 use crate::fhir::reading::Reading;
-use crate::fhir::{query, reference, time};
-use crate::store::{Content, Entry, Store};
+use crate::fhir::{reference, time};
+use crate::store::{Content, Entry, Store, Stored};
 
 /// Readings of a patient that are looked at when the board is loaded.
 const LOADED_READINGS: usize = 200;
@@ -40,13 +40,13 @@ impl Board {
     /// Everybody with an encounter in progress, with their latest values and open alerts, and the rules.
     pub(super) async fn load(store: &Store, access: &Access) -> Result<Self, Error> {
         let mut board = Self::default();
-        for plan in all(store, access, "PlanDefinition", &[("status", "active")]).await? {
+        for plan in all(store, access, "PlanDefinition", ("status", "active")).await? {
             board.take_rule(&plan);
         }
-        for encounter in all(store, access, "Encounter", &[("status", "in-progress")]).await? {
+        for encounter in all(store, access, "Encounter", ("status", "in-progress")).await? {
             board.take_encounter(&encounter);
         }
-        for issue in all(store, access, "DetectedIssue", &[("status", "preliminary")]).await? {
+        for issue in all(store, access, "DetectedIssue", ("status", "preliminary")).await? {
             board.take_issue(&issue);
         }
         let ids: Vec<String> = board.patients.keys().cloned().collect();
@@ -60,10 +60,9 @@ impl Board {
         if let Some(entry) = patient_entry(store, id).await? {
             self.take(&entry);
         }
-        let mut latest = search("Observation", &[("patient", id)])?;
-        latest.count = LOADED_READINGS;
-        for observation in store.search_values(access, latest).await? {
-            self.take_reading(&Reading::of(&observation), None);
+        let latest = Query::new("Observation", &[("patient", id)], LOADED_READINGS)?;
+        for observation in store.search(access, latest).await?.hits {
+            self.take_reading(&Reading::of(&observation.value()?), None);
         }
         if let Some(patient) = self.patients.get_mut(id) {
             patient.changed.clear();
@@ -255,31 +254,13 @@ pub(super) async fn patient_entry(store: &Store, id: &str) -> Result<Option<Entr
         Err(Error::NotFound { .. } | Error::Gone { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let resource: Value = serde_json::from_slice(&stored.json()?).map_err(Error::internal)?;
-    let content = Content::Resource(Arc::new(resource));
+    let content = Content::Resource(Arc::new(stored.value()?));
     let (version, updated) = (stored.version, stored.updated);
     Ok(Some(Entry { seq: 0, resource_type: "Patient", id: stored.id, version, updated, content }))
 }
 
-fn search(kind: &str, conditions: &[(&str, &str)]) -> Result<Query, Error> {
-    let pairs: Vec<(String, String)> = conditions.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-    let mut query = query::parse(kind, &pairs, false)?;
-    query.count = MAX_COUNT;
-    Ok(query)
-}
-
-/// All hits, page by page.
-async fn all(store: &Store, access: &Access, kind: &str, conditions: &[(&str, &str)]) -> Result<Vec<Value>, Error> {
-    let mut query = search(kind, conditions)?;
-    let mut found = Vec::new();
-    loop {
-        let page = store.search(access, query.clone()).await?;
-        for hit in &page.hits {
-            found.push(serde_json::from_slice(&hit.json()?).map_err(Error::internal)?);
-        }
-        match page.next {
-            Some(next) => query.cursor = Some(next),
-            None => return Ok(found),
-        }
-    }
+/// All resources that meet a condition.
+async fn all(store: &Store, access: &Access, kind: &str, condition: (&str, &str)) -> Result<Vec<Value>, Error> {
+    let found = store.search_all(access, Query::new(kind, &[condition], MAX_COUNT)?).await?;
+    found.iter().map(Stored::value).collect()
 }

@@ -6,8 +6,6 @@ mod filter;
 mod order;
 mod sql;
 
-use serde_json::Value;
-
 pub(super) use cursor::Seal;
 
 use self::cursor::Cursor;
@@ -119,9 +117,4 @@ fn from_where(sql: &mut Sql, conn: &mut Conn, dict: &Dict, query: &Query) -> Res
         sql.push(")");
     }
     Ok(true)
-}
-
-/// A stored hit as a JSON value, for the few callers that look inside.
-pub(super) fn value(stored: &Stored) -> Result<Value, Error> {
-    serde_json::from_slice(&stored.json()?).map_err(Error::internal)
 }

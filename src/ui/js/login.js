@@ -62,7 +62,7 @@ function Login() {
   const toggle = t(shown ? 'login.hide' : 'login.show');
 
   return html`<div class="login">
-    <div class="login-tools"><${ThemeSwitch} /><${LanguageSwitch} /></div>
+    <header class="login-tools"><${ThemeSwitch} /><${LanguageSwitch} /></header>
     <main class="login-card">
       <div class="login-brand">${mark()}<div><p class="login-name">Vigía</p><p>${t('app.tagline')}</p></div></div>
       <h1>${t('login.title')}</h1>

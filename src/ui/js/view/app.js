@@ -51,7 +51,7 @@ function Ward() {
   const close = useCallback(() => openPatient(''), []);
   useEffect(() => {
     if (openId) last.current = openId;
-    else if (last.current) /** @type {HTMLElement | null} */ (document.querySelector(`[data-id="${CSS.escape(last.current)}"] .tile-open`))?.focus({ preventScroll: true });
+    else if (last.current) /** @type {HTMLElement | null} */ (document.querySelector(`[data-id="${CSS.escape(last.current)}"] .tile-open`))?.focus();
   }, [openId]);
 
   const ids = matching(order, filter);

@@ -1,5 +1,5 @@
 // @ts-check
-// The board of tiles: who is shown, arrow keys, focus that survives a reordering, curves only where they can be seen.
+// The board of tiles: who is shown, arrow keys, focus that survives a reordering.
 import { html, useCallback, useEffect, useLayoutEffect, useRef, useState } from '../lib/html.js';
 import { fold } from '../lib/format.js';
 import { t } from '../lib/i18n.js';
@@ -18,23 +18,17 @@ export function matching(order, filter) {
   });
 }
 
-/** Which tiles are on the screen, or nearly. @param {{ current: HTMLElement | null }} root @param {unknown} ids */
-function useSeen(root, ids) {
-  const [seen, setSeen] = useState(/** @type {ReadonlySet<string>} */ (new Set()));
+const FIRST = 60;
+
+/** How many tiles to draw: a screenful at once, the rest in steps, so that a big ward is readable early. @param {number} total */
+function useSteps(total) {
+  const [limit, setLimit] = useState(FIRST);
   useEffect(() => {
-    const watcher = new IntersectionObserver((found) => setSeen((old) => {
-      const next = new Set(old);
-      for (const { target, isIntersecting } of found) {
-        const id = /** @type {HTMLElement} */ (target).dataset.id ?? '';
-        if (isIntersecting) next.add(id);
-        else next.delete(id);
-      }
-      return next;
-    }), { rootMargin: '200px' });
-    for (const tile of root.current?.children ?? []) watcher.observe(tile);
-    return () => watcher.disconnect();
-  }, [ids]);
-  return seen;
+    if (!total || limit >= total) return;
+    const next = setTimeout(() => setLimit(limit + FIRST));
+    return () => clearTimeout(next);
+  }, [limit, total]);
+  return limit;
 }
 
 const button = (/** @type {Element | null | undefined} */ tile) => /** @type {HTMLElement | null} */ (tile?.querySelector('.tile-open') ?? null);
@@ -44,7 +38,7 @@ export function Grid({ ids, total, open, onOpen }) {
   const root = useRef(/** @type {HTMLElement | null} */ (null));
   const [current, setCurrent] = useState('');
   const focused = useRef('');
-  const seen = useSeen(root, ids.slice().sort().join());
+  const limit = useSteps(ids.length);
   const entry = ids.includes(current) ? current : ids[0];
 
   // A tile that rises to the top is moved in the page, and a moved element loses the focus: give it back.
@@ -78,6 +72,6 @@ export function Grid({ ids, total, open, onOpen }) {
   const crowd = total <= 4 ? 'few' : total <= 9 ? 'some' : total <= 20 ? 'many' : 'crowd';
   return html`<section class="grid" ref=${root} data-crowd=${crowd} data-testid="ward" aria-label=${t('app.title')}
     onKeyDown=${onKeyDown} onFocusIn=${onFocusIn} onFocusOut=${onFocusOut}>
-    ${ids.map((id) => html`<${Tile} key=${id} id=${id} seen=${seen.has(id)} current=${id === entry} selected=${id === open} onOpen=${onOpen} />`)}
+    ${ids.slice(0, limit).map((id) => html`<${Tile} key=${id} id=${id} current=${id === entry} selected=${id === open} onOpen=${onOpen} />`)}
   </section>`;
 }

@@ -35,7 +35,7 @@ export function Panel({ id, onClose }) {
   const patient = usePatient(id);
   const [hours, setHours] = useState(HOURS[0]);
   const heading = useRef(/** @type {HTMLElement | null} */ (null));
-  useEffect(() => heading.current?.focus({ preventScroll: true }), []);
+  useEffect(() => heading.current?.focus(), []);
   useEffect(() => {
     const onKey = (/** @type {KeyboardEvent} */ event) => {
       const searching = /** @type {Element} */ (event.target).closest?.('.search');

@@ -22,7 +22,7 @@ export function ThemeSwitch() {
 
 export function LanguageSwitch() {
   return html`<div class="segments" role="group" aria-label=${t('lang.label')}>
-    ${languages.map(({ id, name }) => html`<button type="button" key=${id} lang=${id} title=${name} aria-label=${name}
+    ${languages.map(({ id, name }) => html`<button type="button" key=${id} lang=${id} title=${name} aria-label=${`${id.toUpperCase()}: ${name}`}
       aria-pressed=${String(id === language())} onClick=${() => setLanguage(id)}>${id.toUpperCase()}</button>`)}
   </div>`;
 }
