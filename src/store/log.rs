@@ -12,7 +12,8 @@ use tokio::sync::watch;
 
 use super::body::{self, Head};
 use super::conn::Conn;
-use super::prepare::{Content, OBSERVATION, type_name};
+use super::prepare::{Content, OBSERVATION, type_name, type_number};
+use super::resource::{VersionRow, observation_versions};
 use super::schema::{history, log_head, observation, resource};
 use super::{database, id};
 use crate::error::Error;
@@ -95,20 +96,10 @@ impl Log {
     }
 }
 
-#[derive(Queryable)]
-pub(super) struct Row {
-    seq: i64,
-    rtype: i16,
-    id: Vec<u8>,
-    version: i32,
-    updated: i64,
-    deleted: bool,
-    body: Vec<u8>,
-}
-
 /// The entries after a position, from the tables.
 pub(super) fn read_after(conn: &mut Conn, after: i64, limit: usize) -> Result<Vec<Arc<Entry>>, Error> {
-    let mut rows = rows_after(conn, after, i64::try_from(limit).map_err(Error::internal)?).map_err(database)?;
+    let (most, observations) = (i64::try_from(limit).map_err(Error::internal)?, type_number(OBSERVATION)?);
+    let mut rows = rows_after(conn, after, most, observations).map_err(database)?;
     rows.sort_unstable_by_key(|r| r.seq);
     rows.truncate(limit);
     rows.iter().map(|row| Ok(Arc::new(entry(row)?))).collect()
@@ -116,35 +107,31 @@ pub(super) fn read_after(conn: &mut Conn, after: i64, limit: usize) -> Result<Ve
 
 /// Each table's next rows; together they hold the next rows of the log. All three are read in one snapshot, or
 /// a version that moves to history in between would be missed.
-fn rows_after(conn: &mut Conn, after: i64, limit: i64) -> QueryResult<Vec<Row>> {
+fn rows_after(conn: &mut Conn, after: i64, limit: i64, observations: i16) -> QueryResult<Vec<VersionRow>> {
     conn.transaction(|conn| {
         if let Conn::Postgres(c) = conn {
             diesel::sql_query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").execute(c)?;
         }
-        let number = super::prepare::type_number(OBSERVATION).unwrap_or(-1).into_sql::<diesel::sql_types::SmallInt>();
-        let mut rows: Vec<Row> = observation::table
+        let mut rows: Vec<VersionRow> = observation_versions!(observations)
             .filter(observation::seq.gt(after))
             .order(observation::seq)
             .limit(limit)
-            .select((
-                observation::seq,
-                number,
-                observation::id,
-                observation::version,
-                observation::updated,
-                observation::deleted,
-                observation::body,
-            ))
             .load(conn)?;
         rows.extend(
-            resource::table.filter(resource::seq.gt(after)).order(resource::seq).limit(limit).load::<Row>(conn)?,
+            resource::table
+                .filter(resource::seq.gt(after))
+                .order(resource::seq)
+                .limit(limit)
+                .load::<VersionRow>(conn)?,
         );
-        rows.extend(history::table.filter(history::seq.gt(after)).order(history::seq).limit(limit).load::<Row>(conn)?);
+        rows.extend(
+            history::table.filter(history::seq.gt(after)).order(history::seq).limit(limit).load::<VersionRow>(conn)?,
+        );
         Ok(rows)
     })
 }
 
-pub(super) fn entry(row: &Row) -> Result<Entry, Error> {
+pub(super) fn entry(row: &VersionRow) -> Result<Entry, Error> {
     let resource_type = type_name(row.rtype)?;
     let id = id::decode(&row.id);
     let content = if row.deleted {

@@ -39,32 +39,43 @@ impl Stored {
     }
 }
 
-type Row = (i64, i16, Vec<u8>, i32, i64, bool, Vec<u8>);
-
-fn stored(row: Row) -> Result<Stored, Error> {
-    let (_, rtype, key, version, updated, deleted, body) = row;
-    Ok(Stored { resource_type: type_name(rtype)?, id: id::decode(&key), version, updated, deleted, body })
+/// A version as any of the three tables has it.
+#[derive(Queryable)]
+pub(super) struct VersionRow {
+    pub seq: i64,
+    pub rtype: i16,
+    pub id: Vec<u8>,
+    pub version: i32,
+    pub updated: i64,
+    pub deleted: bool,
+    pub body: Vec<u8>,
 }
 
 /// `observation` selected in the shape of the other tables.
-macro_rules! observation_columns {
-    ($rtype:expr) => {
-        (
+macro_rules! observation_versions {
+    ($number:expr) => {
+        observation::table.select((
             observation::seq,
-            $rtype.into_sql::<diesel::sql_types::SmallInt>(),
+            $number.into_sql::<diesel::sql_types::SmallInt>(),
             observation::id,
             observation::version,
             observation::updated,
             observation::deleted,
             observation::body,
-        )
+        ))
     };
+}
+pub(super) use observation_versions;
+
+fn stored(row: VersionRow) -> Result<Stored, Error> {
+    let VersionRow { rtype, id, version, updated, deleted, body, .. } = row;
+    Ok(Stored { resource_type: type_name(rtype)?, id: id::decode(&id), version, updated, deleted, body })
 }
 
 pub(super) fn current(conn: &mut Conn, kind: &str, id: &str) -> Result<Option<Stored>, Error> {
     let (rtype, key) = (type_number(kind)?, id::encode(id));
-    let row: Option<Row> = if kind == OBSERVATION {
-        observation::table.filter(observation::id.eq(key)).select(observation_columns!(rtype)).first(conn).optional()
+    let row: Option<VersionRow> = if kind == OBSERVATION {
+        observation_versions!(rtype).filter(observation::id.eq(key)).first(conn).optional()
     } else {
         resource::table.filter(resource::rtype.eq(rtype).and(resource::id.eq(key))).first(conn).optional()
     }
@@ -77,7 +88,7 @@ pub(super) fn version(conn: &mut Conn, kind: &str, id: &str, version: i32) -> Re
         return Ok(Some(current));
     }
     let own = history::rtype.eq(type_number(kind)?).and(history::id.eq(id::encode(id)));
-    let row: Option<Row> =
+    let row: Option<VersionRow> =
         history::table.filter(own.and(history::version.eq(version))).first(conn).optional().map_err(database)?;
     row.map(stored).transpose()
 }
@@ -100,18 +111,17 @@ pub(super) fn versions(
     let limit = i64::try_from(limit).map_err(Error::internal)?;
     let before = before.unwrap_or(i64::MAX);
     let observations = type_number(OBSERVATION)?;
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows: Vec<VersionRow> = Vec::new();
     if !matches!(scope, Scope::Instance(kind, _) | Scope::Type(kind) if kind != OBSERVATION) {
-        let mut query = observation::table
+        let mut query = observation_versions!(observations)
             .filter(observation::seq.lt(before))
             .order(observation::seq.desc())
             .limit(limit)
-            .select(observation_columns!(observations))
             .into_boxed::<super::conn::MultiBackend>();
         if let Scope::Instance(_, id) = scope {
             query = query.filter(observation::id.eq(id::encode(id)));
         }
-        rows.extend(query.load::<Row>(conn).map_err(database)?);
+        rows.extend(query.load::<VersionRow>(conn).map_err(database)?);
     }
     if !matches!(scope, Scope::Instance(OBSERVATION, _) | Scope::Type(OBSERVATION)) {
         let mut query = resource::table
@@ -125,7 +135,7 @@ pub(super) fn versions(
         if let Scope::Instance(_, id) = scope {
             query = query.filter(resource::id.eq(id::encode(id)));
         }
-        rows.extend(query.load::<Row>(conn).map_err(database)?);
+        rows.extend(query.load::<VersionRow>(conn).map_err(database)?);
     }
     let mut query = history::table
         .filter(history::seq.lt(before))
@@ -138,8 +148,8 @@ pub(super) fn versions(
     if let Scope::Instance(_, id) = scope {
         query = query.filter(history::id.eq(id::encode(id)));
     }
-    rows.extend(query.load::<Row>(conn).map_err(database)?);
-    rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.0));
+    rows.extend(query.load::<VersionRow>(conn).map_err(database)?);
+    rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.seq));
     rows.truncate(usize::try_from(limit).map_err(Error::internal)?);
-    rows.into_iter().map(|row| Ok((row.0, stored(row)?))).collect()
+    rows.into_iter().map(|row| Ok((row.seq, stored(row)?))).collect()
 }

@@ -9,6 +9,7 @@ use super::database;
 use super::dict::{self, Dict, Source};
 use super::log::{self, Entry};
 use super::prepare::{self, OBSERVATION, type_number};
+use super::resource::{VersionRow, observation_versions};
 use super::schema::observation;
 use crate::error::Error;
 use crate::fhir::reading::Code;
@@ -29,22 +30,12 @@ pub(super) fn before(
     }
     let concepts = dict::concepts_of(conn, &known)?;
     let limit = i64::try_from(limit).map_err(Error::internal)?;
-    let number = type_number(OBSERVATION)?.into_sql::<diesel::sql_types::SmallInt>();
-    let rows: Vec<log::Row> = observation::table
+    let rows: Vec<VersionRow> = observation_versions!(type_number(OBSERVATION)?)
         .filter(observation::subject.eq(subject))
         .filter(observation::concept.eq_any(concepts))
         .filter(observation::seq.lt(seq))
         .order(observation::seq.desc())
         .limit(limit)
-        .select((
-            observation::seq,
-            number,
-            observation::id,
-            observation::version,
-            observation::updated,
-            observation::deleted,
-            observation::body,
-        ))
         .load(conn)
         .map_err(database)?;
     rows.iter().map(|row| Ok(Arc::new(log::entry(row)?))).collect()
