@@ -223,15 +223,11 @@ fn columns(reading: &Reading, terms: &mut Terms<'_>) -> Result<Option<Columns>, 
         complete &= found.is_some();
         found
     };
-    let has_concept = !reading.codings.is_empty() || reading.text.is_some();
     let value = reading.value.as_ref();
     let columns = Columns {
         subject: optional(reading.subject.as_deref(), |s| local(terms, s), &mut known)?,
-        concept: optional(
-            has_concept.then_some(()),
-            |()| terms.concept(&reading.codings, reading.text.as_deref()),
-            &mut known,
-        )?,
+        // Never none: a patient's series are found by their concepts.
+        concept: known(terms.concept(&reading.codings, Some(reading.text.as_deref().unwrap_or_default()))?),
         starts: reading.effective.map_or(NO_TIME, |e| e.0),
         ends: reading.effective.map_or(NO_TIME, |e| e.1),
         value: value.map(|v| v.value),

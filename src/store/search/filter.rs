@@ -6,7 +6,7 @@ use fhir_r4::SearchKind;
 use super::sql::{Bind, Sql};
 use crate::error::Error;
 use crate::fhir::params::Column;
-use crate::fhir::query::{Filter, Operand, Prefix, TextMode, Unit};
+use crate::fhir::query::{Filter, Operand, Prefix, Query, TextMode, Unit};
 use crate::fhir::reading::Status;
 use crate::fhir::ucum;
 use crate::store::conn::Conn;
@@ -109,6 +109,12 @@ fn column_terms(conn: &mut Conn, dict: &Dict, column: Column, filter: &Filter) -
     }
     debug_assert!(!matches!(column, Column::Date | Column::Quantity | Column::Id), "not a column of terms");
     Ok(terms)
+}
+
+/// The numbers that a query asks of a column; none when it does not ask.
+pub(super) fn terms(conn: &mut Conn, dict: &Dict, query: &Query, column: Column) -> Result<Option<Vec<i64>>, Error> {
+    let filter = query.filters.iter().find(|f| f.param.column == Some(column) && !f.negated);
+    filter.map(|filter| column_terms(conn, dict, column, filter)).transpose()
 }
 
 /// The codings that a token may mean.

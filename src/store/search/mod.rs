@@ -4,6 +4,7 @@
 mod cursor;
 mod filter;
 mod order;
+mod series;
 mod sql;
 
 pub(super) use cursor::Seal;
@@ -51,8 +52,12 @@ pub(super) fn page(conn: &mut Conn, dict: &Dict, query: &Query, reach: &Reach, s
         let cursor = seal.open(text, fingerprint)?;
         order.after(&mut sql, &cursor);
     }
-    order.finish(&mut sql, query.count + 1)?;
-    let mut rows = sql::hits(conn, sql)?;
+    let mut rows = if let Some(concepts) = series::concepts(conn, dict, &query, &order)? {
+        series::merged(conn, &sql, &order, &concepts, query.count + 1)?
+    } else {
+        order.finish(&mut sql, query.count + 1)?;
+        sql::hits(conn, sql)?
+    };
     let more = rows.len() > query.count;
     rows.truncate(query.count);
     let next = match rows.last().filter(|_| more) {

@@ -55,7 +55,7 @@ pub(super) fn of(conn: &mut Conn, dict: &Dict, query: &Query) -> Result<Order, E
 }
 
 impl Order {
-    fn descending(&self) -> bool {
+    pub(super) fn descending(&self) -> bool {
         match self {
             Self::Recent => true,
             Self::Oldest => false,

@@ -98,7 +98,12 @@ pub(super) fn hits(conn: &mut Conn, sql: Sql) -> Result<Vec<HitRow>, Error> {
     each!(conn, c => bound!(sql).load::<HitRow>(c)).map_err(database)
 }
 
-pub(super) fn count(conn: &mut Conn, sql: Sql) -> Result<i64, Error> {
+/// The column `n` of every row.
+pub(super) fn numbers(conn: &mut Conn, sql: Sql) -> Result<Vec<i64>, Error> {
     let rows = each!(conn, c => bound!(sql).load::<CountRow>(c)).map_err(database)?;
-    Ok(rows.first().map_or(0, |row| row.n))
+    Ok(rows.into_iter().map(|row| row.n).collect())
+}
+
+pub(super) fn count(conn: &mut Conn, sql: Sql) -> Result<i64, Error> {
+    Ok(numbers(conn, sql)?.first().copied().unwrap_or(0))
 }

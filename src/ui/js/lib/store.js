@@ -1,6 +1,7 @@
 // @ts-check
 // What the page knows, and who wants to hear when it changes. A value wakes only its patient's tile; an alert or a
 // bed change wakes also the board (order and open alerts). The stream writes here, the views read here.
+import { onTick } from './clock.js';
 import { useEffect, useReducer } from './html.js';
 import { byUrgency, rank } from './severity.js';
 import { merge } from './vitals.js';
@@ -16,29 +17,38 @@ let board = { ward: '', ready: false, order: [], open: [] };
 let link = 'connecting';
 let lostSince = 0;
 
-/** @type {Map<string, Set<() => void>>} */
+/** @type {Map<string, Set<(calm: boolean) => void>>} */
 const watchers = new Map();
 const beds = new Intl.Collator(undefined, { numeric: true });
 
-/** @param {string} topic */
-const wake = (topic) => watchers.get(topic)?.forEach((fn) => fn());
+/** @param {string} topic @param {boolean} [calm]  only a value changed: who is off the screen may wait */
+const wake = (topic, calm = false) => watchers.get(topic)?.forEach((fn) => fn(calm));
 
-/** @param {string} topic @param {() => void} fn */
+/** @param {string} topic @param {(calm: boolean) => void} fn */
 export function watch(topic, fn) {
   const set = watchers.get(topic) ?? new Set();
   watchers.set(topic, set.add(fn));
   return () => void set.delete(fn);
 }
 
-/** Draws the calling component again whenever the topic wakes. @param {string} topic */
-function useTopic(topic) {
+/** Draws the calling component again whenever the topic wakes. @param {string} topic @param {boolean} [prompt] */
+function useTopic(topic, prompt = true) {
   const [, again] = useReducer((/** @type {number} */ n, /** @type {void} */ _) => n + 1, 0);
-  useEffect(() => watch(topic, () => again()), [topic]);
+  useEffect(() => {
+    let waiting = false;
+    const stop = watch(topic, (calm) => (calm && !prompt ? (waiting = true) : again()));
+    const stopTicks = prompt ? () => {} : onTick((time) => {
+      if (!waiting || Math.floor(time / 1000) % 5 !== 0) return;
+      waiting = false;
+      again();
+    });
+    return () => (stop(), stopTicks());
+  }, [topic, prompt]);
 }
 
-/** @param {string} id */
-export function usePatient(id) {
-  useTopic(`patient ${id}`);
+/** @param {string} id @param {boolean} [prompt]  false: new values alone may wait up to five seconds */
+export function usePatient(id, prompt = true) {
+  useTopic(`patient ${id}`, prompt);
   return patients.get(id);
 }
 export function useBoard() {
@@ -111,7 +121,7 @@ export function applyValues(data) {
       if (vital) vitals[code] = vital;
     }
     patients.set(id, { ...before, vitals });
-    wake(`patient ${id}`);
+    wake(`patient ${id}`, true);
   }
 }
 

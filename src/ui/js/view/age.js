@@ -6,7 +6,7 @@ import { now, onTick } from '../lib/clock.js';
 import { age } from '../lib/format.js';
 import { t } from '../lib/i18n.js';
 
-/** @typedef {{ node: HTMLElement, ms: number, staleMs: number, host: Element | null }} Entry */
+/** @typedef {{ node: HTMLElement, ms: number, staleMs: number, host: Element | null, slow: boolean }} Entry */
 /** @type {Map<HTMLElement, Entry>} */
 const entries = new Map();
 
@@ -21,19 +21,20 @@ function write({ node, ms, staleMs, host }, time) {
 }
 
 onTick((time) => {
-  for (const entry of entries.values()) write(entry, time);
+  const slowTurn = Math.floor(time / 1000) % 5 === 0;
+  for (const entry of entries.values()) if (slowTurn || !entry.slow) write(entry, time);
 });
 
 /**
- * @param {{ ms: number, staleMs?: number, within?: string }} props
- *   within: selector of the element around that is to carry data-stale
+ * @param {{ ms: number, staleMs?: number, within?: string, slow?: boolean }} props
+ *   within: selector of the element around that is to carry data-stale; slow: off the screen, every fifth second will do
  */
-export function Age({ ms, staleMs = Infinity, within }) {
+export function Age({ ms, staleMs = Infinity, within, slow = false }) {
   const ref = useRef(/** @type {HTMLElement | null} */ (null));
   useLayoutEffect(() => {
     const node = ref.current;
     if (!node) return;
-    const entry = { node, ms, staleMs, host: within ? node.closest(within) : null };
+    const entry = { node, ms, staleMs, host: within ? node.closest(within) : null, slow };
     entries.set(node, entry);
     write(entry, now());
   });

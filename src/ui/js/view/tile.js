@@ -5,6 +5,7 @@ import { now, onTick } from '../lib/clock.js';
 import { patientAge } from '../lib/format.js';
 import { has, t } from '../lib/i18n.js';
 import { worst } from '../lib/severity.js';
+import { useSeen } from '../lib/seen.js';
 import { usePatient } from '../lib/store.js';
 import { extras, inSlot, isStale, SLOTS } from '../lib/vitals.js';
 import { AlertRow } from './alert.js';
@@ -44,15 +45,17 @@ function Alerts({ patient, silent }) {
   </ul>`;
 }
 
-/** @typedef {{ id: string, seen: boolean, current: boolean, selected: boolean, onOpen: (id: string) => void }} Props */
+/** @typedef {{ id: string, current: boolean, selected: boolean, onOpen: (id: string) => void }} Props */
 
-export const Tile = memo((/** @type {Props} */ { id, seen, current, selected, onOpen }) => {
-  const patient = usePatient(id);
+export const Tile = memo((/** @type {Props} */ { id, current, selected, onOpen }) => {
+  const root = useRef(/** @type {Element | null} */ (null));
+  const seen = useSeen(root);
+  const patient = usePatient(id, seen);
   const silent = useSilent(patient);
   if (!patient) return null;
   const { vitals } = patient;
   const more = extras(vitals);
-  return html`<article class="tile" data-id=${id} data-level=${worst(patient.alerts)} data-selected=${selected ? '' : null} data-testid=${`tile-${id}`} aria-labelledby=${`name-${id}`}>
+  return html`<article class="tile" ref=${root} data-id=${id} data-level=${worst(patient.alerts)} data-selected=${selected ? '' : null} data-testid=${`tile-${id}`} aria-labelledby=${`name-${id}`}>
     <header class="tile-head">
       <span class="bed">${patient.bed || t('bed.none')}</span>
       <h2 class="who" id=${`name-${id}`}>

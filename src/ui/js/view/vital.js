@@ -31,6 +31,6 @@ export const VitalCell = memo((/** @type {Props} */ { vital, code, size, patient
       ${arrow(vital.trend)}<span class="hide">${t(`trend.${vital.trend}`)}</span>
     </div>
     ${size === 'l' && html`<div class="spark-box">${seen && html`<${Spark} points=${vital.points} code=${code} />`}</div>`}
-    <div class="vital-foot"><span class="unit">${humanUnit(vital.unit, code)}</span> <${Age} ms=${vital.ms} staleMs=${vital.staleMs} within=".vital" /></div>
+    <div class="vital-foot"><span class="unit">${humanUnit(vital.unit, code)}</span> <${Age} ms=${vital.ms} staleMs=${vital.staleMs} within=".vital" slow=${!seen} /></div>
   </div>`;
 });
