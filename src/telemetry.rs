@@ -12,17 +12,27 @@ use std::io::IsTerminal;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry as Subscriber, fmt};
 
 /// Starts the log on standard error; standard output stays free for what commands print.
 pub fn init(log: &Log) -> Result<()> {
+    start(log, std::io::stderr, std::io::stderr().is_terminal())
+}
+
+/// Starts the log in a file of its own, for commands that write on the terminal.
+pub fn init_file(log: &Log, file: std::fs::File) -> Result<()> {
+    start(log, Arc::new(file), false)
+}
+
+fn start(log: &Log, to: impl for<'a> MakeWriter<'a> + Send + Sync + 'static, colours: bool) -> Result<()> {
     let filter = EnvFilter::try_new(&log.filter).context("log.filter (VIGIA__LOG__FILTER) is no filter")?;
-    let lines = fmt::layer::<Subscriber>().with_writer(std::io::stderr);
+    let lines = fmt::layer::<Subscriber>().with_writer(to);
     let lines = match log.format {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
-        LogFormat::Pretty => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).boxed(),
+        LogFormat::Pretty => lines.with_ansi(colours).with_target(false).boxed(),
     };
     tracing_subscriber::registry().with(lines.with_filter(filter)).try_init().context("the log is started already")
 }

@@ -86,6 +86,12 @@ impl Sessions {
         self.store.create_account(account).await
     }
 
+    /// Sets another password and ends the account's sessions. False: there is no such account.
+    pub async fn reset_password(&self, username: &str, secret: &str) -> Result<bool, Error> {
+        let hash = password::hash(secret).map_err(Error::internal)?;
+        self.store.update_password(username, hash).await
+    }
+
     fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<String, (u32, i64)>> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }

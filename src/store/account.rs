@@ -36,6 +36,21 @@ impl Store {
         self.write_aside(move |conn| insert(conn).map(|made| made == 1).map_err(database)).await
     }
 
+    /// Sets another password and ends the account's sessions. False: there is no such account.
+    pub async fn update_password(&self, username: &str, hash: String) -> Result<bool, Error> {
+        let username = username.to_owned();
+        self.write_aside(move |conn| {
+            let own = account::table.filter(account::username.eq(&username));
+            let changed = diesel::update(own).set(account::password.eq(&hash)).execute(conn).map_err(database)?;
+            let id: Option<String> = own.select(account::id).first(conn).optional().map_err(database)?;
+            if let Some(id) = id {
+                diesel::delete(session::table.filter(session::account.eq(id))).execute(conn).map_err(database)?;
+            }
+            Ok(changed == 1)
+        })
+        .await
+    }
+
     pub async fn find_account(&self, username: &str) -> Result<Option<Account>, Error> {
         let username = username.to_owned();
         self.read(move |conn, _| {

@@ -6,8 +6,8 @@ use crate::fhir::{LOINC, OURS, UCUM, ucum};
 use crate::normalize::codes::{self, MDC};
 use crate::normalize::draft::Coding;
 
-/// Coding systems of HL7 table 0396 that devices use.
-const SYSTEMS: [(&str, &str); 9] = [
+/// Coding systems of HL7 table 0396 that devices use, and our own.
+const SYSTEMS: [(&str, &str); 10] = [
     ("LN", LOINC),
     ("LOINC", LOINC),
     ("MDC", MDC),
@@ -16,6 +16,7 @@ const SYSTEMS: [(&str, &str); 9] = [
     ("SNOMED-CT", "http://snomed.info/sct"),
     ("I10", "http://hl7.org/fhir/sid/icd-10"),
     ("I10C", "http://hl7.org/fhir/sid/icd-10-cm"),
+    ("VIGIA", "https://vigia.dev/fhir/CodeSystem/observation"),
     ("L", ""),
 ];
 

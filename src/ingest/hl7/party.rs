@@ -25,7 +25,10 @@ fn authority(cx: Repetition<'_, '_>, channel: &Channel) -> Option<String> {
     if let Some(system) = uri(&id, &kind) {
         return Some(system);
     }
-    let known = |name: &str| channel.assigning_authorities.iter().find(|(known, _)| !name.is_empty() && known == name);
+    // Names that were given by environment variables have lost their capitals.
+    let known = |name: &str| {
+        channel.assigning_authorities.iter().find(|(known, _)| !name.is_empty() && known.eq_ignore_ascii_case(name))
+    };
     known(&name).or_else(|| known(&id)).map(|(_, system)| system.clone())
 }
 

@@ -1,0 +1,130 @@
+//! What the monitors do while the server runs: the simulator's steps or a recording, handed to the doors at
+//! their time, and the line that tells how it goes.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::super::output;
+use super::doors::{Doors, Parcel};
+use super::http::Http;
+use super::monitor::{STEP_S, Simulator};
+use super::reading::Reading;
+use super::replay::{self, Pace, Recording, Row};
+use super::ward::Bed;
+use crate::clock::Clock;
+use crate::fhir::time;
+
+/// How often a recording is looked at for rows whose time has come, and the status line is written.
+const LOOK: Duration = Duration::from_millis(200);
+const TELL: Duration = Duration::from_secs(2);
+/// Bad rows that are told one by one.
+const TOLD: usize = 10;
+
+/// Steps of the simulator until stopped.
+pub(super) async fn simulate(beds: &[Arc<Bed>], seed: u64, doors: &Doors, clock: &Clock, stop: &CancellationToken) {
+    let mut ward = Simulator::new(seed, beds.len());
+    let mut tick = interval(Duration::from_secs(STEP_S.into()));
+    // A machine that slept has missed readings; it does not make them up.
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    while next(&mut tick, stop).await {
+        let at = clock.now();
+        let measured = |what| Reading { at, status: "final", what };
+        let steps = ward.step().into_iter().map(|step| step.into_iter().map(measured).collect());
+        let parcels = beds.iter().cloned().zip(steps).enumerate();
+        if stop.run_until_cancelled(doors.send(parcels)).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Reads a recording and tells what of it cannot be played.
+pub(super) fn load(path: &Path) -> Result<Recording> {
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let recording = replay::read(file).with_context(|| path.display().to_string())?;
+    for (line, why) in recording.skipped.iter().take(TOLD) {
+        output::line(format!("{}:{line}: left out, {why}", path.display()));
+    }
+    if recording.skipped.len() > TOLD {
+        output::line(format!("{}: {} more lines are left out", path.display(), recording.skipped.len() - TOLD));
+    }
+    if recording.rows.is_empty() {
+        bail!("{}: there is nothing to play", path.display());
+    }
+    Ok(recording)
+}
+
+/// Plays a recording to its end, or until stopped.
+pub(super) async fn play(
+    recording: Recording,
+    speed: u32,
+    beds: &[Arc<Bed>],
+    doors: &Doors,
+    clock: &Clock,
+    stop: &CancellationToken,
+) {
+    let Some(first) = recording.rows.first() else { return };
+    let pace = Pace { recorded: first.reading.at, started: clock.now(), speed: speed.into() };
+    let bar = bar(recording.rows.len(), "{elapsed} {wide_bar} {pos}/{len} readings, {eta} left");
+    let mut rows = recording.rows.into_iter().peekable();
+    let mut tick = interval(LOOK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while rows.peek().is_some() && next(&mut tick, stop).await {
+        let now = clock.now();
+        let mut due: Vec<Vec<Reading>> = vec![Vec::new(); beds.len()];
+        let mut count = 0;
+        while let Some(Row { patient, reading }) = rows.next_if(|row| pace.moved(row.reading.at) <= now) {
+            if let Some(own) = due.get_mut(patient) {
+                own.push(Reading { at: pace.moved(reading.at), ..reading });
+            }
+            count += 1;
+        }
+        let parcels = beds.iter().cloned().zip(due).enumerate().map(|(at, parcel): (usize, Parcel)| (at, parcel));
+        if stop.run_until_cancelled(doors.send(parcels)).await.is_none() {
+            break;
+        }
+        bar.inc(count);
+    }
+    bar.abandon();
+}
+
+/// A progress bar on the terminal; nothing elsewhere.
+pub(super) fn bar(length: usize, template: &str) -> ProgressBar {
+    let bar = ProgressBar::new(u64::try_from(length).unwrap_or_default());
+    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// Writes how it goes on one line of the terminal, until stopped.
+pub(super) async fn tell(http: &Http, since: i64, stop: &CancellationToken) {
+    let line = ProgressBar::new_spinner();
+    let mut tick = interval(TELL);
+    while !line.is_hidden() && next(&mut tick, stop).await {
+        let alerts = alerts(http, since).await;
+        line.set_message(summary(http, alerts));
+        line.tick();
+    }
+    line.finish_and_clear();
+}
+
+pub(super) fn summary(http: &Http, alerts: Option<u64>) -> String {
+    let alerts = alerts.map(|count| format!(", {count} alerts")).unwrap_or_default();
+    format!("{}{alerts}", http.tally.text())
+}
+
+/// Alerts that were raised, changed or resolved since then, as the FHIR door counts them.
+pub(super) async fn alerts(http: &Http, since: i64) -> Option<u64> {
+    let path = format!("/fhir/DetectedIssue?_lastUpdated=ge{}&_total=accurate&_count=1", time::instant(since));
+    http.get(&path).await.ok()?.body.get("total").and_then(Value::as_u64)
+}
+
+/// The next tick; false when it is time to stop.
+async fn next(tick: &mut tokio::time::Interval, stop: &CancellationToken) -> bool {
+    stop.run_until_cancelled(tick.tick()).await.is_some()
+}

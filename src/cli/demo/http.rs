@@ -1,0 +1,114 @@
+//! HTTP to this machine's own server, as any client would speak it: a bearer token, and patience when the server
+//! is at its limit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use serde_json::Value;
+
+/// How often something is sent before it is given up.
+pub(super) const ATTEMPTS: u32 = 8;
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What became of the readings, by all doors.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) sent: AtomicU64,
+    pub(super) acknowledged: AtomicU64,
+    pub(super) refused: AtomicU64,
+    /// Times that something was sent again.
+    pub(super) again: AtomicU64,
+}
+
+impl Tally {
+    pub(super) fn add(counter: &AtomicU64, count: usize) {
+        counter.fetch_add(u64::try_from(count).unwrap_or_default(), Ordering::Relaxed);
+    }
+
+    pub(super) fn text(&self) -> String {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let mut text = format!("{} readings sent, {} acknowledged", of(&self.sent), of(&self.acknowledged));
+        for (counter, what) in [(&self.refused, "refused"), (&self.again, "sent again")] {
+            if of(counter) > 0 {
+                text.push_str(&format!(", {} {what}", of(counter)));
+            }
+        }
+        text
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Http {
+    client: reqwest::Client,
+    base: String,
+    token: String,
+    pub(super) tally: Arc<Tally>,
+}
+
+pub(super) struct Answered {
+    pub(super) status: u16,
+    pub(super) body: Value,
+}
+
+impl Answered {
+    /// The server's own words: they name places and reasons, never values.
+    pub(super) fn reason(&self) -> String {
+        let issue = |member: &str| self.body.pointer(&format!("/issue/0/{member}")).and_then(Value::as_str);
+        let place = issue("expression/0").map(|place| format!(" at {place}")).unwrap_or_default();
+        format!("{} {}{place}", self.status, issue("diagnostics").unwrap_or_default())
+    }
+}
+
+impl Http {
+    pub(super) fn new(base: String, token: String) -> Result<Self> {
+        // This machine is never behind a proxy of its own.
+        let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build().context("no HTTP client")?;
+        Ok(Self { client, base, token, tally: Arc::default() })
+    }
+
+    pub(super) async fn post(&self, path: &str, media: &str, body: &Value) -> Result<Answered> {
+        let bytes = serde_json::to_vec(body)?;
+        let request =
+            || self.client.post(format!("{}{path}", self.base)).header(CONTENT_TYPE, media).body(bytes.clone());
+        self.patiently(request).await
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Result<Answered> {
+        self.patiently(|| self.client.get(format!("{}{path}", self.base))).await
+    }
+
+    /// Sends it again while the server is at its limit or cannot be reached: nothing was stored then, or the
+    /// same reading is known by its id.
+    async fn patiently(&self, request: impl Fn() -> reqwest::RequestBuilder) -> Result<Answered> {
+        for attempt in 1..=ATTEMPTS {
+            let last = attempt == ATTEMPTS;
+            let told = match request().bearer_auth(&self.token).send().await {
+                Ok(response) if !last && matches!(response.status().as_u16(), 429 | 503) => response
+                    .headers()
+                    .get(RETRY_AFTER)
+                    .and_then(|v| v.to_str().ok()?.parse().ok())
+                    .map(Duration::from_secs),
+                Ok(response) => {
+                    let status = response.status().as_u16();
+                    let bytes = response.bytes().await.context("an answer that ends too early")?;
+                    return Ok(Answered { status, body: serde_json::from_slice(&bytes).unwrap_or_default() });
+                }
+                Err(error) if last => return Err(error).context("the server cannot be reached"),
+                Err(_) => None,
+            };
+            Tally::add(&self.tally.again, 1);
+            wait(attempt, told).await;
+        }
+        Err(anyhow::anyhow!("the server is at its limit"))
+    }
+}
+
+/// As long as the server said, else twice as long each time.
+pub(super) async fn wait(attempt: u32, told: Option<Duration>) {
+    let own = Duration::from_millis(100).saturating_mul(2_u32.saturating_pow(attempt));
+    tokio::time::sleep(told.unwrap_or(own).min(LONGEST_WAIT)).await;
+}
