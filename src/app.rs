@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::HttpServer;
+use actix_web::dev::ServerHandle;
 use anyhow::{Context, Result, bail};
 use secrecy::ExposeSecret;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -119,16 +121,7 @@ impl App {
             receiving
                 .spawn(listener(&config.mllp, &state)?.run(tokio::net::TcpListener::from_std(socket)?, doors.clone()));
         }
-        let application = api::app(&state);
-        let mut server = HttpServer::new(move || actix_web::App::new().configure(application.clone()))
-            .disable_signals()
-            .shutdown_timeout(config.server.shutdown_s);
-        if config.server.workers > 0 {
-            server = server.workers(config.server.workers);
-        }
-        let server = server.listen(http)?.run();
-        let handle = server.handle();
-        let serving = tokio::spawn(server);
+        let (handle, serving) = serve(&config.server, http, &state)?;
 
         cancelled.cancelled().await;
         tracing::info!("stopping");
@@ -162,6 +155,23 @@ fn lock(url: &str) -> Result<Option<File>> {
         Err(TryLockError::WouldBlock) => bail!("database.url: another server is running on this database"),
         Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
     }
+}
+
+/// Starts the HTTP server: the handle that stops it, and its end.
+fn serve(
+    config: &config::Server,
+    http: TcpListener,
+    state: &api::State,
+) -> Result<(ServerHandle, JoinHandle<std::io::Result<()>>)> {
+    let application = api::app(state);
+    let mut server = HttpServer::new(move || actix_web::App::new().configure(application.clone()))
+        .disable_signals()
+        .shutdown_timeout(config.shutdown_s);
+    if config.workers > 0 {
+        server = server.workers(config.workers);
+    }
+    let server = server.listen(http)?.run();
+    Ok((server.handle(), tokio::spawn(server)))
 }
 
 fn bind_mllp(config: &config::Mllp) -> Result<Option<TcpListener>> {
