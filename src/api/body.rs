@@ -1,7 +1,8 @@
 //! Request bodies: read whole, unpacked (gzip, zstd), never beyond the limit, with errors of the catalogue.
 
-use actix_web::error::PayloadError;
-use actix_web::http::header;
+use std::io::Read;
+
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -10,23 +11,42 @@ use serde_json::Value;
 use super::reply::media_format;
 use crate::error::Error;
 
+/// A window of this size (2^n bytes) is as much memory as a sender may make us keep.
+const ZSTD_WINDOW: u32 = 23;
+
+#[derive(Clone, Copy)]
+enum Coding {
+    Gzip,
+    Zstd,
+}
+
 /// All of it, after decompression at most `limit` bytes.
 pub(super) async fn read(request: &HttpRequest, payload: web::Payload, limit: usize) -> Result<Bytes, Error> {
-    if let Some(length) =
-        request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok())
+    let headers = request.headers();
+    if let Some(length) = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok())
         && length > limit
     {
         return Err(Error::TooLarge { limit });
     }
-    if let Some(coding) = request.headers().get(header::CONTENT_ENCODING)
-        && !matches!(coding.as_bytes(), b"gzip" | b"zstd" | b"identity")
-    {
-        return Err(Error::UnsupportedMedia);
+    let coding = match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+        None | Some(b"identity") => None,
+        Some(b"gzip") => Some(Coding::Gzip),
+        Some(b"zstd") => Some(Coding::Zstd),
+        Some(_) => return Err(Error::UnsupportedMedia),
+    };
+    let sent = whole(payload, limit).await?;
+    match coding {
+        None => Ok(sent),
+        Some(coding) => {
+            tokio::task::spawn_blocking(move || unpack(coding, &sent, limit)).await.map_err(Error::internal)?
+        }
     }
-    let mut stream = actix_web::dev::Decompress::from_headers(payload.into_inner(), request.headers());
+}
+
+async fn whole(mut payload: web::Payload, limit: usize) -> Result<Bytes, Error> {
     let mut body = BytesMut::new();
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|error| unreadable(&error))?;
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| unreadable())?;
         if body.len() + chunk.len() > limit {
             return Err(Error::TooLarge { limit });
         }
@@ -35,8 +55,23 @@ pub(super) async fn read(request: &HttpRequest, payload: web::Payload, limit: us
     Ok(body.freeze())
 }
 
-fn unreadable(error: &PayloadError) -> Error {
-    tracing::debug!(kind = ?std::mem::discriminant(error), "body not readable");
+/// Reads to the end that the packer wrote: what is cut short is an error, never a shorter body.
+fn unpack(coding: Coding, packed: &[u8], limit: usize) -> Result<Bytes, Error> {
+    let reader: Box<dyn Read + '_> = match coding {
+        Coding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(packed)),
+        Coding::Zstd => {
+            let mut decoder = zstd::Decoder::with_buffer(packed).map_err(Error::internal)?;
+            decoder.window_log_max(ZSTD_WINDOW).map_err(Error::internal)?;
+            Box::new(decoder)
+        }
+    };
+    let mut body = Vec::new();
+    let enough = u64::try_from(limit).map_err(Error::internal)?.saturating_add(1);
+    reader.take(enough).read_to_end(&mut body).map_err(|_| unreadable())?;
+    if body.len() > limit { Err(Error::TooLarge { limit }) } else { Ok(body.into()) }
+}
+
+fn unreadable() -> Error {
     Error::invalid("structure", "http.body", "the body is cut short or its compression is damaged")
 }
 
