@@ -22,6 +22,7 @@ use actix_web::web::{self, ServiceConfig};
 use crate::auth::sessions::Sessions;
 use crate::auth::token::Verifier;
 use crate::deliver::live::Live;
+use crate::error::Error;
 use crate::pipeline::Pipeline;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -81,6 +82,16 @@ pub fn routes(config: &mut ServiceConfig) {
 pub fn app(state: &State) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
     let state = web::Data::new(state.clone());
     move |config: &mut ServiceConfig| {
-        config.app_data(state.clone()).service(web::scope("").wrap(from_fn(request_log::log)).configure(routes));
+        config
+            .app_data(state.clone())
+            .app_data(query_config())
+            .service(web::scope("").wrap(from_fn(request_log::log)).configure(routes));
     }
+}
+
+/// A query string that cannot be read is answered like every other mistake.
+fn query_config() -> web::QueryConfig {
+    web::QueryConfig::default().error_handler(|_, _| {
+        Error::invalid("value", "http.query", "a parameter is missing, not known, or has a wrong value").into()
+    })
 }
