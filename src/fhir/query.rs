@@ -147,6 +147,10 @@ fn problem(code: &'static str, text: impl Into<String>) -> Problem {
 }
 
 fn read_pair(query: &mut Query, name: &str, value: &str, lenient: bool) -> Result<(), Problem> {
+    // No text of FHIR holds it, and not every database can be asked for it.
+    if value.contains('\0') {
+        return Err(problem("value", "a value cannot hold the character NUL"));
+    }
     match name {
         "_count" => {
             let count: usize = value.parse().map_err(|_| problem("value", "_count must be a whole number"))?;
