@@ -1,0 +1,14 @@
+//! The server as its users meet it: a real App on a free port, asked over HTTP, MLLP and server-sent events.
+//! Modules mirror addresses. Everything runs on SQLite in a temporary directory, and the same on PostgreSQL when
+//! `VIGIA_TEST_POSTGRES` is the URL of a server whose user may create databases.
+
+#[cfg(test)]
+mod alert;
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod device;
+#[cfg(test)]
+mod fhir;
+#[cfg(test)]
+mod helpers;
