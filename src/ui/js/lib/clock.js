@@ -25,21 +25,26 @@ export function now() {
   return Number.isNaN(offset) ? Date.now() : performance.now() + offset;
 }
 
-/** @type {Set<(now: number) => void>} */
+/** @typedef {(now: number, slow: boolean) => void} Ticker */
+/** @type {Set<Ticker>} */
 const tickers = new Set();
 
 /**
- * Calls `fn` once a second with the server's time, until the returned function is called.
- * @param {(now: number) => void} fn
+ * Calls `fn` once a second with the server's time, until the returned function is called; every fifth time is a
+ * slow turn, good enough for what is off the screen.
+ * @param {Ticker} fn
  */
 export function onTick(fn) {
   tickers.add(fn);
   return () => void tickers.delete(fn);
 }
 
+let turn = 0;
+
 function tick() {
   const time = now();
-  for (const fn of tickers) fn(time);
+  turn = (turn + 1) % 5;
+  for (const fn of tickers) fn(time, turn === 0);
 }
 
 setInterval(tick, 1000);

@@ -2,7 +2,7 @@
 // What the page knows, and who wants to hear when it changes. A value wakes only its patient's tile; an alert or a
 // bed change wakes also the board (order and open alerts). The stream writes here, the views read here.
 import { onTick } from './clock.js';
-import { useEffect, useReducer } from './html.js';
+import { useEffect, useReducer, useRef } from './html.js';
 import { byUrgency, rank } from './severity.js';
 import { merge } from './vitals.js';
 /** @typedef {import('../types.js').Patient} Patient */
@@ -25,43 +25,40 @@ const beds = new Intl.Collator(undefined, { numeric: true });
 const wake = (topic, calm = false) => watchers.get(topic)?.forEach((fn) => fn(calm));
 
 /** @param {string} topic @param {(calm: boolean) => void} fn */
-export function watch(topic, fn) {
+function watch(topic, fn) {
   const set = watchers.get(topic) ?? new Set();
   watchers.set(topic, set.add(fn));
   return () => void set.delete(fn);
 }
 
-/** Draws the calling component again whenever the topic wakes. @param {string} topic @param {boolean} [prompt] */
-function useTopic(topic, prompt = true) {
+/**
+ * What `read` gives, and the calling component drawn again when that has become another object.
+ * @template T
+ * @param {string} topic @param {() => T} read
+ * @param {boolean} [prompt]  false: new values alone may wait for the next slow turn of the clock
+ * @returns {T}
+ */
+function useTopic(topic, read, prompt = true) {
   const [, again] = useReducer((/** @type {number} */ n, /** @type {void} */ _) => n + 1, 0);
+  const drawn = useRef(read());
+  drawn.current = read();
   useEffect(() => {
-    let waiting = false;
-    const stop = watch(topic, (calm) => (calm && !prompt ? (waiting = true) : again()));
-    const stopTicks = prompt ? () => {} : onTick((time) => {
-      if (!waiting || Math.floor(time / 1000) % 5 !== 0) return;
-      waiting = false;
-      again();
-    });
+    const look = () => void (read() !== drawn.current && again());
+    look(); // something may have come between drawing and listening
+    const stop = watch(topic, (calm) => void (calm && !prompt ? 0 : look()));
+    const stopTicks = prompt ? () => {} : onTick((_, slow) => void (slow && look()));
     return () => (stop(), stopTicks());
   }, [topic, prompt]);
+  return drawn.current;
 }
 
-/** @param {string} id @param {boolean} [prompt]  false: new values alone may wait up to five seconds */
-export function usePatient(id, prompt = true) {
-  useTopic(`patient ${id}`, prompt);
-  return patients.get(id);
-}
-export function useBoard() {
-  useTopic('board');
-  return board;
-}
-export function useLink() {
-  useTopic('link');
-  return link;
-}
+/** @param {string} id @param {boolean} [prompt] */
+export const usePatient = (id, prompt) => useTopic(`patient ${id}`, () => patients.get(id), prompt);
+export const useBoard = () => useTopic('board', () => board);
+export const useLink = () => useTopic('link', () => link);
+
 /** @param {string} id */
 export const patient = (id) => patients.get(id);
-export const currentBoard = () => board;
 
 export const lastHeard = () => lostSince;
 

@@ -20,8 +20,7 @@ function write({ node, ms, staleMs, host }, time) {
   if (host && host.hasAttribute('data-stale') !== stale) host.toggleAttribute('data-stale', stale);
 }
 
-onTick((time) => {
-  const slowTurn = Math.floor(time / 1000) % 5 === 0;
+onTick((time, slowTurn) => {
   for (const entry of entries.values()) if (slowTurn || !entry.slow) write(entry, time);
 });
 

@@ -80,7 +80,7 @@ function Chart({ curves, code, hours }) {
     const resize = new ResizeObserver(() => box.current && plot.current?.setSize({ width: box.current.clientWidth, height: HEIGHT }));
     if (box.current) resize.observe(box.current);
     // Without new readings the window moves on all the same: a curve that ends before the right edge shows silence.
-    const stopTicks = onTick((time) => Math.floor(time / 1000) % 5 === 0 && plot.current?.setData(latest.current));
+    const stopTicks = onTick((_, slow) => void (slow && plot.current?.setData(latest.current)));
     addEventListener('vigia-theme', build);
     build();
     return () => {
