@@ -2,7 +2,7 @@
 //! against the embedded definitions, and the tables of search parameters and compartments.
 //!
 //! Nothing generic crosses the border of this crate: resources are [`serde_json::Value`]s, and one
-//! that has passed [`check`] is a [`Checked`]. No IO, no clock, no async runtime may enter, and no
+//! that has passed [`check()`] is a [`Checked`]. No IO, no clock, no async runtime may enter, and no
 //! text that leaves it repeats a value of a resource.
 //!
 //! ```

@@ -40,7 +40,6 @@ export default {
   'ward.nomatch': 'No patient matches “{v}”',
   'ward.clear': 'Show everyone',
   'search.label': 'Find patient, bed or number',
-  'search.hint': 'press /',
   'filter.label': 'Show',
   'filter.all': 'Everyone',
   'filter.alerts': 'With alerts',
@@ -101,9 +100,7 @@ export default {
   'gender.other': 'other',
   'gender.unknown': 'sex unknown',
   'bed.none': 'No bed',
-  'bed': 'Bed {v}',
   'patient.unnamed': 'Unnamed patient',
-  'patient.open': 'Open {name}',
   'patient.born': 'born {v}',
   'patient.gone': 'This patient is no longer in the ward.',
 
@@ -118,8 +115,6 @@ export default {
   'panel.nopoints': 'No readings in this time.',
   'panel.table': 'Latest readings as a table',
   'panel.time': 'Time',
-  'panel.value': 'Value',
-  'panel.latest': 'Latest values',
 
   'unit.8867-4': 'bpm',
   'unit.8889-8': 'bpm',

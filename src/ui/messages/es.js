@@ -40,7 +40,6 @@ export default {
   'ward.nomatch': 'Ningún paciente coincide con «{v}»',
   'ward.clear': 'Mostrar todos',
   'search.label': 'Buscar paciente, cama o número',
-  'search.hint': 'pulse /',
   'filter.label': 'Mostrar',
   'filter.all': 'Todos',
   'filter.alerts': 'Con alertas',
@@ -101,9 +100,7 @@ export default {
   'gender.other': 'otro',
   'gender.unknown': 'sexo desconocido',
   'bed.none': 'Sin cama',
-  'bed': 'Cama {v}',
   'patient.unnamed': 'Paciente sin nombre',
-  'patient.open': 'Abrir {name}',
   'patient.born': 'nac. {v}',
   'patient.gone': 'Este paciente ya no está en la sala.',
 
@@ -118,8 +115,6 @@ export default {
   'panel.nopoints': 'Sin lecturas en este periodo.',
   'panel.table': 'Últimas lecturas en tabla',
   'panel.time': 'Hora',
-  'panel.value': 'Valor',
-  'panel.latest': 'Últimos valores',
 
   'unit.8867-4': 'lpm',
   'unit.8889-8': 'lpm',
