@@ -183,15 +183,35 @@ impl Pipeline {
 
     /// Each by itself, in one trip to the lane.
     pub async fn each(&self, access: &Access, intents: Vec<Intent>) -> Result<Vec<Result<Written, Error>>, Error> {
-        let commits = intents.into_iter().map(|intent| commit_of(vec![intent]).0).collect();
+        let readings: Vec<bool> = intents.iter().map(is_reading).collect();
+        let planned = intents.into_iter().map(|intent| commit_of(vec![intent]));
+        let (commits, kept): (Vec<Commit>, Vec<_>) = planned.unzip();
         let answers = self.store.commit(access, Priority::Interactive, commits).await?;
-        Ok(answers.into_iter().map(|answer| one(Some(answer))).collect())
+        let mut all = Vec::with_capacity(answers.len());
+        for ((answer, kept), reading) in answers.into_iter().zip(kept).zip(readings) {
+            if reading {
+                self.metrics.readings("fhir", if answer.is_ok() { "created" } else { "rejected" }, 1);
+            }
+            all.push(match answer {
+                Ok(written) => one(Some(self.with_kept(written, kept).await)),
+                Err(error) => Err(error),
+            });
+        }
+        Ok(all)
     }
 
     /// All or nothing; one answer an intent.
     pub async fn transaction(&self, access: &Access, intents: Vec<Intent>) -> Result<Vec<Written>, Error> {
+        let readings = intents.iter().filter(|intent| is_reading(intent)).count();
         let (commit, kept) = commit_of(intents);
-        let mut written = self.store.commit_one(access, Priority::Interactive, commit).await?;
+        let answer = self.store.commit_one(access, Priority::Interactive, commit).await;
+        let outcome = if answer.is_ok() { "created" } else { "rejected" };
+        self.metrics.readings("fhir", outcome, u64::try_from(readings).unwrap_or_default());
+        self.with_kept(answer?, kept).await
+    }
+
+    /// Puts what was found instead of created where its intent stood.
+    async fn with_kept(&self, mut written: Vec<Written>, kept: Vec<Kept>) -> Result<Vec<Written>, Error> {
         for (at, kind, id) in kept {
             let found = self.store.find(&Access::system("pipeline"), kind, &id).await?;
             let known = Written { id, version: found.version, updated: found.updated, seq: 0, outcome: Outcome::Known };
@@ -246,8 +266,16 @@ impl Pipeline {
     }
 }
 
+/// What a conditional create found: its place among the intents, type and id.
+type Kept = (usize, &'static str, String);
+
+/// A reading that comes in as FHIR.
+fn is_reading(intent: &Intent) -> bool {
+    matches!(intent, Intent::Create { resource, .. } if resource.resource_type() == "Observation")
+}
+
 /// Intents as one commit, and those that write nothing with their places.
-fn commit_of(intents: Vec<Intent>) -> (Commit, Vec<(usize, &'static str, String)>) {
+fn commit_of(intents: Vec<Intent>) -> (Commit, Vec<Kept>) {
     let (mut commit, mut kept) = (Commit::default(), Vec::new());
     for (at, intent) in intents.into_iter().enumerate() {
         match intent {

@@ -148,7 +148,7 @@ async fn feed(
     let monitors = async {
         match source {
             Source::Simulator { seed } => {
-                tokio::join!(feed::simulate(&beds, seed, &doors, clock, stop), feed::tell(http, since, stop)).0
+                tokio::join!(feed::simulate(&beds, seed, &doors, clock, stop), feed::tell(http, since, stop));
             }
             Source::Recording { recording, speed } => {
                 feed::play(recording, speed, &beds, &doors, clock, stop).await;
@@ -171,7 +171,7 @@ fn welcome(address: SocketAddr, mllp: SocketAddr, dir: &Path, log: &Path, accoun
     output::line("Vigía, a demonstration: everything about these patients is made up or was recorded long ago.\n");
     output::line(format!("  ward page   http://{address}/"));
     output::line(format!("  FHIR        http://{address}/fhir      API  http://{address}/docs"));
-    output::line(format!("  HL7 v2      {address} (MLLP)", address = mllp));
+    output::line(format!("  HL7 v2      {mllp} (MLLP)"));
     output::line(format!("  data        {dir}      log  {log}\n"));
     for Account { username, role, password } in accounts {
         let secret = password.as_deref().unwrap_or("(password as before)");

@@ -4,7 +4,7 @@
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -19,6 +19,8 @@ use crate::config::{Config, DatabaseUrl, Secrets};
 
 const ACCOUNTS: [(&str, &str, Role); 2] =
     [("admin", "Demo Administrator", Role::Administrator), ("clinician", "Demo Clinician", Role::Clinician)];
+/// A log that was larger begins anew.
+const LARGEST_LOG: u64 = 16 << 20;
 /// What the token of the examples may do, and for how long.
 const EXAMPLE_SCOPES: &str = "system/*.cruds";
 const EXAMPLE_LIFETIME_S: i64 = 30 * 24 * 3600;
@@ -29,12 +31,17 @@ const MONITOR_LIFETIME_S: i64 = 10 * 365 * 24 * 3600;
 
 /// The configuration of the demonstration: everything in `dir`, on this machine's own address only.
 pub(super) fn config(mut config: Config, dir: &Path, port: u16, mllp_port: u16) -> Result<Config> {
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    // Readings are nobody else's business, even when they are made up.
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .with_context(|| format!("cannot make {}", dir.display()))?;
     let (signing, seal) = (dir.join("signing-key.pem"), dir.join("seal-key"));
     if !(signing.exists() && seal.exists()) {
         write_keys(dir, true)?;
     }
-    config.data_dir = dir.to_owned();
+    dir.clone_into(&mut config.data_dir);
     config.database.url = DatabaseUrl::new(format!("sqlite:{}", dir.join("vigia.db").display()));
     config.secrets = Secrets { signing_key_file: Some(signing), seal_key: None, seal_key_file: Some(seal) };
     config.server.bind = SocketAddr::from(([127, 0, 0, 1], port));
@@ -46,10 +53,18 @@ pub(super) fn config(mut config: Config, dir: &Path, port: u16, mllp_port: u16) 
     Ok(config)
 }
 
-/// A new log, beside the data: the terminal belongs to what the demonstration says.
+/// The log, beside the data: the terminal belongs to what the demonstration says. Appended to, since another
+/// demonstration may run on the same directory and is only found out later.
 pub(super) fn log_file(dir: &Path) -> Result<(PathBuf, File)> {
     let path = dir.join("vigia.log");
-    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let open = || {
+        let file = OpenOptions::new().append(true).create(true).open(&path)?;
+        if file.metadata()?.len() > LARGEST_LOG {
+            file.set_len(0)?;
+        }
+        Ok(file)
+    };
+    let file = open().map_err(|error: std::io::Error| anyhow::anyhow!("cannot write {}: {error}", path.display()))?;
     Ok((path, file))
 }
 

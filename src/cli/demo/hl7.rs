@@ -47,7 +47,7 @@ pub(super) fn message(bed: &Bed, readings: &[Reading], control_id: &str, now: i6
     for reading in readings {
         match &reading.what {
             Measure::Number { code, value, unit } => {
-                obx("NM", code, value, unit.as_deref().unwrap_or_default(), reading)
+                obx("NM", code, value, unit.as_deref().unwrap_or_default(), reading);
             }
             Measure::Pressure { systolic, diastolic, mean } => {
                 obx("NM", SYSTOLIC, systolic, "mm[Hg]", reading);

@@ -31,13 +31,14 @@ impl Tally {
 
     pub(super) fn text(&self) -> String {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let mut text = format!("{} readings sent, {} acknowledged", of(&self.sent), of(&self.acknowledged));
-        for (counter, what) in [(&self.refused, "refused"), (&self.again, "sent again")] {
-            if of(counter) > 0 {
-                text.push_str(&format!(", {} {what}", of(counter)));
-            }
-        }
-        text
+        let counters = [
+            (&self.sent, "readings sent", true),
+            (&self.acknowledged, "acknowledged", true),
+            (&self.refused, "refused", false),
+            (&self.again, "times sent again", false),
+        ];
+        let told = counters.into_iter().filter(|(counter, _, always)| *always || of(counter) > 0);
+        told.map(|(counter, what, _)| format!("{} {what}", of(counter))).collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -71,7 +71,7 @@ pub(super) fn read(source: impl Read) -> Result<Recording> {
     Ok(Recording { patients, rows: pressures(rows), skipped })
 }
 
-fn row<'r>([patient, at, code, value, unit, status]: [&'r str; 6]) -> Result<(&'r str, Reading), &'static str> {
+fn row([patient, at, code, value, unit, status]: [&str; 6]) -> Result<(&str, Reading), &'static str> {
     if patient.is_empty() || code.is_empty() || value.is_empty() {
         return Err("the patient, the code or the value is missing");
     }
