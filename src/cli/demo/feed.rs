@@ -92,7 +92,7 @@ pub(super) async fn play(
         }
         bar.inc(count);
     }
-    bar.abandon();
+    bar.finish_and_clear();
 }
 
 /// A progress bar on the terminal; nothing elsewhere.

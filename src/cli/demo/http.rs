@@ -113,3 +113,48 @@ pub(super) async fn wait(attempt: u32, told: Option<Duration>) {
     let own = Duration::from_millis(100).saturating_mul(2_u32.saturating_pow(attempt));
     tokio::time::sleep(told.unwrap_or(own).min(LONGEST_WAIT)).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Gives each request the next answer.
+    async fn server(answers: Vec<&'static str>) -> String {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", socket.local_addr().unwrap());
+        tokio::spawn(async move {
+            for answer in answers {
+                let mut stream = socket.accept().await.unwrap().0;
+                let (mut request, mut part) = (Vec::new(), [0; 1024]);
+                while !request.ends_with(b"{}") {
+                    let count = stream.read(&mut part).await.unwrap();
+                    request.extend_from_slice(&part[..count]);
+                }
+                stream
+                    .write_all(format!("HTTP/1.1 {answer}\r\nConnection: close\r\n\r\n{{\"n\":1}}").as_bytes())
+                    .await
+                    .unwrap();
+            }
+        });
+        base
+    }
+
+    #[tokio::test]
+    async fn a_server_at_its_limit_is_asked_again() {
+        let busy = "429 Too Many Requests\r\nRetry-After: 0";
+        let http = Http::new(server(vec![busy, "503 Busy\r\nRetry-After: 0", "200 OK"]).await, "t".into()).unwrap();
+        let answer = http.post("/x", "application/json", &serde_json::json!({})).await.unwrap();
+        assert_eq!((answer.status, http.tally.again.load(Ordering::Relaxed)), (200, 2));
+        assert_eq!(http.tally.text(), "0 readings sent, 0 acknowledged, 2 times sent again");
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_is_not_sent_again() {
+        let http = Http::new(server(vec!["422 No", "200 OK"]).await, "t".into()).unwrap();
+        let answer = http.post("/x", "application/json", &serde_json::json!({})).await.unwrap();
+        assert_eq!((answer.status, http.tally.again.load(Ordering::Relaxed)), (422, 0));
+    }
+}
