@@ -45,6 +45,9 @@ struct Options {
     /// Where the data directory is kept afterwards; else it is temporary.
     #[arg(long)]
     data: Option<PathBuf>,
+    /// Another `vigia` binary than the one built with this program, to compare two builds.
+    #[arg(long)]
+    server: Option<PathBuf>,
     /// Prints the server's process id and waits for so many seconds before each scenario: for a profiler.
     #[arg(long)]
     pause: Option<u64>,
@@ -60,8 +63,9 @@ async fn main() -> Result<()> {
     let data = options.data.clone().unwrap_or_else(|| temporary.path().to_owned());
     std::fs::create_dir_all(&data)?;
     let database = options.database.as_deref();
+    let binary = options.server.clone().unwrap_or_else(|| env!("CARGO_BIN_EXE_vigia").into());
 
-    let mut server = Server::start(&data, database).await?;
+    let mut server = Server::start(&binary, &data, database).await?;
     let idle = server.usage();
     register(&server).await?;
     let ward = Ward { start: start_of_readings() };
@@ -71,7 +75,7 @@ async fn main() -> Result<()> {
     let loaded = server.usage();
     server.stop()?;
     let bytes = database_bytes(&data);
-    server = Server::start(&data, database).await?;
+    server = Server::start(&binary, &data, database).await?;
     println!("{} Observations stored at {fill_rate:.0}/s in batches of 100", options.rows);
     println!("memory: {:.0} MB idle, {:.0} MB after them", idle.resident_mb, loaded.resident_mb);
     if database.is_none() {

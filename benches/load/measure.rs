@@ -48,8 +48,9 @@ pub(crate) struct Figures {
     p99_ms: f64,
     max_ms: f64,
     wrong: u64,
-    /// Cores that the server used.
+    /// Cores that the server used, and its CPU time for one request, µs: the figure that a busy machine spoils least.
     cores: f64,
+    cpu_us: f64,
     pub(crate) note: String,
 }
 
@@ -84,6 +85,7 @@ pub(crate) async fn run(
     latencies.sort_unstable();
     let count = number(latencies.len());
     let rate = count / drive.time.as_secs_f64();
+    let cores = (after.cpu_seconds - before.cpu_seconds) / drive.time.as_secs_f64();
     let at = |share: f64| latencies.get(position(latencies.len(), share)).map_or(0.0, |d| d.as_secs_f64() * 1000.0);
     Ok(Figures {
         name,
@@ -94,7 +96,8 @@ pub(crate) async fn run(
         p99_ms: at(0.99),
         max_ms: at(1.0),
         wrong,
-        cores: (after.cpu_seconds - before.cpu_seconds) / drive.time.as_secs_f64(),
+        cores,
+        cpu_us: cores / rate * 1e6,
         note: String::new(),
     })
 }
@@ -174,11 +177,11 @@ fn position(count: usize, share: f64) -> usize {
 }
 
 impl Figures {
-    pub(crate) const HEAD: &'static str = "| scenario | conn. | requests/s | Obs/s | p50 ms | p99 ms | max ms | cores | wrong | |\n|---|---|---|---|---|---|---|---|---|---|";
+    pub(crate) const HEAD: &'static str = "| scenario | conn. | requests/s | Obs/s | p50 ms | p99 ms | max ms | cores | CPU µs a request | wrong | |\n|---|---|---|---|---|---|---|---|---|---|---|";
 
     pub(crate) fn line(&self) -> String {
         format!(
-            "| {} | {} | {:.0} | {:.0} | {:.2} | {:.2} | {:.1} | {:.2} | {} | {} |",
+            "| {} | {} | {:.0} | {:.0} | {:.2} | {:.2} | {:.1} | {:.2} | {:.0} | {} | {} |",
             self.name,
             self.connections,
             self.requests_per_second,
@@ -187,6 +190,7 @@ impl Figures {
             self.p99_ms,
             self.max_ms,
             self.cores,
+            self.cpu_us,
             self.wrong,
             self.note
         )
@@ -195,7 +199,7 @@ impl Figures {
     pub(crate) fn json(&self) -> Value {
         json!({"name": self.name, "connections": self.connections, "requests_per_second": self.requests_per_second,
             "units_per_second": self.units_per_second, "p50_ms": self.p50_ms, "p99_ms": self.p99_ms, "max_ms": self.max_ms,
-            "wrong": self.wrong, "server_cores": self.cores, "note": self.note})
+            "wrong": self.wrong, "server_cores": self.cores, "server_cpu_us": self.cpu_us, "note": self.note})
     }
 }
 

@@ -10,7 +10,6 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::client::{Connection, Requests};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_vigia");
 const SCOPES: &str = "system/*.cruds";
 /// Long enough for a database of many millions of rows to be opened.
 const START: Duration = Duration::from_mins(1);
@@ -34,10 +33,10 @@ pub(crate) struct Usage {
 
 impl Server {
     /// Starts a server on a data directory, which is filled with keys at the first start.
-    pub(crate) async fn start(data: &Path, database: Option<&str>) -> Result<Self> {
+    pub(crate) async fn start(binary: &Path, data: &Path, database: Option<&str>) -> Result<Self> {
         let (http, mllp) = (free_address()?, free_address()?);
         let command = || {
-            let mut command = Command::new(BINARY);
+            let mut command = Command::new(binary);
             command.current_dir(data).stdin(Stdio::null());
             let settings = [
                 ("DATA_DIR", data.display().to_string()),

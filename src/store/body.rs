@@ -35,7 +35,12 @@ thread_local! {
 
 /// The stored bytes of a resource. Layout before compression: length of the sender's `meta` members (u32, little
 /// endian), those members, all other members; both as JSON members without braces.
-pub(super) fn encode(resource: &Value) -> Result<Vec<u8>, Error> {
+pub fn encode(resource: &Value) -> Result<Vec<u8>, Error> {
+    Ok(compress(plain(resource)?))
+}
+
+/// The same before compression: what dictionaries are trained on.
+pub fn plain(resource: &Value) -> Result<Vec<u8>, Error> {
     let mut plain = vec![0; 4];
     if let Some(meta) = resource.get("meta").and_then(Value::as_object) {
         write_members(&mut plain, meta, &["versionId", "lastUpdated"])?;
@@ -45,7 +50,7 @@ pub(super) fn encode(resource: &Value) -> Result<Vec<u8>, Error> {
         write_members(&mut plain, members, &["resourceType", "id", "meta"])?;
     }
     plain.splice(..4, meta_length.to_le_bytes());
-    Ok(compress(plain))
+    Ok(plain)
 }
 
 fn write_members(out: &mut Vec<u8>, members: &Map<String, Value>, without: &[&str]) -> Result<(), Error> {
@@ -91,7 +96,7 @@ fn decompress(stored: &[u8]) -> Result<Vec<u8>, Error> {
 }
 
 /// Who a stored body belongs to: what `render` puts back.
-pub(super) struct Head<'a> {
+pub struct Head<'a> {
     pub resource_type: &'a str,
     pub id: &'a str,
     pub version: i32,
@@ -100,7 +105,7 @@ pub(super) struct Head<'a> {
 }
 
 /// The resource as FHIR JSON, `meta.versionId` and `meta.lastUpdated` included.
-pub(super) fn render(head: &Head<'_>, stored: &[u8]) -> Result<Vec<u8>, Error> {
+pub fn render(head: &Head<'_>, stored: &[u8]) -> Result<Vec<u8>, Error> {
     let plain = decompress(stored)?;
     let (meta, rest) = parts(&plain).ok_or_else(|| Error::internal("stored body is cut short"))?;
     let mut out = Vec::with_capacity(plain.len() + 160);

@@ -4,7 +4,9 @@
 
 mod account;
 mod batch;
-mod body;
+// Not for use outside; open for the benchmarks.
+#[doc(hidden)]
+pub mod body;
 mod conn;
 mod dict;
 mod id;
