@@ -18,6 +18,8 @@ use crate::store::Store;
 
 /// More than the patients and devices of a large hospital; then it starts afresh.
 const MAX_KEPT: usize = 100_000;
+/// A sender's name for something is kept when it is no longer than this.
+const MAX_NAME: usize = 200;
 
 #[derive(Clone)]
 pub(crate) struct Binding {
@@ -29,7 +31,8 @@ pub(crate) struct Binding {
 struct Kept {
     /// The store's count of changes to patients and devices when these were found.
     generation: u64,
-    found: HashMap<(&'static str, Subject), String>,
+    /// None: nobody, or not one only. A monitor that nobody registered is looked up once, not for every reading.
+    found: HashMap<(&'static str, Subject), Option<String>>,
 }
 
 impl Binding {
@@ -58,12 +61,10 @@ impl Binding {
         let key = (kind, subject.clone());
         let generation = self.store.registry_generation();
         if let Some(found) = self.kept(generation, |kept| kept.get(&key).cloned()) {
-            return Ok(Some(found));
+            return Ok(found);
         }
         let found = self.look_up(kind, subject).await?;
-        if let Some(found) = &found
-            && !self.store.is_shared()
-        {
+        if !self.store.is_shared() && length(subject) <= MAX_NAME {
             self.kept(generation, |kept| {
                 if kept.len() >= MAX_KEPT {
                     kept.clear();
@@ -74,7 +75,11 @@ impl Binding {
         Ok(found)
     }
 
-    fn kept<T>(&self, generation: u64, work: impl FnOnce(&mut HashMap<(&'static str, Subject), String>) -> T) -> T {
+    fn kept<T>(
+        &self,
+        generation: u64,
+        work: impl FnOnce(&mut HashMap<(&'static str, Subject), Option<String>>) -> T,
+    ) -> T {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.generation != generation {
             *kept = Kept { generation, found: HashMap::new() };
@@ -105,6 +110,13 @@ impl Binding {
                 }
             }
         }
+    }
+}
+
+fn length(subject: &Subject) -> usize {
+    match subject {
+        Subject::Reference(text) => text.len(),
+        Subject::Identifier { system, value } => system.as_ref().map_or(0, String::len) + value.len(),
     }
 }
 
