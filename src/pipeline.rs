@@ -115,17 +115,17 @@ impl Pipeline {
         access: &Access,
         ready: Vec<Result<Change, Vec<Issue>>>,
     ) -> Result<Vec<Result<Written, Vec<Issue>>>, Error> {
-        let commits =
-            ready.iter().flatten().map(|c| Commit { changes: vec![c.clone()], ..Commit::default() }).collect();
+        let mut commits = Vec::with_capacity(ready.len());
+        let refused: Vec<Option<Vec<Issue>>> = ready
+            .into_iter()
+            .map(|item| item.map(|change| commits.push(Commit { changes: vec![change], ..Commit::default() })).err())
+            .collect();
         let mut answers = self.commit_all(access, commits).await?.into_iter();
-        let mut outcomes = Vec::with_capacity(ready.len());
-        for item in ready {
-            outcomes.push(match item {
-                Err(issues) => Err(issues),
-                Ok(_) => one(answers.next()).map_err(|error| error.issues()),
-            });
-        }
-        Ok(outcomes)
+        let outcomes = refused.into_iter().map(|refused| match refused {
+            Some(issues) => Err(issues),
+            None => one(answers.next()).map_err(|error| error.issues()),
+        });
+        Ok(outcomes.collect())
     }
 
     async fn commit_together(

@@ -232,6 +232,10 @@ async fn transaction(state: &State, access: &Access, entries: Vec<Option<Request
         .enumerate()
         .map(|(at, entry)| entry.ok_or_else(|| no_request(at)))
         .collect::<Result<_, _>>()?;
+    // Without conditions there is nothing that could change on the way.
+    if requests.iter().all(|request| request.if_none_exist.is_none()) {
+        return attempt(state, access, requests).await;
+    }
     for _ in 0..ATTEMPTS {
         match attempt(state, access, requests.clone()).await {
             Err(Error::Conflict(CONDITION_CHANGED)) => {}
