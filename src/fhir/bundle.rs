@@ -34,25 +34,35 @@ impl Writer {
     pub fn entry(&mut self, full_url: Option<&str>, resource: Option<&[u8]>, members: &[(&str, Value)]) {
         self.text.extend_from_slice(if self.entries == 0 { b",\"entry\":[{" } else { b",{" });
         self.entries += 1;
-        let mut first = true;
-        let mut member = |text: &mut Vec<u8>, name: &str, raw: &[u8]| {
-            if !first {
-                text.push(b',');
-            }
-            first = false;
-            text.extend_from_slice(format!("\"{name}\":").as_bytes());
-            text.extend_from_slice(raw);
-        };
+        let from = self.text.len();
         if let Some(url) = full_url {
-            member(&mut self.text, "fullUrl", Value::from(url).to_string().as_bytes());
+            self.member(from, "fullUrl");
+            self.json(&Value::from(url));
         }
         if let Some(resource) = resource {
-            member(&mut self.text, "resource", resource);
+            self.member(from, "resource");
+            self.text.extend_from_slice(resource);
         }
         for (name, value) in members {
-            member(&mut self.text, name, value.to_string().as_bytes());
+            self.member(from, name);
+            self.json(value);
         }
         self.text.push(b'}');
+    }
+
+    /// The name of the next member of an object whose members begin at `from`.
+    fn member(&mut self, from: usize, name: &str) {
+        if self.text.len() > from {
+            self.text.push(b',');
+        }
+        self.text.push(b'"');
+        self.text.extend_from_slice(name.as_bytes());
+        self.text.extend_from_slice(b"\":");
+    }
+
+    fn json(&mut self, value: &Value) {
+        // Writing to memory cannot fail, and a `Value` has only texts as keys.
+        let _ = serde_json::to_writer(&mut self.text, value);
     }
 
     pub fn finish(mut self) -> Vec<u8> {

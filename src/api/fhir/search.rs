@@ -82,9 +82,10 @@ pub(super) async fn run(
         links.push(("next", address(Some(next))));
     }
     let mut writer = Writer::new("searchset", page.total, &links);
+    let matched = [("search", json!({"mode": "match"}))];
     for hit in &page.hits {
         let full_url = format!("{base}/{kind}/{}", hit.id);
-        writer.entry(Some(&full_url), Some(&hit.json()?), &[("search", json!({"mode": "match"}))]);
+        writer.entry(Some(&full_url), Some(&hit.json()?), &matched);
     }
     Ok(writer.finish())
 }
