@@ -146,7 +146,7 @@ fn nomenclature() -> Result<Vec<Value>> {
     let mut table = csv::Reader::from_reader(MDC_TABLE.as_bytes());
     let rows: Vec<csv::StringRecord> = table.records().collect::<Result<_, _>>()?;
     let mut all = Vec::new();
-    for round in 0..EACH / 4 / u64::try_from(rows.len())? + 1 {
+    for round in 0..=(EACH / 4 / u64::try_from(rows.len())?) {
         for (at, row) in rows.iter().enumerate() {
             let n = round * 1000 + u64::try_from(at)?;
             let field = |at: usize| row.get(at).unwrap_or_default().to_owned();
@@ -178,11 +178,11 @@ fn nomenclature() -> Result<Vec<Value>> {
 
 fn observation(draft: &Draft, n: u64) -> Result<Value> {
     let patient = format!("Patient/{}", uuid(n / 5));
-    let device = draft.device.is_some() || n % 3 > 0;
+    let device = draft.device.is_some() || !n.is_multiple_of(3);
     let bound = Bound {
         patient,
         device: device.then(|| format!("Device/{}", uuid(n / 5 + 1_000_000))),
-        encounter: (n % 2 == 0).then(|| format!("Encounter/{}", uuid(n / 5 + 2_000_000))),
+        encounter: n.is_multiple_of(2).then(|| format!("Encounter/{}", uuid(n / 5 + 2_000_000))),
     };
     normalize::observation(draft, &bound, i64::MAX / 2).map_err(|issues| anyhow!("{issues:?}"))
 }

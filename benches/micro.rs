@@ -86,7 +86,7 @@ fn main() -> Result<()> {
     let draft = items.into_iter().next().and_then(Result::ok).context("no draft")?;
     let bound = Bound { patient: format!("Patient/{}", vitals::patient_id(0)), ..Bound::default() };
     measure("  draft to Observation", 1, || {
-        drop(black_box(normalize::observation(black_box(&draft), &bound, RECEIVED)))
+        drop(black_box(normalize::observation(black_box(&draft), &bound, RECEIVED)));
     });
     let observation = normalize::observation(&draft, &bound, RECEIVED).map_err(|issues| anyhow!("{issues:?}"))?;
     measure("  check", 1, || drop(black_box(fhir_r4::check(black_box(observation.clone())))));

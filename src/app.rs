@@ -1,8 +1,9 @@
 //! Wiring, and the order of starting and stopping. Nothing is decided here: every part is built with what it
 //! needs and handed to the others.
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -147,7 +148,11 @@ fn lock(url: &str) -> Result<Option<File>> {
     let Some(path) = url.strip_prefix("sqlite:") else { return Ok(None) };
     let path = PathBuf::from(format!("{}.lock", path.trim_start_matches("//")));
     if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .with_context(|| format!("cannot make {}", dir.display()))?;
     }
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     match file.try_lock() {

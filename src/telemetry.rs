@@ -159,7 +159,7 @@ impl Series {
         self.readings_total.with_label_values(&[door, outcome]).inc_by(count);
     }
 
-    /// An alert was `raised`, `escalated`, `resolved` …
+    /// What happened to an alert: `raise`, `escalate`, `deescalate`, `resolve`.
     pub fn alert(&self, severity: &'static str, event: &'static str) {
         self.alerts_total.with_label_values(&[severity, event]).inc();
     }

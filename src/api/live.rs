@@ -27,6 +27,9 @@ use crate::telemetry::Metrics;
 const RECHECK: Duration = Duration::from_secs(30);
 /// Points of a trend at most.
 const MAX_POINTS: usize = 5000;
+/// LOINC: systolic, diastolic and mean pressure, and the panel that they are measured in.
+const PRESSURES: [&str; 3] = ["8480-6", "8462-4", "8478-0"];
+const PANEL: &str = "85354-9";
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config.route("", web::get().to(events)).route("/series", web::get().to(series));
@@ -152,22 +155,28 @@ pub(crate) struct Series {
 pub(crate) async fn series(state: Shared, caller: Caller, asked: web::Query<SeriesQuery>) -> Answer {
     let from = state.store.clock().now() - i64::from(asked.hours.clamp(1, 720)) * 3600 * time::SECOND;
     let since = format!("ge{}", time::instant(from));
-    let conditions = [("patient", asked.patient.as_str()), ("code", &asked.code), ("date", &since)];
+    // The parts of a pressure lie in its panel.
+    let codes =
+        if PRESSURES.contains(&asked.code.as_str()) { format!("{},{PANEL}", asked.code) } else { asked.code.clone() };
+    let conditions = [("patient", asked.patient.as_str()), ("code", &codes), ("date", &since)];
     let found = state.store.search(&caller, Query::new("Observation", &conditions, MAX_POINTS)?).await?.hits;
     let mut points = Vec::with_capacity(found.len());
     for observation in &found {
-        points.extend(point(&Reading::of(&observation.value()?)));
+        points.extend(point(&Reading::of(&observation.value()?), &asked.code));
     }
     points.sort_by_key(|(at, _)| *at);
     let points = points.into_iter().map(|(_, point): (i64, Value)| point).collect();
     Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(Series { points }))
 }
 
-fn point(reading: &Reading) -> Option<(i64, Value)> {
+/// All values of a reading of this code, or the one part that has it.
+fn point(reading: &Reading, code: &str) -> Option<(i64, Value)> {
     if !reading.status.counts() {
         return None;
     }
     let at = reading.effective?.0;
-    let values: Vec<Value> = reading.amounts().map(|(_, amount)| amount.value.into()).collect();
+    let whole = reading.codings.iter().any(|(_, own)| own == code);
+    let parts = reading.amounts().filter(|(codings, _)| whole || codings.iter().any(|(_, own)| own == code));
+    let values: Vec<Value> = parts.map(|(_, amount)| amount.value.into()).collect();
     (!values.is_empty()).then(|| (at, std::iter::once(Value::from(at / 1000)).chain(values).collect()))
 }

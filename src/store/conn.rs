@@ -1,6 +1,7 @@
 //! Connections: which engine the URL names, how a connection is set up, the pool of readers, migrations.
 //! The one place where the two engines differ by more than a line.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -80,7 +81,8 @@ impl Location {
         if let Self::Sqlite(path) = self
             && let Some(dir) = std::path::Path::new(path).parent()
         {
-            std::fs::create_dir_all(dir).map_err(unavailable)?;
+            // What lies here is about patients: nobody else on the machine may look.
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unavailable)?;
         }
         match self.connect(Purpose::Write)? {
             Conn::Sqlite(mut c) => {

@@ -191,7 +191,12 @@ impl Live {
             }
         }
         if heartbeat {
-            self.send(&mut state, "hb", &json!({"time": time::instant(now)}));
+            // Only the present has a heartbeat: it is never kept for those who come back.
+            let id = state.last;
+            let _ = self
+                .shared
+                .events
+                .send(Event { id: id + 1, frame: frame(id, "hb", &json!({"time": time::instant(now)})) });
         }
     }
 

@@ -140,27 +140,56 @@ fn shown_value(reading: &Reading) -> Option<(String, String, f64)> {
     Some((text, systolic.unit.clone().unwrap_or_default(), systolic.value))
 }
 
-/// An alert as the page shows it; none when the DetectedIssue is no alert of ours.
+/// What rules measure, as a ward's page names it.
+const LABELS: [(&str, &str); 9] = [
+    ("8867-4", "HR"),
+    ("8889-8", "HR"),
+    ("9279-1", "RR"),
+    ("59408-5", "SpO2"),
+    ("2708-6", "SpO2"),
+    ("8310-5", "Temp"),
+    ("8480-6", "SBP"),
+    ("8462-4", "DBP"),
+    ("8478-0", "MAP"),
+];
+
+/// An alert as the page shows it; none when the DetectedIssue has no id.
 pub(super) fn alert_json(issue: &Value) -> Option<(String, Value)> {
     let id = issue.get("id")?.as_str()?;
     let open = issue::open_episode(issue).is_some();
-    let extension = |name: &str| {
-        issue
-            .get("extension")?
-            .as_array()?
-            .iter()
-            .find(|e| e.get("url").and_then(Value::as_str).is_some_and(|url| url.ends_with(name)))
-    };
-    let kind = extension("/alert-type").and_then(|e| e.get("valueCode")).and_then(Value::as_str);
+    let kind = extension(issue, "/alert-type").and_then(|e| e.get("valueCode")).and_then(Value::as_str);
     let alert = json!({
         "id": id,
         "severity": issue.get("severity"),
         "type": kind.unwrap_or("physiological"),
-        "text": issue.get("detail"),
+        "text": short_text(issue).map_or_else(|| issue.get("detail").cloned(), |text| Some(text.into())),
         "title": issue.pointer("/code/text"),
         "code": issue.pointer("/code/coding/0/code"),
         "since": issue.pointer("/identifiedPeriod/start").or_else(|| issue.get("identifiedDateTime")),
         "state": if open { "raised" } else { "resolved" },
     });
     Some((id.to_owned(), alert))
+}
+
+/// `HR 134 /min ≥ 131 /min`: what was measured and the limit that it broke, for readers three metres away.
+fn short_text(issue: &Value) -> Option<String> {
+    let key = issue.pointer("/code/coding/1/code")?.as_str()?.strip_prefix("threshold:")?;
+    let (code, _) = key.split_once(':')?;
+    let (_, label) = LABELS.iter().find(|(known, _)| *known == code)?;
+    let event = extension(issue, "/alert-event")?.get("extension")?.as_array()?;
+    let value = event.iter().find(|e| e.get("url").and_then(Value::as_str) == Some("value"))?.get("valueQuantity")?;
+    let range = extension(issue, "/alert-condition-limit")?.get("valueRange")?;
+    let (sign, limit) = match (range.get("low"), range.get("high")) {
+        (Some(low), None) => ("≤", low),
+        (None, Some(high)) => ("≥", high),
+        _ => return None,
+    };
+    let unit = |quantity: &Value| quantity.get("code").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (measured, broken) = (value.get("value")?, limit.get("value")?);
+    Some(format!("{label} {measured} {} {sign} {broken} {}", unit(value), unit(limit)))
+}
+
+fn extension<'a>(issue: &'a Value, name: &str) -> Option<&'a Value> {
+    let named = |e: &&Value| e.get("url").and_then(Value::as_str).is_some_and(|url| url.ends_with(name));
+    issue.get("extension")?.as_array()?.iter().find(named)
 }
