@@ -59,6 +59,9 @@ pub enum Error {
     /// A fault of ours. Its text is for the log alone.
     #[error("internal error: {0:#}")]
     Internal(#[from] anyhow::Error),
+    /// One of these about a part of what was sent: `Bundle.entry[3]`.
+    #[error("{error} ({place})")]
+    At { place: String, error: Box<Self> },
 }
 
 /// What a caller sees of an error.
@@ -126,6 +129,7 @@ impl Error {
             Self::NotAcceptable => (406, "not-supported", "No form named by Accept or _format is written.".to_owned()),
             Self::MethodNotAllowed => (405, "not-supported", "This method is not allowed at this address.".to_owned()),
             Self::NotSupported(what) => (400, "not-supported", what.clone()),
+            Self::At { error, .. } => return error.view(),
             Self::Unavailable(what) => (503, "transient", (*what).to_owned()),
             Self::Internal(_) => (
                 500,
@@ -140,6 +144,7 @@ impl Error {
     pub fn issues(&self) -> Vec<Issue> {
         match self {
             Self::Invalid(issues) | Self::Unprocessable(issues) if !issues.is_empty() => issues.clone(),
+            Self::At { place, error } => error.issues().into_iter().map(|issue| within(place, issue)).collect(),
             _ => {
                 let View { code, diagnostics, .. } = self.view();
                 vec![Issue::error(code, "", diagnostics)]
@@ -164,6 +169,12 @@ impl Error {
         }
     }
 
+    /// The same error of a part of what was sent, where it says nothing of the place itself.
+    #[must_use]
+    pub fn at(self, place: impl Into<String>) -> Self {
+        Self::At { place: place.into(), error: Box::new(self) }
+    }
+
     /// The response headers that belong to the status.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         match self {
@@ -174,9 +185,18 @@ impl Error {
             Self::Forbidden(_) => vec![("WWW-Authenticate", "Bearer error=\"insufficient_scope\"".to_owned())],
             Self::TooMany { retry_after_s } => vec![("Retry-After", retry_after_s.to_string())],
             Self::Unavailable(_) => vec![("Retry-After", "1".to_owned())],
+            Self::At { error, .. } => error.headers(),
             _ => Vec::new(),
         }
     }
+}
+
+fn within(place: &str, issue: Issue) -> Issue {
+    let expression = match issue.expression.as_str() {
+        "" => place.to_owned(),
+        own => format!("{place} ({own})"),
+    };
+    Issue { expression, ..issue }
 }
 
 /// Issue types that speak of a rule over readable content; all others say that it is unreadable
@@ -242,6 +262,7 @@ mod tests {
             (Error::MethodNotAllowed, 405, "not-supported"),
             (Error::NotSupported("Chained search is not supported.".into()), 400, "not-supported"),
             (Error::Unavailable("The database is not reachable."), 503, "transient"),
+            (Error::MultipleMatches.at("Bundle.entry[3]"), 412, "multiple-matches"),
             (Error::Internal(anyhow::anyhow!("canary-secret").context("inner canary")), 500, "exception"),
         ];
         for (error, ..) in &list {
@@ -263,7 +284,8 @@ mod tests {
                 | Error::MethodNotAllowed
                 | Error::NotSupported(_)
                 | Error::Unavailable(_)
-                | Error::Internal(_) => {}
+                | Error::Internal(_)
+                | Error::At { .. } => {}
             }
         }
         list
@@ -312,6 +334,20 @@ mod tests {
     fn an_empty_list_of_issues_still_says_something() {
         assert_eq!(Error::Invalid(Vec::new()).outcome()["issue"][0]["code"], "invalid");
         assert!(Error::UnknownEndpoint.outcome()["issue"][0].get("expression").is_none());
+    }
+
+    #[test]
+    fn a_part_is_named_and_keeps_its_status() {
+        for (error, expression) in [
+            (Error::not_found("Patient", "p1"), "Bundle.entry[3]"),
+            (Error::invalid("value", "http.date", "x"), "Bundle.entry[3] (http.date)"),
+        ] {
+            let status = error.view().status;
+            let placed = error.at("Bundle.entry[3]");
+            assert_eq!(placed.view().status, status);
+            assert_eq!(placed.outcome()["issue"][0]["expression"][0], expression);
+        }
+        assert_eq!(Error::TooMany { retry_after_s: 3 }.at("x").headers(), [("Retry-After", "3".to_owned())]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use fhir_r4::{Checked, Issue};
+use fhir_r4::Checked;
 use serde_json::{Value, json};
 
 use super::kind;
@@ -134,23 +134,9 @@ async fn step(
 
 /// An error that is about an entry as a whole names it. What is about the server stays what it is.
 fn located(error: Error, at: usize) -> Error {
-    if error.view().status >= 500
-        || matches!(error, Error::TooMany { .. } | Error::Forbidden(_) | Error::Unauthenticated(_))
-    {
-        return error;
-    }
-    let moved = error.issues().into_iter().map(|issue| {
-        let own = if issue.expression.is_empty() { place(at) } else { format!("{} ({})", place(at), issue.expression) };
-        Issue { expression: own, ..issue }
-    });
-    match error {
-        Error::VersionConflict { .. }
-        | Error::Conflict(_)
-        | Error::MultipleMatches
-        | Error::NotFound { .. }
-        | Error::Gone { .. } => error,
-        _ => Error::Invalid(moved.collect()),
-    }
+    let about_the_server = error.view().status >= 500
+        || matches!(error, Error::TooMany { .. } | Error::Forbidden(_) | Error::Unauthenticated(_));
+    if about_the_server { error } else { error.at(place(at)) }
 }
 
 async fn batch(state: &State, access: &Access, entries: Vec<Option<Request>>) -> Result<Vec<u8>, Error> {
@@ -250,6 +236,7 @@ async fn attempt(state: &State, access: &Access, mut requests: Vec<Request>) -> 
     let mut order: Vec<usize> = (0..requests.len()).collect();
     order.sort_by_key(|at| requests.get(*at).map(|r| r.method));
     let (mut intents, mut places, mut looks) = (Vec::new(), Vec::new(), Vec::new());
+    let mut named: HashMap<(&'static str, String), usize> = HashMap::new();
     for at in order {
         let Some(request) = requests.get_mut(at) else { continue };
         if let Some(resource) = &mut request.resource {
@@ -258,12 +245,22 @@ async fn attempt(state: &State, access: &Access, mut requests: Vec<Request>) -> 
         match step(state, access, request, at, ids.get(at).cloned().flatten()).await? {
             Step::Look(url) => looks.push((at, url)),
             Step::Write(intent) => {
-                places.push((at, intent_kind(&intent), is_delete(&intent)));
+                let kind = intent_kind(&intent);
+                if let Intent::Update { id, .. } | Intent::Delete { id, .. } = &*intent
+                    && named.insert((kind, id.clone()), at).is_some()
+                {
+                    return Err(located(Error::Conflict("One resource is changed twice in one transaction."), at));
+                }
+                places.push((at, kind, is_delete(&intent)));
                 intents.push(*intent);
             }
         }
     }
-    let written = if intents.is_empty() { vec![] } else { state.pipeline.transaction(access, intents).await? };
+    let written = if intents.is_empty() {
+        vec![]
+    } else {
+        state.pipeline.transaction(access, intents).await.map_err(|error| whose(error, &named))?
+    };
     let mut answers: Vec<(usize, Done)> = looks.into_iter().map(|(at, url)| (at, Done::Look(url))).collect();
     answers
         .extend(places.into_iter().zip(written).map(|((at, kind, deleted), w)| (at, Done::Written(kind, w, deleted))));
@@ -276,6 +273,21 @@ async fn attempt(state: &State, access: &Access, mut requests: Vec<Request>) -> 
         }
     }
     Ok(writer.finish())
+}
+
+/// The lane names the resource that stood against the transaction: the entry that asked for it is told.
+fn whose(error: Error, named: &HashMap<(&'static str, String), usize>) -> Error {
+    let (Error::VersionConflict { resource_type, id }
+    | Error::NotFound { resource_type, id }
+    | Error::Gone { resource_type, id }) = &error
+    else {
+        return error;
+    };
+    let entry = named.iter().find(|((kind, own), _)| kind == resource_type && own == id).map(|(_, at)| *at);
+    match entry {
+        Some(at) => located(error, at),
+        None => error,
+    }
 }
 
 enum Done {
