@@ -11,6 +11,9 @@ use super::{reference, time};
 pub const DEFAULT_COUNT: usize = 50;
 pub const MAX_COUNT: usize = 1000;
 
+/// Parameters that say how to answer, not what to find.
+const RESULT_PARAMETERS: [&str; 6] = ["_count", "_cursor", "_total", "_sort", "_format", "_pretty"];
+
 #[derive(Clone, Debug)]
 pub struct Query {
     pub resource_type: &'static str,
@@ -135,6 +138,12 @@ impl Query {
             conditions.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Ok(Self { count, ..parse(resource_type, &pairs, false)? })
     }
+}
+
+/// Whether the type has this parameter, with or without a modifier.
+pub fn is_known(resource_type: &str, name: &str) -> bool {
+    let bare = name.split(':').next().unwrap_or(name);
+    RESULT_PARAMETERS.contains(&bare) || params::find(resource_type, bare).is_some()
 }
 
 struct Problem {

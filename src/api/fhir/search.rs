@@ -66,7 +66,11 @@ pub(super) async fn run(
     text: &str,
     lenient: bool,
 ) -> Result<Vec<u8>, Error> {
-    let pairs = pairs(text);
+    let mut pairs = pairs(text);
+    if lenient {
+        // What is passed over is not claimed by the links either.
+        pairs.retain(|(name, _)| query::is_known(kind, name));
+    }
     let query = query::parse(kind, &pairs, lenient)?;
     let page = state.store.search(access, query).await?;
     let base = state.fhir_base();
