@@ -149,7 +149,7 @@ pub fn period(period: &Value) -> Option<(i64, i64)> {
     if start.is_none() && end.is_none() {
         return None;
     }
-    Some((start.unwrap_or(i64::MIN), end.unwrap_or(i64::MAX)))
+    Some((start.unwrap_or(time::BEFORE_ALL), end.unwrap_or(time::AFTER_ALL)))
 }
 
 fn local_reference(reference: Option<&Value>) -> Option<String> {
@@ -187,6 +187,6 @@ mod tests {
         assert!(reading.has_code("http://loinc.org", "85354-9") && reading.status.counts() && !reading.test);
         let amounts: Vec<_> = reading.amounts().map(|(c, a)| (c[0].1.as_str(), a.text.as_str())).collect();
         assert_eq!(amounts, [("8480-6", "120.50")]);
-        assert_eq!(reading.effective.map(|e| e.1), Some(i64::MAX));
+        assert_eq!(reading.effective.map(|e| e.1), Some(time::AFTER_ALL));
     }
 }

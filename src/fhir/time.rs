@@ -12,6 +12,11 @@ pub struct Range {
 }
 
 pub const SECOND: i64 = 1_000_000;
+
+/// An open start and an open end: before and after every time that can be written, and so far from the ends of
+/// the integers that differences of times can be taken.
+pub const BEFORE_ALL: i64 = i64::MIN / 4;
+pub const AFTER_ALL: i64 = i64::MAX / 4;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 

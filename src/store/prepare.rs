@@ -262,7 +262,7 @@ fn unit_of(amount: &Amount) -> Option<(&str, &str)> {
 
 /// The value in the canonical unit of what it measures; as it is when the unit is not in the table.
 pub(super) fn canonical(value: f64, unit: Option<&str>) -> f64 {
-    unit.and_then(ucum::canonical).map_or(value, |c| value * c.factor + c.offset)
+    unit.and_then(ucum::canonical).map_or(value, |c| c.of(value))
 }
 
 /// The term of a local reference `Type/id`.
