@@ -354,7 +354,7 @@ async fn a_bad_neighbour_harms_nobody() {
     let good = |n: usize| entry("PUT", &format!("Patient/good-{n}"), &patient(&format!("good-{n}"), "r", "x"));
     let batch = bundle(
         "batch",
-        vec![
+        &[
             good(0),
             entry("POST", "Patient", &json!({"resourceType": "Patient", "birthDate": "yesterday"})),
             good(1),

@@ -1,6 +1,11 @@
 //! `/fhir`: what R4 promises to whoever reads and writes resources.
 
+mod bundle;
+mod capability;
 mod conditional;
 mod examples;
 mod history;
+mod paging;
+mod ranges;
 mod resource;
+mod search;

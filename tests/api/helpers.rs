@@ -21,7 +21,7 @@ pub(crate) use client::{Actor, Client, Reply};
 pub(crate) use place::Place;
 
 /// How long a condition may take to come true. Far more than it needs: only a failing test waits so long.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Asks again until there is an answer.
 pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {

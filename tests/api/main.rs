@@ -12,3 +12,5 @@ mod device;
 mod fhir;
 #[cfg(test)]
 mod helpers;
+#[cfg(test)]
+mod mllp;

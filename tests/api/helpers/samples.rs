@@ -65,6 +65,9 @@ pub(crate) fn entry(method: &str, url: &str, resource: &Value) -> Value {
     entry
 }
 
-pub(crate) fn bundle(kind: &str, entries: Vec<Value>) -> Value {
-    json!({"resourceType": "Bundle", "type": kind, "entry": entries})
+pub(crate) fn bundle(kind: &str, entries: &[Value]) -> Value {
+    match entries {
+        [] => json!({"resourceType": "Bundle", "type": kind}),
+        entries => json!({"resourceType": "Bundle", "type": kind, "entry": entries}),
+    }
 }

@@ -1,0 +1,55 @@
+//! `/fhir/metadata`: what it promises is kept.
+
+use serde_json::Value;
+
+use crate::helpers::TestApp;
+
+/// A value that a parameter of this type can have.
+fn sample(kind: &str) -> &'static str {
+    match kind {
+        "number" | "quantity" => "5",
+        "date" => "2026-01-01",
+        "reference" => "Patient/1",
+        "uri" => "urn:x",
+        _ => "x",
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_promised_parameter_can_be_asked_for() {
+    let app = TestApp::start().await;
+    let statement = app.anonymous().get("/fhir/metadata").await.expect(200).json();
+    fhir_r4::check(statement.clone()).unwrap();
+    assert_eq!((&statement["fhirVersion"], &statement["kind"]), (&"4.0.1".into(), &"instance".into()));
+    let gateway = app.gateway();
+    let resources = statement["rest"][0]["resource"].as_array().unwrap();
+    assert!(resources.len() > 140, "every R4 type: {}", resources.len());
+    let (mut asked, none) = (0, vec![]);
+    for resource in resources {
+        let kind = resource["type"].as_str().unwrap();
+        for param in resource["searchParam"].as_array().unwrap_or(&none) {
+            let (name, value) = (param["name"].as_str().unwrap(), sample(param["type"].as_str().unwrap()));
+            let bundle = gateway.get(&format!("/fhir/{kind}?{name}={value}&_count=1")).await.expect(200).json();
+            assert_eq!(bundle["type"], "searchset", "{kind} {name}");
+            asked += 1;
+        }
+    }
+    assert!(asked > 1000, "{asked}");
+    let xml = app.anonymous().with_header("Accept", "application/fhir+xml").get("/fhir/metadata").await.expect(200);
+    fhir_r4::parse(&xml.body, fhir_r4::Format::Xml).unwrap();
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_promised_interaction_is_served() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    let statement: Value = gateway.get("/fhir/metadata").await.json();
+    for resource in statement["rest"][0]["resource"].as_array().unwrap() {
+        let kind = resource["type"].as_str().unwrap();
+        gateway.get(&format!("/fhir/{kind}/none")).await.expect(404);
+        gateway.get(&format!("/fhir/{kind}/_history?_count=1")).await.expect(200);
+        gateway.post_raw(&format!("/fhir/{kind}"), "application/fhir+json", *b"{}").await.expect(400);
+    }
+    app.stop().await;
+}
