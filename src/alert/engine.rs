@@ -27,8 +27,10 @@ const BATCH: usize = 500;
 const LEASE: i64 = 5_000_000;
 /// How often a silent log is looked at, a lease renewed, and another node's lease tried.
 const IDLE: Duration = Duration::from_millis(500);
-/// The cursor is stored at least this often, so that a restart repeats little.
+/// The cursor is stored after so many entries, or so long after the last commit (µs): a restart repeats little, and
+/// a reading that raises nothing costs no transaction of its own.
 const UNSAVED: i64 = 2_000;
+const SAVE_AFTER: i64 = 1_000_000;
 
 pub struct Engine {
     pipeline: Pipeline,
@@ -178,10 +180,12 @@ impl Engine {
         Ok(())
     }
 
-    /// With nothing to judge: stores the cursor, and renews the lease when half of it is over.
+    /// With nothing to judge: stores the cursor from time to time, and renews the lease when half of it is over.
     async fn save_when_due(&self, watch: &mut Watch) -> Result<(), Error> {
-        let half_over = watch.leased - self.store.clock().now() < LEASE / 2;
-        if watch.judged > watch.saved || (self.store.is_shared() && half_over) {
+        // The lease is renewed by every commit.
+        let since = self.store.clock().now() - (watch.leased - LEASE);
+        let due = watch.judged > watch.saved && since >= SAVE_AFTER;
+        if due || (self.store.is_shared() && since > LEASE / 2) {
             self.commit(watch, vec![]).await?;
         }
         Ok(())
