@@ -27,12 +27,15 @@ pub(crate) struct Binding {
     kept: Arc<Mutex<Kept>>,
 }
 
+/// What was found, by kind and name. None: nobody, or not one only. A monitor that nobody registered is looked up
+/// once, not for every reading.
+pub(crate) type Found = HashMap<(&'static str, Subject), Option<String>>;
+
 #[derive(Default)]
 struct Kept {
     /// The store's count of changes to patients and devices when these were found.
     generation: u64,
-    /// None: nobody, or not one only. A monitor that nobody registered is looked up once, not for every reading.
-    found: HashMap<(&'static str, Subject), Option<String>>,
+    found: Found,
 }
 
 impl Binding {
@@ -40,14 +43,15 @@ impl Binding {
         Self { store, kept: Arc::default() }
     }
 
-    /// The inner error is the sender's.
-    pub(crate) async fn bind(&self, draft: &Draft) -> Result<Result<Bound, Issue>, Error> {
-        let Some(patient) = self.find("Patient", &draft.subject).await? else {
+    /// The inner error is the sender's. `here`: what was found for the drafts that came with this one; on a database
+    /// that other nodes write to nothing else is kept.
+    pub(crate) async fn bind(&self, draft: &Draft, here: &mut Found) -> Result<Result<Bound, Issue>, Error> {
+        let Some(patient) = self.find("Patient", &draft.subject, here).await? else {
             return Ok(Err(unknown(draft, "patient")));
         };
         let device = match &draft.device {
             None => None,
-            Some(device) => match self.find("Device", device).await? {
+            Some(device) => match self.find("Device", device, here).await? {
                 Some(device) => Some(device),
                 // A reference must hold; a name that nobody registered is left out, the reading is not.
                 None if matches!(device, Subject::Reference(_)) => return Ok(Err(unknown(draft, "device"))),
@@ -57,14 +61,19 @@ impl Binding {
         Ok(Ok(Bound { patient, device, encounter: None }))
     }
 
-    async fn find(&self, kind: &'static str, subject: &Subject) -> Result<Option<String>, Error> {
+    async fn find(&self, kind: &'static str, subject: &Subject, here: &mut Found) -> Result<Option<String>, Error> {
         let key = (kind, subject.clone());
+        if let Some(found) = here.get(&key) {
+            return Ok(found.clone());
+        }
         let generation = self.store.registry_generation();
         if let Some(found) = self.kept(generation, |kept| kept.get(&key).cloned()) {
             return Ok(found);
         }
         let found = self.look_up(kind, subject).await?;
-        if !self.store.is_shared() && length(subject) <= MAX_NAME {
+        if self.store.is_shared() {
+            here.insert(key, found.clone());
+        } else if length(subject) <= MAX_NAME {
             self.kept(generation, |kept| {
                 if kept.len() >= MAX_KEPT {
                     kept.clear();
@@ -75,11 +84,7 @@ impl Binding {
         Ok(found)
     }
 
-    fn kept<T>(
-        &self,
-        generation: u64,
-        work: impl FnOnce(&mut HashMap<(&'static str, Subject), Option<String>>) -> T,
-    ) -> T {
+    fn kept<T>(&self, generation: u64, work: impl FnOnce(&mut Found) -> T) -> T {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.generation != generation {
             *kept = Kept { generation, found: HashMap::new() };

@@ -7,7 +7,7 @@ use fhir_r4::{Checked, Issue};
 use serde_json::Value;
 
 use crate::auth::access::Access;
-use crate::binding::Binding;
+use crate::binding::{Binding, Found};
 use crate::clock::new_id;
 use crate::error::Error;
 use crate::fhir::query::Query;
@@ -83,8 +83,9 @@ impl Pipeline {
         let received = self.store.clock().now();
         let mut places = Vec::with_capacity(drafts.len());
         let mut ready = Vec::with_capacity(drafts.len());
+        let mut found = Found::default();
         for draft in drafts {
-            let change = self.observation(&draft, received).await?;
+            let change = self.observation(&draft, received, &mut found).await?;
             places.push(draft.place);
             ready.push(change);
         }
@@ -98,8 +99,13 @@ impl Pipeline {
     }
 
     /// Draft to checked Observation, ready to be committed.
-    async fn observation(&self, draft: &Draft, received: i64) -> Result<Result<Change, Vec<Issue>>, Error> {
-        let bound = match self.binding.bind(draft).await? {
+    async fn observation(
+        &self,
+        draft: &Draft,
+        received: i64,
+        found: &mut Found,
+    ) -> Result<Result<Change, Vec<Issue>>, Error> {
+        let bound = match self.binding.bind(draft, found).await? {
             Ok(bound) => bound,
             Err(issue) => return Ok(Err(vec![issue])),
         };
