@@ -103,6 +103,8 @@ impl Binding {
                     Err(error) => Err(error),
                 }
             }
+            // No identifier holds it, and PostgreSQL cannot be asked for it.
+            Subject::Identifier { value, .. } if value.contains('\0') => Ok(None),
             Subject::Identifier { system, value } => {
                 let operand = Operand::Token { system: system.clone(), code: Some(value.clone()) };
                 let Some(param) = params::find(kind, "identifier") else { return Ok(None) };

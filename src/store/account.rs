@@ -52,6 +52,10 @@ impl Store {
     }
 
     pub async fn find_account(&self, username: &str) -> Result<Option<Account>, Error> {
+        // PostgreSQL cannot even be asked for such a name.
+        if username.contains('\0') {
+            return Ok(None);
+        }
         let username = username.to_owned();
         self.read(move |conn, _| {
             account::table.filter(account::username.eq(username)).first(conn).optional().map_err(database)

@@ -205,7 +205,11 @@ impl Store {
         before: Option<i64>,
         limit: usize,
     ) -> Result<Vec<(i64, Stored)>, Error> {
-        let permit = access.check(Action::Read, kind.unwrap_or("*"))?;
+        let action = if id.is_some() { Action::Read } else { Action::Search };
+        let permit = access.check(action, kind.unwrap_or("*"))?;
+        if id.is_none() && *permit.reach() != Reach::All {
+            return Err(Error::Forbidden("The history of a whole type is not about one patient.".to_owned()));
+        }
         let id = id.map(str::to_owned);
         let rows = self
             .read(move |conn, _| {

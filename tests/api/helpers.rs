@@ -3,6 +3,7 @@
 
 pub(crate) mod client;
 pub(crate) mod place;
+pub(crate) mod process;
 pub(crate) mod samples;
 
 use std::net::SocketAddr;

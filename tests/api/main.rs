@@ -5,7 +5,11 @@
 #[cfg(test)]
 mod alert;
 #[cfg(test)]
+mod auth;
+#[cfg(test)]
 mod bad_input;
+#[cfg(test)]
+mod crash;
 #[cfg(test)]
 mod device;
 #[cfg(test)]
@@ -13,4 +17,16 @@ mod fhir;
 #[cfg(test)]
 mod helpers;
 #[cfg(test)]
+mod layering;
+#[cfg(test)]
+mod live;
+#[cfg(test)]
+mod logs;
+#[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod mllp;
+#[cfg(test)]
+mod openapi;
+#[cfg(test)]
+mod store;

@@ -43,6 +43,12 @@ impl Sender {
         }
     }
 
+    /// The answer; none when the server is gone.
+    pub(crate) async fn try_send(&mut self, message: &str) -> Option<String> {
+        self.stream.write_all(&framed(message.as_bytes())).await.ok()?;
+        self.answer().await
+    }
+
     pub(crate) async fn send(&mut self, message: &str) -> String {
         self.write(&framed(message.as_bytes())).await;
         self.answer().await.expect("every message is answered")

@@ -47,7 +47,7 @@ async fn a_transaction_names_its_entries_for_each_other() {
         answer["entry"][at]["response"]["location"]
             .as_str()
             .unwrap()
-            .replace("http://vigia.test/fhir/", "")
+            .replace("http://localhost/fhir/", "")
             .replace("/_history/1", "")
     };
     let (issue, reading, mother) = (place(1), place(2), place(3));

@@ -20,7 +20,7 @@ async fn walk(client: &Client, first: &str) -> Vec<String> {
         seen.extend(bundle["entry"].as_array().unwrap_or(&vec![]).iter().map(line));
         let next = bundle["link"].as_array().unwrap().iter().find(|link| link["relation"] == "next");
         match next {
-            Some(link) => path = link["url"].as_str().unwrap().replace("http://vigia.test", ""),
+            Some(link) => path = link["url"].as_str().unwrap().replace("http://localhost", ""),
             None => return seen,
         }
     }

@@ -11,7 +11,7 @@ use crate::helpers::{Client, TestApp, ids};
 
 fn next(bundle: &Value) -> Option<String> {
     let link = bundle["link"].as_array()?.iter().find(|link| link["relation"] == "next")?;
-    Some(link["url"].as_str()?.replace("http://vigia.test", ""))
+    Some(link["url"].as_str()?.replace("http://localhost", ""))
 }
 
 /// All ids, page after page.

@@ -2,7 +2,8 @@
 //! again on the same data, and which are gone with the test.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{OnceLock, mpsc};
+use std::thread::JoinHandle;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -15,7 +16,7 @@ use vigia::clock::{Clock, new_id};
 use vigia::config::{Config, DatabaseUrl};
 
 /// Issuer of tokens and base of links: the same whatever port a server gets.
-pub(crate) const PUBLIC_URL: &str = "http://vigia.test";
+pub(crate) const PUBLIC_URL: &str = "http://localhost";
 
 /// The server that tests shall use, when they shall not use SQLite.
 pub(crate) fn postgres() -> Option<String> {
@@ -43,15 +44,51 @@ impl Place {
         Self { directory, url, database }
     }
 
-    /// A database without anything in it.
-    pub(crate) async fn empty() -> Self {
+    /// Ends every connection to the database, as a network or an administrator may; false where there is none.
+    pub(crate) async fn cut_connections(&self) -> bool {
+        let (Some(name), Some(server)) = (&self.database, postgres()) else { return false };
+        let cut = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+        tokio::task::spawn_blocking(move || server_connection(&server).batch_execute(&cut).unwrap()).await.unwrap();
+        true
+    }
+
+    /// Keeps everybody from writing until it is released, as a slow disk would.
+    pub(crate) async fn hold_writes(&self) -> Held {
+        let (url, (release, released), (ready, held)) = (self.url.clone(), mpsc::channel(), mpsc::channel());
+        let holding = std::thread::spawn(move || {
+            let hold = |begin: &mut dyn FnMut(&str)| {
+                match url.starts_with("sqlite:") {
+                    true => begin("BEGIN IMMEDIATE"),
+                    false => begin("BEGIN; SELECT seq FROM log_head FOR UPDATE"),
+                }
+                ready.send(()).unwrap();
+                // An end without a word is one too: the test has failed.
+                let _ = released.recv();
+                begin("COMMIT");
+            };
+            match url.strip_prefix("sqlite:") {
+                Some(path) => {
+                    let mut connection = SqliteConnection::establish(path).unwrap();
+                    hold(&mut |sql| connection.batch_execute(sql).unwrap());
+                }
+                None => {
+                    let mut connection = PgConnection::establish(&url).unwrap();
+                    hold(&mut |sql| connection.batch_execute(sql).unwrap());
+                }
+            }
+        });
+        tokio::task::spawn_blocking(move || held.recv().unwrap()).await.unwrap();
+        Held { release, holding }
+    }
+
+    /// For a second server on the same database; only PostgreSQL can have one.
+    pub(crate) fn beside(&self) -> Option<Self> {
+        self.database.as_ref()?;
         let directory = tempfile::tempdir().unwrap();
-        write_keys(&directory);
-        let Some(server) = postgres() else { return Self::new().await };
-        let name = format!("vigia_{}", new_id().replace('-', ""));
-        let (create, own) = (format!("CREATE DATABASE {name}"), server.clone());
-        tokio::task::spawn_blocking(move || server_connection(&own).batch_execute(&create).unwrap()).await.unwrap();
-        Self { directory, url: database_url(&server, &name), database: Some(name) }
+        for name in ["signing-key.pem", "seal-key"] {
+            std::fs::copy(self.key_file(name), directory.path().join(name)).unwrap();
+        }
+        Some(Self { directory, url: self.url.clone(), database: None })
     }
 
     pub(crate) fn key_file(&self, name: &str) -> PathBuf {
@@ -66,6 +103,19 @@ impl Place {
     pub(crate) async fn reader_position(&self, name: &'static str) -> i64 {
         let url = self.url.clone();
         tokio::task::spawn_blocking(move || position(&url, name)).await.unwrap()
+    }
+}
+
+/// Writes are held until this is released.
+pub(crate) struct Held {
+    release: mpsc::Sender<()>,
+    holding: JoinHandle<()>,
+}
+
+impl Held {
+    pub(crate) fn release(self) {
+        self.release.send(()).unwrap();
+        self.holding.join().unwrap();
     }
 }
 
