@@ -57,24 +57,22 @@ impl Place {
         let (url, (release, released), (ready, held)) = (self.url.clone(), mpsc::channel(), mpsc::channel());
         let holding = std::thread::spawn(move || {
             let hold = |begin: &mut dyn FnMut(&str)| {
-                match url.starts_with("sqlite:") {
-                    true => begin("BEGIN IMMEDIATE"),
-                    false => begin("BEGIN; SELECT seq FROM log_head FOR UPDATE"),
-                }
+                begin(if url.starts_with("sqlite:") {
+                    "BEGIN IMMEDIATE"
+                } else {
+                    "BEGIN; SELECT seq FROM log_head FOR UPDATE"
+                });
                 ready.send(()).unwrap();
                 // An end without a word is one too: the test has failed.
                 let _ = released.recv();
                 begin("COMMIT");
             };
-            match url.strip_prefix("sqlite:") {
-                Some(path) => {
-                    let mut connection = SqliteConnection::establish(path).unwrap();
-                    hold(&mut |sql| connection.batch_execute(sql).unwrap());
-                }
-                None => {
-                    let mut connection = PgConnection::establish(&url).unwrap();
-                    hold(&mut |sql| connection.batch_execute(sql).unwrap());
-                }
+            if let Some(path) = url.strip_prefix("sqlite:") {
+                let mut connection = SqliteConnection::establish(path).unwrap();
+                hold(&mut |sql| connection.batch_execute(sql).unwrap());
+            } else {
+                let mut connection = PgConnection::establish(&url).unwrap();
+                hold(&mut |sql| connection.batch_execute(sql).unwrap());
             }
         });
         tokio::task::spawn_blocking(move || held.recv().unwrap()).await.unwrap();
