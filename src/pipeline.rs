@@ -163,6 +163,7 @@ impl Pipeline {
         let answers = self.store.commit(access, Priority::Interactive, commits).await?;
         // Trouble of the server's own stands for the whole batch: the sender shall send it again.
         match answers.iter().find_map(|answer| answer.as_ref().err().filter(|e| e.view().status >= 500)) {
+            Some(Error::Unavailable(what)) => Err(Error::Unavailable(what)),
             Some(error) => Err(Error::internal(error)),
             None => Ok(answers),
         }

@@ -424,14 +424,25 @@ fn patient_of(kind: &str, id: &str, resource: &Value) -> Option<String> {
 fn database(error: diesel::result::Error) -> Error {
     use diesel::result::{DatabaseErrorKind, Error as Diesel};
     match error {
-        Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => {
+        Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand, _) => {
+            Error::Unavailable("The database is not reachable.")
+        }
+        Diesel::DatabaseError(_, information) if connection_lost(information.message()) => {
             Error::Unavailable("The database is not reachable.")
         }
         Diesel::DatabaseError(kind, information) => {
             Error::internal(format!("database: {kind:?}: {}", information.message()))
         }
+        Diesel::BrokenTransactionManager => Error::Unavailable("The database is not reachable."),
         other => Error::internal(format!("database: {other}")),
     }
+}
+
+/// How libpq says that the server went away while it was asked; diesel has no kind for it.
+fn connection_lost(message: &str) -> bool {
+    ["terminating connection", "server closed the connection", "connection to server", "no connection to the server"]
+        .iter()
+        .any(|text| message.contains(text))
 }
 
 /// The stored form of a logical id.
