@@ -130,6 +130,11 @@ fn unavailable(error: impl std::fmt::Display) -> Error {
     Error::Unavailable("The database is not reachable.")
 }
 
+/// Whether the server on the other side is gone. Asked after a failure, and then the pool knows as well.
+pub(super) fn is_lost(conn: &mut Conn) -> bool {
+    conn.batch_execute("SELECT 1").is_err()
+}
+
 pub(super) type Pool = r2d2::Pool<Readers>;
 
 /// The pool's manager of read connections.

@@ -362,7 +362,14 @@ impl Inner {
             tracing::error!(%error, "no read connection");
             Error::Unavailable("The database is not reachable.")
         })?;
-        work(&mut conn, &self.dict)
+        match work(&mut conn, &self.dict) {
+            // How a lost connection fails differs from case to case; that it is lost can be asked.
+            Err(Error::Internal(error)) if conn::is_lost(&mut conn) => {
+                tracing::error!(%error, "read connection lost");
+                Err(Error::Unavailable("The database is not reachable."))
+            }
+            answer => answer,
+        }
     }
 }
 
