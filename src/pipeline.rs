@@ -6,7 +6,7 @@ use std::time::Instant;
 use fhir_r4::{Checked, Issue};
 use serde_json::Value;
 
-use crate::auth::access::Access;
+use crate::auth::access::{Access, Action, Reach};
 use crate::binding::{Binding, Found};
 use crate::clock::new_id;
 use crate::error::Error;
@@ -247,6 +247,12 @@ impl Pipeline {
         unless: Option<&Query>,
     ) -> Result<Intent, Error> {
         let Some(query) = unless else { return Ok(Intent::Create { resource, id: new_id(), guard: None }) };
+        // The guard looks at everything; who may see one patient only would learn of others by it.
+        if *access.check(Action::Search, query.resource_type)?.reach() != Reach::All {
+            return Err(Error::Forbidden(
+                "A conditional create needs the right to search all of this type.".to_owned(),
+            ));
+        }
         let mut query = query.clone();
         query.count = 2;
         let found = self.store.search(access, query.clone()).await?.hits;
@@ -269,7 +275,7 @@ impl Pipeline {
     ) -> Result<Vec<Written>, Error> {
         let (mut commit, _) = commit_of(intents);
         commit.cursor = Some(cursor);
-        self.store.commit_one(access, Priority::Interactive, commit).await
+        self.store.commit_one(access, Priority::Alarm, commit).await
     }
 }
 

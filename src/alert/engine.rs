@@ -71,7 +71,6 @@ impl Engine {
                 Err(Error::Conflict(READER_LOST)) => tracing::info!("another node watches now"),
                 Err(error @ (Error::VersionConflict { .. } | Error::Conflict(_))) => {
                     tracing::info!(%error, "an alert was changed meanwhile, judging again");
-                    continue;
                 }
                 Err(error) => tracing::error!(%error, "alert engine starts again from its cursor"),
             }
@@ -112,10 +111,12 @@ impl Engine {
         for entry in &entries {
             let found = self.judge(watch, entry).await?;
             // One version of an episode a transaction: a second change waits for the first to be committed.
-            if found.iter().any(|f| conclusions.iter().any(|c| c.id == f.id)) {
-                self.commit(watch, std::mem::take(&mut conclusions)).await?;
+            for conclusion in found {
+                if conclusions.iter().any(|c| c.id == conclusion.id) {
+                    self.commit(watch, std::mem::take(&mut conclusions)).await?;
+                }
+                conclusions.push(conclusion);
             }
-            conclusions.extend(found);
             watch.judged = entry.seq;
         }
         if !conclusions.is_empty() || watch.judged - watch.saved >= UNSAVED {
@@ -215,7 +216,8 @@ pub async fn load_rules(store: &Store, access: &Access) -> Result<RuleSet, Error
 
 /// Demonstration data, and what is said to be wrong or not done, is never alerted on.
 fn judged_at_all(reading: &Reading) -> bool {
-    reading.status.counts() && !reading.test && reading.subject.is_some()
+    let of_patient = reading.subject.as_deref().is_some_and(|subject| subject.starts_with("Patient/"));
+    reading.status.counts() && !reading.test && of_patient
 }
 
 fn checked(resource: serde_json::Value) -> Result<Checked, Error> {

@@ -105,7 +105,8 @@ impl Episodes {
         let key = (patient.to_owned(), rule.url.clone(), transition.cause);
         let (resource, expect) = match (self.open.get(&key), transition.kind) {
             (Some(open), _) => (issue::changed(&open.resource, &change), Some(open.version)),
-            (None, Kind::Raise) => {
+            // Closed by somebody, and worse since: that is a new episode.
+            (None, Kind::Raise | Kind::Escalate) => {
                 let onset = reference_at(store, transition.onset.seq, entry).await?;
                 let episode = Episode {
                     change,

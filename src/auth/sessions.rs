@@ -3,6 +3,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use super::access::{Access, Role};
 use super::password;
@@ -13,6 +16,9 @@ use crate::store::{Account, Session, Store};
 /// Failures in a row before a name is held off, and for how long (s).
 const FAILURES: u32 = 5;
 const HELD_OFF_S: u32 = 60;
+/// How many passwords are verified at one time, and how long one waits for its turn.
+const VERIFYING: usize = 2;
+const TURN: Duration = Duration::from_secs(5);
 /// Names that are remembered; more than that is an attack, and then it starts afresh.
 const MAX_NAMES: usize = 10_000;
 
@@ -31,11 +37,13 @@ pub struct Sessions {
     /// How long a session lasts, s.
     lifetime_s: u64,
     failures: Arc<Mutex<HashMap<String, (u32, i64)>>>,
+    /// Passwords that are verified at one time: each takes 19 MiB and some ten milliseconds of a core.
+    verifying: Arc<Semaphore>,
 }
 
 impl Sessions {
     pub fn new(store: Store, lifetime_s: u64) -> Self {
-        Self { store, lifetime_s, failures: Arc::default() }
+        Self { store, lifetime_s, failures: Arc::default(), verifying: Arc::new(Semaphore::new(VERIFYING)) }
     }
 
     /// The session's token for the browser.
@@ -44,7 +52,12 @@ impl Sessions {
         self.held_off(username, now)?;
         let account = self.store.find_account(username).await?;
         let (hash, secret) = (account.as_ref().map(|a| a.password.clone()), secret.to_owned());
-        let verified = tokio::task::spawn_blocking(move || password::verify(&secret, hash.as_deref()));
+        let busy = |_| Error::TooMany { retry_after_s: 1 };
+        let turn = tokio::time::timeout(TURN, self.verifying.clone().acquire_owned()).await.map_err(busy)?;
+        let verified = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            password::verify(&secret, hash.as_deref())
+        });
         let right = verified.await.map_err(Error::internal)?;
         let Some(account) = account.filter(|_| right) else {
             self.failed(username, now);

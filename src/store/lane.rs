@@ -166,15 +166,25 @@ impl Lane {
         if changes().all(|change| change.rows.is_some()) {
             return Ok(());
         }
-        begin(conn)?;
         let changes = jobs.iter_mut().flat_map(|j| &mut j.groups).flat_map(|g| &mut g.changes);
-        for change in changes.filter(|change| change.rows.is_none()) {
-            if let Err(error) = change.resolve(&mut self.dict.terms(Source::Make(conn))) {
-                self.dict.forget();
-                return Err(error);
-            }
+        let mut open: Vec<_> = changes.filter(|change| change.rows.is_none()).collect();
+        let done = self.make_terms(conn, &mut open);
+        if done.is_err() {
+            // What was made is not there: neither the cache nor a change may go on with its numbers.
+            self.dict.forget();
+            open.into_iter().for_each(|change| change.rows = None);
         }
-        commit(conn).inspect_err(|_| self.dict.forget())
+        done
+    }
+
+    /// Under the lock of the log's head, so that two nodes never wait for each other's terms.
+    fn make_terms(&self, conn: &mut Conn, open: &mut [&mut Prepared]) -> Result<(), Error> {
+        begin(conn)?;
+        lock_head(conn)?;
+        for change in open {
+            change.resolve(&mut self.dict.terms(Source::Make(conn)))?;
+        }
+        commit(conn)
     }
 
     fn transaction(&self, conn: &mut Conn, jobs: &[Batched]) -> Result<Vec<Answer>, Error> {

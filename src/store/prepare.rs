@@ -273,13 +273,19 @@ pub(super) fn local(terms: &mut Terms<'_>, text: &str) -> Result<Option<i64>, Er
     }
 }
 
+/// As much of a text as is searched by: an index entry of PostgreSQL has a limit.
+pub(super) fn short(text: &str) -> String {
+    text.chars().take(256).collect()
+}
+
 fn index_row(rows: &mut Rows, param: i64, entry: &IndexEntry, terms: &mut Terms<'_>) -> Result<Option<()>, Error> {
     let term = match entry {
         IndexEntry::Token { system, code } => terms.coding(system, code)?,
         IndexEntry::Reference(text) => local(terms, text)?,
         IndexEntry::Uri(text) => terms.uri(text)?,
         IndexEntry::Text(text) => {
-            rows.strings.push((param, fold(text), text.clone()));
+            let text = short(text);
+            rows.strings.push((param, fold(&text), text));
             return Ok(Some(()));
         }
         IndexEntry::Date(starts, ends) => {

@@ -7,6 +7,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// Who goes first: alerts and people, or bulk imports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
+    /// What the rules concluded: before everything, and never refused for want of room.
+    Alarm,
     Interactive,
     Bulk,
 }
@@ -47,11 +49,12 @@ impl<T> Queue<T> {
         if state.closed {
             return Err(Refused::Closed);
         }
-        if state.rows > 0 && state.rows + rows > self.capacity {
+        if priority != Priority::Alarm && state.rows > 0 && state.rows + rows > self.capacity {
             return Err(Refused::Full);
         }
         state.rows += rows;
         match priority {
+            Priority::Alarm => state.interactive.push_front((rows, job)),
             Priority::Interactive => state.interactive.push_back((rows, job)),
             Priority::Bulk => state.bulk.push_back((rows, job)),
         }

@@ -150,6 +150,8 @@ pub(super) fn versions(
     }
     rows.extend(query.load::<VersionRow>(conn).map_err(database)?);
     rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.seq));
+    // One that was superseded between two of the queries is seen in both.
+    rows.dedup_by_key(|row| row.seq);
     rows.truncate(usize::try_from(limit).map_err(Error::internal)?);
     rows.into_iter().map(|row| Ok((row.seq, stored(row)?))).collect()
 }

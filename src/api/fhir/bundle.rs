@@ -11,7 +11,7 @@ use super::kind;
 use super::search::run;
 use super::write::{condition, same_id};
 use crate::api::caller::Caller;
-use crate::api::reply::{Answer, etag, resource};
+use crate::api::reply::{Answer, etag, format, resource};
 use crate::api::{Shared, State, body};
 use crate::auth::access::Access;
 use crate::clock::new_id;
@@ -29,6 +29,7 @@ const ATTEMPTS: usize = 5;
     responses((status = 200, content_type = "application/fhir+json", description = "batch-response or transaction-response"),
               (status = 400, description = "No valid Bundle, or an entry of a transaction that cannot be carried out; the outcome names it")))]
 pub(crate) async fn process(state: Shared, caller: Caller, request: HttpRequest, payload: web::Payload) -> Answer {
+    format(&request)?;
     let bundle = body::resource(&request, payload, state.settings.max_body_bytes).await?;
     if bundle.get("resourceType").and_then(Value::as_str) != Some("Bundle") {
         return Err(Error::invalid("invalid", "resourceType", "this address takes a Bundle"));
@@ -107,8 +108,13 @@ async fn step(
                 request.if_none_exist.as_deref().map(|text| condition(kind, text)).transpose().map_err(under)?;
             let checked = checked(request, at, kind)?;
             let mut intent = state.pipeline.plan_create(access, checked, unless.as_ref()).await.map_err(under)?;
-            if let (Intent::Create { id: own, .. }, Some(id)) = (&mut intent, id) {
-                *own = id;
+            match (&mut intent, id) {
+                (Intent::Create { id: own, .. }, Some(id)) => *own = id,
+                // Found only now: the other entries already refer to another id.
+                (Intent::Keep { id: found, .. }, Some(id)) if *found != id => {
+                    return Err(Error::Conflict(CONDITION_CHANGED));
+                }
+                _ => {}
             }
             Ok(Step::Write(Box::new(intent)))
         }

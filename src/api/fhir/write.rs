@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::kind;
 use super::search::pairs;
 use crate::api::caller::Caller;
-use crate::api::reply::{Answer, if_match, resource, version_headers};
+use crate::api::reply::{Answer, format, if_match, resource, version_headers};
 use crate::api::{Shared, State, body};
 use crate::auth::access::{Access, Action};
 use crate::clock::new_id;
@@ -36,6 +36,7 @@ pub(crate) async fn create(
 ) -> Answer {
     let kind = kind(&path)?;
     caller.check(Action::Create, kind)?;
+    format(&request)?;
     let unless = if_none_exist(&request, kind)?;
     let checked = checked(&state, &request, payload, kind).await?;
     let content = wants(&request, "representation").then(|| checked.value().clone());
@@ -61,6 +62,7 @@ pub(crate) async fn update(
 ) -> Answer {
     let (kind, id) = (kind(&path.0)?, path.1.clone());
     caller.check(Action::Update, kind)?;
+    format(&request)?;
     let expect = if_match(request.headers())?;
     let checked = checked(&state, &request, payload, kind).await?;
     same_id(checked.value(), kind, &id)?;

@@ -77,7 +77,9 @@ impl Board {
                 let unknown_patient = self.take_reading(reading, Some(entry.updated));
                 Changes { unknown_patient, ..Changes::default() }
             }
-            (Content::Resource(resource), "Patient") => self.take_patient(&entry.id, resource),
+            (Content::Resource(resource), "Patient") if self.patients.contains_key(&entry.id) => {
+                self.take_patient(&entry.id, resource)
+            }
             (Content::Resource(resource), "Encounter") => self.take_bed(resource),
             (Content::Resource(resource), "DetectedIssue") => self.take_issue(resource),
             (Content::Resource(resource), "PlanDefinition") => {

@@ -28,8 +28,8 @@ struct Place<'a> {
 const OBSERVATION_PLACE: Place<'_> =
     Place { starts: "starts", ends: "ends", value: "value", canonical: "canonical", unit: "unit", spanned: true };
 const INDEX_PLACE: Place<'_> = Place { spanned: false, ..OBSERVATION_PLACE };
-/// `_lastUpdated` is an instant of one millisecond, as it is written.
-const UPDATED_PLACE: Place<'_> = Place { starts: "updated", ends: "updated + 1000", ..INDEX_PLACE };
+/// `_lastUpdated` is an instant.
+const UPDATED_PLACE: Place<'_> = Place { starts: "updated", ends: "updated + 1", ..INDEX_PLACE };
 
 /// Writes the condition; false when nothing can match.
 pub(super) fn write(sql: &mut Sql, conn: &mut Conn, dict: &Dict, kind: &str, filter: &Filter) -> Result<bool, Error> {
@@ -108,6 +108,9 @@ fn column_terms(conn: &mut Conn, dict: &Dict, column: Column, filter: &Filter) -
         }
     }
     debug_assert!(!matches!(column, Column::Date | Column::Quantity | Column::Id), "not a column of terms");
+    // One concept may hold two of the codings that are asked for.
+    terms.sort_unstable();
+    terms.dedup();
     Ok(terms)
 }
 
@@ -157,6 +160,7 @@ fn indexed(sql: &mut Sql, conn: &mut Conn, dict: &Dict, kind: &str, filter: &Fil
         return Ok(filter.negated);
     };
     let membership = if filter.negated { "seq NOT IN (SELECT seq FROM " } else { "seq IN (SELECT seq FROM " };
+    let before = sql.binds.len();
     let mut inner = Sql { text: String::new(), binds: std::mem::take(&mut sql.binds) };
     inner.push(membership);
     let table = match filter.param.kind {
@@ -183,6 +187,8 @@ fn indexed(sql: &mut Sql, conn: &mut Conn, dict: &Dict, kind: &str, filter: &Fil
         sql.push(&inner.text).push(")");
         sql.binds = inner.binds;
     } else {
+        inner.binds.truncate(before);
+        sql.binds = inner.binds;
         sql.push("1 = 1");
     }
     Ok(matches || filter.negated)
@@ -191,6 +197,7 @@ fn indexed(sql: &mut Sql, conn: &mut Conn, dict: &Dict, kind: &str, filter: &Fil
 fn texts(sql: &mut Sql, filter: &Filter) -> bool {
     any_of(sql, &filter.operands, |sql, operand| {
         let Operand::Text { folded, exact, mode } = operand else { return false };
+        let (folded, exact) = (prepare::short(folded), prepare::short(exact));
         match mode {
             TextMode::StartsWith => {
                 sql.push("folded >= ").bind(Bind::Text(folded.clone()));
@@ -286,8 +293,8 @@ fn compare(sql: &mut Sql, column: &str, prefix: Prefix, [value, low, high]: [f64
             sql.push(" AND ").push(column).push(" < ").bind(Bind::Float(high));
         }
         Prefix::Ne => {
-            bound(" < ", low);
-            sql.push(" OR ").push(column).push(" >= ").bind(Bind::Float(high));
+            sql.push("(").push(column).push(" < ").bind(Bind::Float(low));
+            sql.push(" OR ").push(column).push(" >= ").bind(Bind::Float(high)).push(")");
         }
         Prefix::Ap => {
             let margin = (value * 0.1).abs();
