@@ -172,7 +172,9 @@ impl Lane {
         if done.is_err() {
             // What was made is not there: neither the cache nor a change may go on with its numbers.
             self.dict.forget();
-            open.into_iter().for_each(|change| change.rows = None);
+            for change in open {
+                change.rows = None;
+            }
         }
         done
     }

@@ -372,3 +372,45 @@ async fn what_cannot_be_searched_is_said() {
     assert_eq!(form.expect(200).json()["total"], 0);
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_was_never_seen_leaves_the_other_conditions_as_they_are() {
+    let app = TestApp::start().await;
+    let client = app.gateway();
+    let loinc = |codes: &[&str]| {
+        let codings: Vec<Value> = codes.iter().map(|c| json!({"system": "http://loinc.org", "code": c})).collect();
+        json!({"coding": codings})
+    };
+    let mine = json!({"subject": {"reference": "Patient/p1"}, "code": loinc(&["59408-5", "2708-6"]),
+        "valueQuantity": {"value": 90, "system": "http://unitsofmeasure.org", "code": "%"}});
+    let rate = json!({"subject": {"reference": "Patient/p1"}, "code": loinc(&["8867-4"]),
+        "valueQuantity": {"value": 70, "system": "http://unitsofmeasure.org", "code": "/min"}});
+    store(
+        &client,
+        &[patient("p1", "1", "Vega"), patient("p2", "2", "Soto"), observation("o1", &mine), observation("o2", &rate)],
+    )
+    .await;
+    check(
+        &client,
+        "Patient",
+        &[
+            ("gender:not=never-seen&_id=p1", "p1"),
+            ("_id=p1&gender:not=never-seen", "p1"),
+            ("gender:not=never-seen&identifier=never-seen", ""),
+            ("gender:not=never-seen&_count=2", "p1 p2"),
+        ],
+    )
+    .await;
+    check(
+        &client,
+        "Observation",
+        &[
+            // One concept holds both codes: it is one hit.
+            ("patient=p1&code=59408-5,2708-6", "o1"),
+            // The unit binds both sides of what is unequal.
+            ("value-quantity=ne95||%25", "o1"),
+            ("method:not=never-seen&patient=p1&code=8867-4", "o2"),
+        ],
+    )
+    .await;
+}
