@@ -59,9 +59,9 @@ impl Role {
         }
     }
 
-    /// Types that are about the running of the server, not about patients.
+    /// Types that are about the running of the server, and all types at once (`*`), are not for everybody.
     fn may_touch(self, resource_type: &str) -> bool {
-        self == Self::Administrator || !["AuditEvent", "Subscription"].contains(&resource_type)
+        self == Self::Administrator || !["*", "AuditEvent", "Subscription"].contains(&resource_type)
     }
 }
 
