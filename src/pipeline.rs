@@ -160,7 +160,11 @@ impl Pipeline {
         if commits.is_empty() {
             return Ok(vec![]);
         }
-        let answers = self.store.commit(access, Priority::Interactive, commits).await?;
+        let mut answers = self.store.commit(access, Priority::Interactive, commits).await?;
+        // Who may write nothing of it is told so, not item by item.
+        if answers.iter().all(|answer| matches!(answer, Err(Error::Forbidden(_)))) {
+            return Err(answers.swap_remove(0).err().unwrap_or_else(|| Error::internal("no answer")));
+        }
         // Trouble of the server's own stands for the whole batch: the sender shall send it again.
         match answers.iter().find_map(|answer| answer.as_ref().err().filter(|e| e.view().status >= 500)) {
             Some(Error::Unavailable(what)) => Err(Error::Unavailable(what)),

@@ -2,10 +2,14 @@
 //! one integer, and searching compares integers. Terms are only ever added, so what is cached stays true; on
 //! PostgreSQL other nodes add terms too, and a term that is not cached is looked up before it is said not to be.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::RwLock;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use diesel::prelude::*;
+use sha2::{Digest, Sha256};
 
 use super::conn::{Conn, each};
 use super::database;
@@ -46,6 +50,8 @@ impl Kind {
 const MAX_CACHED: usize = 500_000;
 /// A concept without codings is its text, cut here: free text is no vocabulary.
 const MAX_TEXT: usize = 200;
+/// Bytes of a term that are stored as they are.
+const MAX_KEY: usize = 1000;
 
 type Scope = HashMap<Box<str>, i64>;
 
@@ -67,21 +73,28 @@ pub(super) enum Source<'a> {
     Make(&'a mut Conn),
 }
 
-/// The terms of one piece of work.
+/// The terms of one piece of work. What is made stays here until its transaction is committed: a number that
+/// was rolled back must never be seen by others.
 pub(super) struct Terms<'a> {
     dict: &'a Dict,
     source: Source<'a>,
+    made: Made,
 }
+
+/// Terms that were made, by kind and scope.
+pub(super) type Made = HashMap<(Kind, i64), Scope>;
 
 impl Dict {
     pub(super) fn terms<'a>(&'a self, source: Source<'a>) -> Terms<'a> {
-        Terms { dict: self, source }
+        Terms { dict: self, source, made: Made::default() }
     }
 
-    /// Forgets everything: what a failed transaction made is not there.
-    pub(super) fn forget(&self) {
-        if let Ok(mut known) = self.known.write() {
-            *known = Known::default();
+    /// Takes in what was made, after its COMMIT.
+    pub(super) fn learn(&self, made: Made) {
+        for ((kind, scope), terms) in made {
+            for (text, id) in terms {
+                self.remember(kind, scope, text, id);
+            }
         }
     }
 
@@ -90,34 +103,51 @@ impl Dict {
         known.terms.get(&(kind, scope))?.get(text).copied()
     }
 
-    fn remember(&self, kind: Kind, scope: i64, text: &str, id: i64) {
+    fn remember(&self, kind: Kind, scope: i64, text: Box<str>, id: i64) {
         let Ok(mut known) = self.known.write() else { return };
         if known.count >= MAX_CACHED {
             *known = Known::default();
         }
         known.count += 1;
-        known.terms.entry((kind, scope)).or_default().insert(text.into(), id);
+        known.terms.entry((kind, scope)).or_default().insert(text, id);
     }
 }
 
 impl Terms<'_> {
+    /// What was made, to be learnt after COMMIT.
+    pub(super) fn into_made(self) -> Made {
+        self.made
+    }
+
     /// The term's number; none when it is not known (or, from the cache, not yet).
     pub(super) fn get(&mut self, kind: Kind, scope: i64, text: &str) -> Result<Option<i64>, Error> {
-        if let Some(id) = self.dict.cached(kind, scope, text) {
+        let text = &*key(text);
+        if let Some(id) = self.known(kind, scope, text) {
             return Ok(Some(id));
         }
-        let found = match &mut self.source {
-            Source::Cache => return Ok(None),
-            Source::Table(conn) => find(conn, kind, scope, text)?,
-            Source::Make(conn) => match find(conn, kind, scope, text)? {
-                Some(id) => Some(id),
-                None => Some(make(conn, kind, scope, text)?),
-            },
-        };
-        if let Some(id) = found {
-            self.dict.remember(kind, scope, text, id);
+        match &mut self.source {
+            Source::Cache => Ok(None),
+            Source::Table(conn) => {
+                let found = find(conn, kind, scope, text)?;
+                if let Some(id) = found {
+                    self.dict.remember(kind, scope, text.into(), id);
+                }
+                Ok(found)
+            }
+            Source::Make(conn) => {
+                let id = match find(conn, kind, scope, text)? {
+                    Some(id) => id,
+                    None => make(conn, kind, scope, text)?,
+                };
+                self.made.entry((kind, scope)).or_default().insert(text.into(), id);
+                Ok(Some(id))
+            }
         }
-        Ok(found)
+    }
+
+    fn known(&self, kind: Kind, scope: i64, text: &str) -> Option<i64> {
+        let made = || self.made.get(&(kind, scope))?.get(text).copied();
+        self.dict.cached(kind, scope, text).or_else(made)
     }
 
     pub(super) fn coding(&mut self, system: &str, code: &str) -> Result<Option<i64>, Error> {
@@ -150,13 +180,22 @@ impl Terms<'_> {
         } else {
             members.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
         };
-        let known = self.dict.cached(Kind::Concept, 0, &key);
+        let known = self.known(Kind::Concept, 0, &self::key(&key));
         let concept = self.get(Kind::Concept, 0, &key)?;
         if let (None, Some(concept), Source::Make(conn)) = (known, concept, &mut self.source) {
             link(conn, concept, &members)?;
         }
         Ok(concept)
     }
+}
+
+/// The text as it is stored: what would not fit an index entry of PostgreSQL is its beginning and its hash.
+fn key(text: &str) -> Cow<'_, str> {
+    if text.len() <= MAX_KEY {
+        return Cow::Borrowed(text);
+    }
+    let beginning: String = text.chars().take(64).collect();
+    Cow::Owned(format!("{beginning}…{}", URL_SAFE_NO_PAD.encode(Sha256::digest(text))))
 }
 
 fn find(conn: &mut Conn, kind: Kind, scope: i64, text: &str) -> Result<Option<i64>, Error> {
@@ -185,7 +224,7 @@ fn link(conn: &mut Conn, concept: i64, codings: &[i64]) -> Result<(), Error> {
 
 /// The codings of a code in any system.
 pub(super) fn codings_of_code(conn: &mut Conn, code: &str) -> Result<Vec<i64>, Error> {
-    let found = term::table.filter(term::kind.eq(Kind::Coding.number()).and(term::text.eq(code)));
+    let found = term::table.filter(term::kind.eq(Kind::Coding.number()).and(term::text.eq(key(code))));
     found.select(term::id).load(conn).map_err(database)
 }
 

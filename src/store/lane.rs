@@ -170,8 +170,7 @@ impl Lane {
         let mut open: Vec<_> = changes.filter(|change| change.rows.is_none()).collect();
         let done = self.make_terms(conn, &mut open);
         if done.is_err() {
-            // What was made is not there: neither the cache nor a change may go on with its numbers.
-            self.dict.forget();
+            // What was made is not there: no change may go on with its numbers.
             for change in open {
                 change.rows = None;
             }
@@ -183,10 +182,14 @@ impl Lane {
     fn make_terms(&self, conn: &mut Conn, open: &mut [&mut Prepared]) -> Result<(), Error> {
         begin(conn)?;
         lock_head(conn)?;
+        let mut terms = self.dict.terms(Source::Make(conn));
         for change in open {
-            change.resolve(&mut self.dict.terms(Source::Make(conn)))?;
+            change.resolve(&mut terms)?;
         }
-        commit(conn)
+        let made = terms.into_made();
+        commit(conn)?;
+        self.dict.learn(made);
+        Ok(())
     }
 
     fn transaction(&self, conn: &mut Conn, jobs: &[Batched]) -> Result<Vec<Answer>, Error> {

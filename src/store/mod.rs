@@ -140,19 +140,38 @@ impl Store {
         self.read(|conn, _| log::head(conn).map(|_| ())).await
     }
 
-    /// Commits each group by itself: one answer a group, in order. Returns after COMMIT.
+    /// Commits each group by itself: one answer a group, in order. Returns after COMMIT. The outer error is the
+    /// server's: nothing was stored then.
     pub async fn commit(
         &self,
         access: &Access,
         priority: Priority,
         commits: Vec<Commit>,
     ) -> Result<Vec<Result<Vec<Written>, Error>>, Error> {
-        let mut groups = Vec::with_capacity(commits.len());
+        let (mut groups, mut refused) = (Vec::with_capacity(commits.len()), Vec::with_capacity(commits.len()));
         for commit in commits {
-            authorise(access, &commit)?;
-            let changes = commit.changes.into_iter().map(|change| Prepared::new(change, &self.inner.dict));
-            let changes = changes.collect::<Result<Vec<_>, _>>()?;
-            groups.push(Group { changes, guards: commit.guards, cursor: commit.cursor });
+            let group = authorise(access, &commit).and_then(|()| self.prepared(commit));
+            refused.push(group.map(|group| groups.push(group)).err());
+        }
+        let mut answers = self.commit_groups(priority, groups).await?.into_iter();
+        let unanswered = || Err(Error::internal("a commit without an answer"));
+        let all =
+            refused.into_iter().map(|refused| refused.map_or_else(|| answers.next().unwrap_or_else(unanswered), Err));
+        Ok(all.collect())
+    }
+
+    fn prepared(&self, commit: Commit) -> Result<Group, Error> {
+        let changes = commit.changes.into_iter().map(|change| Prepared::new(change, &self.inner.dict));
+        Ok(Group { changes: changes.collect::<Result<_, _>>()?, guards: commit.guards, cursor: commit.cursor })
+    }
+
+    async fn commit_groups(
+        &self,
+        priority: Priority,
+        groups: Vec<Group>,
+    ) -> Result<Vec<Result<Vec<Written>, Error>>, Error> {
+        if groups.is_empty() {
+            return Ok(vec![]);
         }
         let rows = groups.iter().map(|g| g.changes.len().max(1)).sum();
         let (reply, answer) = oneshot::channel();

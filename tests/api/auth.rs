@@ -203,6 +203,21 @@ async fn one_patient_is_all_that_a_patients_app_sees() {
     nobody.as_object_mut().unwrap().remove("subject");
     nobody.as_object_mut().unwrap().remove("category");
     writer.post("/fhir/Observation", &nobody).await.expect(403);
+
+    // What is another's is refused by itself; its neighbours are stored.
+    let entries = [&own, &other, &own].map(|id| entry("POST", "Observation", &about(id)));
+    let batch = writer.post("/fhir", &bundle("batch", &entries)).await.expect(200).json();
+    let statuses = ["201 Created", "403", "201 Created"];
+    for (at, status) in statuses.iter().enumerate() {
+        assert_eq!(batch["entry"][at]["response"]["status"], *status, "{batch}");
+    }
+    let items = json!([heart_rate(&own, 73, &minutes_from_now(-1)), heart_rate(&other, 73, &minutes_from_now(-1))]);
+    let receipt = writer.post("/device/v1/observations", &items).await.json();
+    assert_eq!(
+        (&receipt["items"][0]["outcome"], &receipt["items"][1]["outcome"]),
+        (&json!("created"), &json!("rejected")),
+        "{receipt}"
+    );
     app.stop().await;
 }
 

@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use crate::helpers::samples::{bundle, entry, patient};
-use crate::helpers::{Client, Reply, TestApp};
+use crate::helpers::{Client, Reply, TestApp, ids};
 
 const JSON: &str = "application/fhir+json";
 
@@ -86,6 +86,29 @@ async fn each_kind_of_nonsense_is_named() {
     let reply = gateway.post_raw("/fhir/Patient", JSON, *all).await.expect(400);
     assert_eq!(reply.json()["issue"].as_array().unwrap().len(), 3, "all at once: {}", reply.text());
     gateway.get("/fhir/Patient?_count=1").await.expect(200);
+    app.stop().await;
+}
+
+/// Longer than an entry of an index may be on either engine.
+#[tokio::test(flavor = "multi_thread")]
+async fn long_codes_and_uris_are_stored_and_found() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    // Not one letter again and again: PostgreSQL would compress it until it fits.
+    let long = (0..2000).map(|n| (n * 7919).to_string()).collect::<Vec<_>>().concat();
+    let mut resource = patient("x", "r1", "Vega");
+    resource["identifier"] = json!([{"system": format!("urn:{long}"), "value": long}, {"value": format!("{long}2")}]);
+    let id = gateway.post("/fhir/Patient", &resource).await.expect(201).id();
+    for (query, hits) in [
+        (format!("identifier=urn:{long}|{long}"), 1),
+        (format!("identifier={long}"), 1),
+        (format!("identifier={long}2"), 1),
+        (format!("identifier={long}3"), 0),
+    ] {
+        let found = gateway.post_raw("/fhir/Patient/_search", "application/x-www-form-urlencoded", query).await;
+        assert_eq!(ids(&found.expect(200).json()).len(), hits);
+    }
+    assert_eq!(gateway.get(&format!("/fhir/Patient/{id}")).await.json()["identifier"][0]["value"], long);
     app.stop().await;
 }
 
