@@ -23,6 +23,7 @@ use super::{device, fhir, health, live, session};
         fhir::write::create, fhir::write::update, fhir::write::delete,
         fhir::search::by_url, fhir::search::by_form,
         fhir::history::of_instance, fhir::history::of_type, fhir::history::system,
+        fhir::operation::on_system, fhir::operation::on_type, fhir::operation::on_instance,
         device::observations, live::events, live::series,
         session::login, session::logout, session::me,
         health::live, health::ready, health::metrics,

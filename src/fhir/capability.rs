@@ -3,11 +3,24 @@
 use fhir_r4::SearchKind;
 use serde_json::{Value, json};
 
+use super::operation::{self, Operation};
 use super::params;
 
 /// `base`: the public address of the FHIR endpoint. `date`: of this build's start, as FHIR writes it.
 pub fn statement(base: &str, date: &str) -> Value {
     let resources: Vec<Value> = fhir_r4::resource_types().iter().map(|kind| resource(kind)).collect();
+    let rest = with_operations(
+        json!({
+            "mode": "server",
+            "security": {
+                "cors": false,
+                "description": "Bearer tokens (JWT, ES256) with SMART v2 scopes; session cookies for the server's own pages."
+            },
+            "resource": resources,
+            "interaction": [{"code": "transaction"}, {"code": "batch"}, {"code": "history-system"}]
+        }),
+        operation::of_system(),
+    );
     json!({
         "resourceType": "CapabilityStatement",
         "id": "vigia",
@@ -22,15 +35,7 @@ pub fn statement(base: &str, date: &str) -> Value {
         "implementation": {"description": "Vigía", "url": base},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
-        "rest": [{
-            "mode": "server",
-            "security": {
-                "cors": false,
-                "description": "Bearer tokens (JWT, ES256) with SMART v2 scopes; session cookies for the server's own pages."
-            },
-            "resource": resources,
-            "interaction": [{"code": "transaction"}, {"code": "batch"}, {"code": "history-system"}]
-        }]
+        "rest": [rest]
     })
 }
 
@@ -41,7 +46,7 @@ fn resource(kind: &str) -> Value {
         .iter()
         .map(|param| json!({"name": param.name, "definition": param.definition.url, "type": kind_code(param.kind)}))
         .collect();
-    json!({
+    let resource = json!({
         "type": kind,
         "profile": format!("http://hl7.org/fhir/StructureDefinition/{kind}"),
         "interaction": interactions.iter().map(|code| json!({"code": code})).collect::<Vec<_>>(),
@@ -52,7 +57,17 @@ fn resource(kind: &str) -> Value {
         "conditionalUpdate": false,
         "conditionalDelete": "not-supported",
         "searchParam": params
-    })
+    });
+    with_operations(resource, operation::of(kind))
+}
+
+/// FHIR has no empty lists: without operations the member is left out.
+fn with_operations(mut part: Value, all: impl Iterator<Item = &'static Operation>) -> Value {
+    let all: Vec<Value> = all.map(|o| json!({"name": o.name, "definition": o.definition})).collect();
+    if let (false, Some(members)) = (all.is_empty(), part.as_object_mut()) {
+        members.insert("operation".into(), all.into());
+    }
+    part
 }
 
 fn kind_code(kind: SearchKind) -> &'static str {

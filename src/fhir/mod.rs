@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod capability;
 pub mod expression;
 pub mod index;
+pub mod operation;
 pub mod params;
 pub mod query;
 pub mod reading;

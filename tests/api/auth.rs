@@ -19,7 +19,11 @@ async fn nobody_gets_nothing() {
     let document: Value = serde_json::from_str(&vigia::api::openapi::document()).unwrap();
     let mut walked = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
-        let address = path.replace("{type}", "Patient").replace("{id}", "x").replace("{version}", "1");
+        let address = path
+            .replace("{type}", "Patient")
+            .replace("{id}", "x")
+            .replace("{version}", "1")
+            .replace("{operation}", "meta");
         assert!(!address.contains('{'), "{path}");
         for method in methods.as_object().unwrap().keys().map(|m| m.to_uppercase()) {
             let name = format!("{method} {path}");

@@ -5,6 +5,7 @@ mod capability;
 mod conditional;
 mod examples;
 mod history;
+mod operation;
 mod paging;
 mod ranges;
 mod resource;

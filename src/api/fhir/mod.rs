@@ -3,11 +3,13 @@
 pub(crate) mod bundle;
 pub(crate) mod history;
 pub(crate) mod metadata;
+pub(crate) mod operation;
 pub(crate) mod read;
 pub(crate) mod search;
 pub(crate) mod write;
 
 use actix_web::web::{self, ServiceConfig};
+use actix_web::{Resource, Route};
 
 use super::reply::{unknown_address, wrong_method};
 use crate::error::Error;
@@ -21,6 +23,9 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(
             web::resource("/_history").route(web::get().to(history::system)).default_service(web::to(wrong_method)),
         )
+        .service(operation("/${operation}", web::to(operation::on_system)))
+        .service(operation("/{kind}/${operation}", web::to(operation::on_type)))
+        .service(operation("/{kind}/{id}/${operation}", web::to(operation::on_instance)))
         .service(
             web::resource("/{kind}")
                 .route(web::get().to(search::by_url))
@@ -55,6 +60,11 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 .default_service(web::to(wrong_method)),
         )
         .default_service(web::to(unknown_address));
+}
+
+/// Which methods an operation takes is its own to say.
+fn operation(path: &str, route: Route) -> Resource {
+    web::resource(path).route(route)
 }
 
 /// The resource type of an address, as the tables spell it.

@@ -1,0 +1,122 @@
+//! `$operations`: what is asked is read once, here, from the address or from a `Parameters` body; each operation
+//! has a file of its own that works on the `Call`. The table of what exists is `fhir::operation`.
+
+mod meta;
+
+use actix_web::http::Method;
+use actix_web::{HttpRequest, web};
+use serde_json::Value;
+
+use super::kind;
+use crate::api::caller::Caller;
+use crate::api::reply::Answer;
+use crate::api::{Shared, State, body};
+use crate::auth::access::Access;
+use crate::error::Error;
+use crate::fhir::operation::{Level, Operation, find};
+
+/// One call of an operation.
+pub(super) struct Call<'a> {
+    pub state: &'a State,
+    pub access: &'a Access,
+    pub request: &'a HttpRequest,
+    pub kind: Option<&'static str>,
+    pub id: Option<String>,
+    /// What a POST brings: a `Parameters`, or the resource that the operation is about.
+    pub body: Option<Value>,
+}
+
+impl Call<'_> {
+    /// The entries of this name in a `Parameters` body.
+    pub(super) fn parameters<'v>(&'v self, name: &'v str) -> impl Iterator<Item = &'v Value> {
+        let all = self.body.as_ref().and_then(|body| body.get("parameter")?.as_array()).map_or(&[][..], Vec::as_slice);
+        all.iter().filter(move |parameter| parameter.get("name").is_some_and(|own| own == name))
+    }
+}
+
+/// The `value[x]` of a parameter.
+pub(super) fn value_of(parameter: &Value) -> Option<&Value> {
+    parameter.as_object()?.iter().find(|(name, _)| name.starts_with("value")).map(|(_, value)| value)
+}
+
+/// An operation at the base of the server.
+#[utoipa::path(method(get, post), path = "/fhir/${operation}", tag = "fhir", params(("operation" = String, Path)),
+    responses((status = 200, content_type = "application/fhir+json", description = "What the operation returns"), (status = 404, description = "No such operation here")))]
+pub(crate) async fn on_system(
+    state: Shared,
+    caller: Caller,
+    request: HttpRequest,
+    path: web::Path<String>,
+    payload: web::Payload,
+) -> Answer {
+    run(&state, &caller, &request, None, None, &path, payload).await
+}
+
+/// An operation of a type.
+#[utoipa::path(method(get, post), path = "/fhir/{type}/${operation}", tag = "fhir", params(("type" = String, Path), ("operation" = String, Path)),
+    responses((status = 200, content_type = "application/fhir+json", description = "What the operation returns"), (status = 404, description = "No such operation here")))]
+pub(crate) async fn on_type(
+    state: Shared,
+    caller: Caller,
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+    payload: web::Payload,
+) -> Answer {
+    run(&state, &caller, &request, Some(kind(&path.0)?), None, &path.1, payload).await
+}
+
+/// An operation of one resource.
+#[utoipa::path(method(get, post), path = "/fhir/{type}/{id}/${operation}", tag = "fhir", params(("type" = String, Path), ("id" = String, Path), ("operation" = String, Path)),
+    responses((status = 200, content_type = "application/fhir+json", description = "What the operation returns"), (status = 404, description = "No such operation here")))]
+pub(crate) async fn on_instance(
+    state: Shared,
+    caller: Caller,
+    request: HttpRequest,
+    path: web::Path<(String, String, String)>,
+    payload: web::Payload,
+) -> Answer {
+    run(&state, &caller, &request, Some(kind(&path.0)?), Some(path.1.clone()), &path.2, payload).await
+}
+
+async fn run(
+    state: &State,
+    access: &Access,
+    request: &HttpRequest,
+    kind: Option<&'static str>,
+    id: Option<String>,
+    name: &str,
+    payload: web::Payload,
+) -> Answer {
+    let level = match (kind, &id) {
+        (None, _) => Level::System,
+        (Some(_), None) => Level::Type,
+        _ => Level::Instance,
+    };
+    let operation = find(name, kind, level).ok_or(Error::UnknownEndpoint)?;
+    let body = body_of(state, request, operation, payload).await?;
+    let call = Call { state, access, request, kind, id, body };
+    match operation.name {
+        "meta" => meta::read(&call).await,
+        "meta-add" => meta::add(&call).await,
+        "meta-delete" => meta::delete(&call).await,
+        _ => Err(Error::UnknownEndpoint),
+    }
+}
+
+/// What a POST brings, well formed but not checked. GET is for what changes nothing.
+async fn body_of(
+    state: &State,
+    request: &HttpRequest,
+    operation: &Operation,
+    payload: web::Payload,
+) -> Result<Option<Value>, Error> {
+    match *request.method() {
+        Method::GET | Method::HEAD if operation.safe => Ok(None),
+        Method::POST if request.headers().get("Content-Type").is_none() => {
+            let bytes = body::read(request, payload, state.settings.max_body_bytes).await?;
+            if bytes.is_empty() { Ok(None) } else { Err(Error::UnsupportedMedia) }
+        }
+        Method::POST => body::resource(request, payload, state.settings.max_body_bytes).await.map(Some),
+        _ => Err(Error::MethodNotAllowed),
+    }
+}

@@ -1,0 +1,82 @@
+//! The operations of this server: one table that the router goes by and the capability statement is written from.
+
+/// Where an operation may be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    System,
+    Type,
+    Instance,
+}
+
+/// One operation.
+#[derive(Debug)]
+pub struct Operation {
+    /// Its name, without `$`.
+    pub name: &'static str,
+    /// The canonical address of its definition.
+    pub definition: &'static str,
+    pub levels: &'static [Level],
+    /// The resource types that have it; empty means every type.
+    pub kinds: &'static [&'static str],
+    /// It changes nothing and may be called by GET.
+    pub safe: bool,
+}
+
+pub const OPERATIONS: &[Operation] = &[
+    Operation {
+        name: "meta",
+        definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta",
+        levels: &[Level::Instance],
+        kinds: &[],
+        safe: true,
+    },
+    Operation {
+        name: "meta-add",
+        definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta-add",
+        levels: &[Level::Instance],
+        kinds: &[],
+        safe: false,
+    },
+    Operation {
+        name: "meta-delete",
+        definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta-delete",
+        levels: &[Level::Instance],
+        kinds: &[],
+        safe: false,
+    },
+];
+
+impl Operation {
+    fn is_of(&self, kind: &str) -> bool {
+        self.kinds.is_empty() || self.kinds.contains(&kind)
+    }
+}
+
+/// The operation of this name at this level; `kind` is none for the system.
+pub fn find(name: &str, kind: Option<&str>, level: Level) -> Option<&'static Operation> {
+    let fits = |o: &&Operation| o.name == name && o.levels.contains(&level) && kind.is_none_or(|kind| o.is_of(kind));
+    OPERATIONS.iter().find(fits)
+}
+
+/// What a resource type has, at its own or its instances' level.
+pub fn of(kind: &str) -> impl Iterator<Item = &'static Operation> {
+    let below_system = |o: &&Operation| o.levels.iter().any(|level| *level != Level::System);
+    OPERATIONS.iter().filter(below_system).filter(move |o| o.is_of(kind))
+}
+
+/// What is called at the base of the server.
+pub fn of_system() -> impl Iterator<Item = &'static Operation> {
+    OPERATIONS.iter().filter(|o| o.levels.contains(&Level::System))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_is_found_where_it_may_be_called() {
+        assert!(find("meta", Some("Patient"), Level::Instance).is_some());
+        assert!(find("meta", Some("Patient"), Level::Type).is_none() && find("nope", None, Level::System).is_none());
+        assert!(of("Observation").any(|o| o.name == "meta"));
+    }
+}
