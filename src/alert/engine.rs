@@ -61,9 +61,17 @@ impl Engine {
 
     /// Runs until cancelled. Trouble is logged and the watch begun afresh from the stored cursor.
     pub async fn run(self, cancelled: CancellationToken) {
+        self.watch_again(&cancelled).await;
+        // Another node goes on at once instead of waiting for the end of the lease.
+        if let Err(error) = self.store.release_reader(READER, &self.holder).await {
+            tracing::warn!(%error, "the alert engine's lease runs out by itself");
+        }
+    }
+
+    async fn watch_again(&self, cancelled: &CancellationToken) {
         while !cancelled.is_cancelled() {
             let outcome = tokio::select! {
-                outcome = self.watch(&cancelled) => outcome,
+                outcome = self.watch(cancelled) => outcome,
                 () = cancelled.cancelled() => return,
             };
             match outcome {

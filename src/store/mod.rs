@@ -302,6 +302,12 @@ impl Store {
         self.write_aside(move |conn| reader::take(conn, name, &holder, now, lease, alone)).await
     }
 
+    /// Gives a reader up at an orderly stop.
+    pub async fn release_reader(&self, name: &'static str, holder: &str) -> Result<(), Error> {
+        let holder = holder.to_owned();
+        self.write_aside(move |conn| reader::release(conn, name, &holder)).await
+    }
+
     /// Readings of one kind about one patient that were committed before `seq`, newest commit first.
     pub async fn readings_before(
         &self,

@@ -52,3 +52,10 @@ pub(super) fn take(
         .optional()
         .map_err(database)
 }
+
+/// Gives the reader up, so that another node need not wait for the end of the lease.
+pub(super) fn release(conn: &mut Conn, name: &str, holder: &str) -> Result<(), Error> {
+    let own = reader::table.filter(reader::name.eq(name).and(reader::holder.eq(holder)));
+    diesel::update(own).set(reader::leased.eq(0)).execute(conn).map_err(database)?;
+    Ok(())
+}
