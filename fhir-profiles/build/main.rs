@@ -33,6 +33,15 @@ struct SearchParameter {
 }
 
 #[derive(Deserialize)]
+struct Constraint {
+    path: String,
+    key: String,
+    severity: String,
+    human: String,
+    expression: String,
+}
+
+#[derive(Deserialize)]
 struct Compartment {
     code: String,
     resource: Vec<Membership>,
@@ -59,6 +68,9 @@ fn main() -> Fallible<()> {
     let known = structure::Known::new(&resources, &types, &profiles, &value_sets);
     structure::write(&resources, &types, &known, &mut text)?;
     profiles::write(&profiles, &known, &mut text)?;
+    for c in lines::<Constraint>(&data.join("constraints.ndjson"))? {
+        record(&mut text, &["I", &c.path, &c.key, &c.severity, &c.expression, &c.human]);
+    }
     write_search_parameters(&data, &mut text)?;
     for compartment in lines::<Compartment>(&data.join("compartments.ndjson"))? {
         for member in compartment.resource {

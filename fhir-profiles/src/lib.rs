@@ -15,6 +15,7 @@
 mod check;
 mod issue;
 mod json;
+mod path;
 mod search_parameter;
 mod tables;
 mod xml;

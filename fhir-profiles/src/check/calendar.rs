@@ -30,7 +30,7 @@ pub(super) fn is_time(text: &str) -> bool {
 
 /// Whether one dateTime is later than another whatever the two can mean: `2026` is later than no
 /// day of 2026. A date has no zone, so beside a time it reaches half a day further on both sides.
-pub(super) fn is_after(later: &str, earlier: &str) -> bool {
+pub(crate) fn is_after(later: &str, earlier: &str) -> bool {
     const ZONES: i64 = 14 * 3_600;
     match (span(later), span(earlier)) {
         (Some(a), Some(b)) => a.first - if a.has_zone == b.has_zone { 0 } else { ZONES } > b.last,

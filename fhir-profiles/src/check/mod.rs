@@ -2,7 +2,8 @@
 //! All problems are told at once, each with its place; no message repeats a value.
 
 mod binding;
-mod calendar;
+pub(crate) mod calendar;
+mod computed;
 mod invariant;
 mod path;
 mod primitive;

@@ -6,13 +6,14 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::{
-    binding, invariant,
+    binding, computed, invariant,
     path::Path,
     primitive, profile, reference,
     value::{Object, list, text},
 };
 use crate::{
-    Issue,
+    Issue, Severity,
+    path::Fuel,
     tables::{Kind, Member, Node, NodeId, Primitive, Rule, TABLES},
 };
 
@@ -20,18 +21,27 @@ use crate::{
 const MAX_STEPS: usize = 256;
 /// Beyond this many problems the rest is not listed.
 const MAX_ISSUES: usize = 200;
+/// Steps that the invariants of one resource and of all in it may take: a fraction of a second.
+const MAX_STEPS_OF_INVARIANTS: u64 = 4_000_000;
 
 pub(super) struct Walk<'v> {
     pub(super) path: Path<'v>,
     issues: Vec<Issue>,
     shell: bool,
     pub(super) frame: Frame<'v>,
+    pub(super) fuel: Fuel,
+    /// Problems beyond those that are listed.
+    more: usize,
+    is_spent: bool,
 }
 
 /// What belongs to the resource that holds the element at hand, and to the ones contained in it.
 /// Anybody may send thousands of either, so everything is found by its hash.
 #[derive(Default)]
 pub(super) struct Frame<'v> {
+    /// The resource, and the one contained in it that is being walked.
+    pub(super) resource: Option<&'v Object>,
+    pub(super) inner: Option<&'v Object>,
     pub(super) contained: &'v [Value],
     /// Ids of contained resources, and their types.
     pub(super) types: HashMap<&'v str, Option<&'v str>>,
@@ -48,22 +58,50 @@ impl<'v> Frame<'v> {
         let contained = list(resource, "contained");
         let objects = contained.iter().filter_map(Value::as_object);
         let types = objects.filter_map(|c| Some((text(c, "id")?, text(c, "resourceType")))).collect();
-        Self { contained, types, ..Self::default() }
+        Self { resource: Some(resource), contained, types, ..Self::default() }
     }
 }
 
 impl<'v> Walk<'v> {
     pub(super) fn new(shell: bool) -> Self {
-        Self { path: Path::default(), issues: Vec::new(), shell, frame: Frame::default() }
+        Self {
+            path: Path::default(),
+            issues: Vec::new(),
+            shell,
+            frame: Frame::default(),
+            fuel: Fuel::new(MAX_STEPS_OF_INVARIANTS),
+            more: 0,
+            is_spent: false,
+        }
     }
 
-    pub(super) fn finish(self) -> Vec<Issue> {
+    pub(super) fn finish(mut self) -> Vec<Issue> {
+        if self.more > 0 {
+            let root = self.issues.first().and_then(|i| i.expression.split(['.', '[']).next()).unwrap_or_default();
+            let text = format!("and {} more problems that are not listed", self.more);
+            self.issues.push(Issue::error("too-costly", root, text));
+        }
         self.issues
     }
 
     pub(super) fn report(&mut self, code: &'static str, text: impl Into<String>) {
+        self.tell(Severity::Error, code, text);
+    }
+
+    pub(super) fn tell(&mut self, severity: Severity, code: &'static str, text: impl Into<String>) {
         if self.issues.len() < MAX_ISSUES {
-            self.issues.push(Issue::error(code, self.path.render(), text));
+            let (expression, diagnostics) = (self.path.render(), text.into());
+            self.issues.push(Issue { severity, code, expression, diagnostics });
+        } else if severity == Severity::Error {
+            self.more += 1;
+        }
+    }
+
+    /// The invariants of this resource cost more than is spent on one. It is not stored unjudged.
+    pub(super) fn spent(&mut self) {
+        if !self.is_spent {
+            self.is_spent = true;
+            self.report("too-costly", "the invariants of this resource cannot be computed in reasonable time");
         }
     }
 
@@ -103,8 +141,9 @@ impl<'v> Walk<'v> {
         };
         if contained.is_some() {
             let outer = std::mem::replace(&mut self.frame.inside, contained);
+            let outer_object = self.frame.inner.replace(object);
             self.object(node, object);
-            self.frame.inside = outer;
+            (self.frame.inside, self.frame.inner) = (outer, outer_object);
             invariant::contained(self, object);
         } else {
             let outer = std::mem::replace(&mut self.frame, Frame::of(object));
@@ -152,6 +191,8 @@ impl<'v> Walk<'v> {
                 Kind::Resource if self.shell && node.rule == Rule::BundleEntry => {}
                 _ => self.complex(node, member, value),
             }
+            let (value, beside) = if is_extension { (None, Some(value)) } else { (Some(value), beside) };
+            computed::of_child(self, node, member, value, beside);
             self.path.pop();
         }
         self.missing(node, node.required & !seen);
@@ -159,6 +200,7 @@ impl<'v> Walk<'v> {
             self.report("structure", "an element needs a value or children");
         }
         invariant::check(self, node.rule, object);
+        computed::of_node(self, node, object);
         if node.rule == Rule::Observation {
             profile::observation(self, object);
         }

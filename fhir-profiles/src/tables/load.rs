@@ -8,13 +8,16 @@
 //! | `E` | name, min, max, `s` if in the summary, number of the value set, types: child of the node above |
 //! | `F` | url: opens a profile |
 //! | `X` | depth, name, slice, min, max, fixed, value set, discriminators, invariants, types |
+//! | `I` | path, key, severity, expression, words: an invariant of a node or of a child |
 //! | `P` | code, url, type, base, target, expression, description: a search parameter |
 //! | `C` | compartment, resource type, parameters |
 //!
 //! A type is a name, a name with targets `Reference(Patient|Group)`, or `@path` for another node.
 
-use super::{Child, Kind, Member, Node, NodeId, Primitive, ProfileElement, Tables, ValueSet, profile::Builder};
-use crate::{SearchKind, SearchParameter};
+use super::{
+    Child, Constraint, Kind, Member, Node, NodeId, Primitive, ProfileElement, Rule, Tables, ValueSet, profile::Builder,
+};
+use crate::{SearchKind, SearchParameter, path::Expression};
 
 type Fields = std::str::Split<'static, char>;
 
@@ -37,6 +40,7 @@ pub(super) fn load(text: &'static str) -> Tables {
                 builder.open(next(&mut fields));
             }
             "X" => add_profile_element(&tables, &mut builder, &mut fields),
+            "I" => add_constraint(&mut tables, &mut fields),
             "P" => add_search_parameter(&mut tables, &mut fields),
             "C" => add_compartment(&mut tables, &mut fields),
             _ => {}
@@ -98,7 +102,13 @@ fn add_child(tables: &mut Tables, fields: &mut Fields) {
             node.required |= 1_u64.checked_shl(u32::from(child)).unwrap_or(0);
         }
         let is_choice = base_name != name;
-        node.children.push(Child { name: base_name, is_choice, is_list, is_summary: summary == "s" });
+        node.children.push(Child {
+            name: base_name,
+            is_choice,
+            is_list,
+            is_summary: summary == "s",
+            ..Child::default()
+        });
         node.members.append(&mut members);
     }
 }
@@ -156,6 +166,24 @@ fn add_profile_element(tables: &Tables, builder: &mut Builder, fields: &mut Fiel
         ..ProfileElement::default()
     };
     builder.add(depth, element);
+}
+
+/// Those that are written by hand are not computed as well.
+fn add_constraint(tables: &mut Tables, fields: &mut Fields) {
+    let (path, key, severity) = (next(fields), next(fields), next(fields));
+    let expression = Expression::read(next(fields));
+    let constraint = Constraint { key, is_error: severity == "error", expression, words: next(fields) };
+    let by_hand = Rule::covers(path, key);
+    let node = |tables: &Tables, path: &str| tables.by_path.get(path).map(|id| usize::from(*id));
+    if let Some(node) = node(tables, path).and_then(|id| tables.nodes.get_mut(id)) {
+        if by_hand { &mut node.by_hand } else { &mut node.constraints }.push(constraint);
+    } else if let Some((parent, name)) = path.rsplit_once('.') {
+        let bare = name.strip_suffix("[x]").unwrap_or(name);
+        let node = node(tables, parent).and_then(|id| tables.nodes.get_mut(id));
+        if let Some(child) = node.and_then(|n| n.children.iter_mut().find(|c| c.name == bare)) {
+            if by_hand { &mut child.by_hand } else { &mut child.constraints }.push(constraint);
+        }
+    }
 }
 
 fn add_search_parameter(tables: &mut Tables, fields: &mut Fields) {

@@ -1,5 +1,7 @@
 //! A node is anything with children: a resource, a datatype or a backbone element.
 
+use crate::path::Expression;
+
 pub(crate) type NodeId = u16;
 
 pub(crate) struct Node {
@@ -13,15 +15,30 @@ pub(crate) struct Node {
     pub(crate) members: Vec<Member>,
     /// Children with a minimum of one.
     pub(crate) required: u64,
+    pub(crate) constraints: Vec<Constraint>,
+    /// Invariants that [`Rule`] stands for: kept to hold the two together.
+    pub(crate) by_hand: Vec<Constraint>,
     slots: Vec<u16>,
 }
 
+/// An invariant as the definitions write it.
+pub(crate) struct Constraint {
+    pub(crate) key: &'static str,
+    pub(crate) is_error: bool,
+    /// Or what of it is not understood.
+    pub(crate) expression: Result<Expression, String>,
+    pub(crate) words: &'static str,
+}
+
+#[derive(Default)]
 pub(crate) struct Child {
     /// Without the `[x]` of a choice.
     pub(crate) name: &'static str,
     pub(crate) is_choice: bool,
     pub(crate) is_list: bool,
     pub(crate) is_summary: bool,
+    pub(crate) constraints: Vec<Constraint>,
+    pub(crate) by_hand: Vec<Constraint>,
 }
 
 pub(crate) struct Member {
@@ -93,6 +110,31 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
+    /// Whether the checker knows an invariant by heart.
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Attachment => &["att-1"],
+            Self::Bundle => &["bdl-1", "bdl-2", "bdl-3", "bdl-4", "bdl-7", "bdl-9", "bdl-10", "bdl-11", "bdl-12"],
+            Self::BundleEntry => &["bdl-5", "bdl-8"],
+            Self::ContactPoint => &["cpt-2"],
+            Self::Observation => &["obs-6", "obs-7"],
+            Self::ObservationReferenceRange => &["obs-3"],
+            Self::ParametersParameter => &["inv-1"],
+            Self::PatientContact => &["pat-1"],
+            Self::Period => &["per-1"],
+            Self::Quantity => &["qty-3"],
+            Self::Range => &["rng-2"],
+            Self::Ratio => &["rat-1"],
+            Self::Reference => &["ref-1"],
+            Self::None | Self::CodeableConcept | Self::Coding | Self::Extension => &[],
+        }
+    }
+
+    /// The same by path; a narrative is read by a parser of its own.
+    pub(crate) fn covers(path: &str, key: &str) -> bool {
+        Self::of(path).keys().contains(&key) || path == "Narrative.div"
+    }
+
     pub(crate) fn of(path: &str) -> Self {
         match path {
             "Attachment" => Self::Attachment,
@@ -117,6 +159,31 @@ impl Rule {
 }
 
 impl Primitive {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Base64Binary => "base64Binary",
+            Self::Boolean => "boolean",
+            Self::Canonical => "canonical",
+            Self::Code => "code",
+            Self::Date => "date",
+            Self::DateTime => "dateTime",
+            Self::Decimal => "decimal",
+            Self::Id => "id",
+            Self::Instant => "instant",
+            Self::Integer => "integer",
+            Self::Markdown => "markdown",
+            Self::Oid => "oid",
+            Self::PositiveInt => "positiveInt",
+            Self::String => "string",
+            Self::Time => "time",
+            Self::UnsignedInt => "unsignedInt",
+            Self::Uri => "uri",
+            Self::Url => "url",
+            Self::Uuid => "uuid",
+            Self::Xhtml => "xhtml",
+        }
+    }
+
     pub(crate) fn of(name: &str) -> Option<Self> {
         Some(match name {
             "base64Binary" => Self::Base64Binary,
@@ -153,6 +220,8 @@ impl Node {
             children: Vec::new(),
             members: Vec::new(),
             required: 0,
+            constraints: Vec::new(),
+            by_hand: Vec::new(),
             slots: Vec::new(),
         }
     }
