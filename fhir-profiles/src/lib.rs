@@ -13,6 +13,7 @@
 //! ```
 
 mod check;
+mod definition;
 mod issue;
 mod json;
 mod path;
@@ -21,6 +22,7 @@ mod tables;
 mod xml;
 
 pub use check::{Checked, check, check_bundle_shell};
+pub use definition::{Definitions, Policies, Policy};
 pub use issue::{Issue, Severity};
 pub use search_parameter::{SearchKind, SearchParameter, search_parameters};
 pub use tables::{compartment, compartment_params, is_list, is_summary, resource_type_index, resource_types, types_of};

@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::{value::Object, walk::Walk};
 use crate::{
     Severity,
-    path::{Context, Item, Stop},
-    tables::{Constraint, Member, Node, TABLES},
+    path::{Context, Expression, Item, Stop},
+    tables::{Constraint, Member, Node},
 };
 
 pub(super) fn of_node<'v>(walk: &mut Walk<'v>, node: &'static Node, object: &'v Object) {
@@ -61,17 +61,16 @@ fn judge<'v>(walk: &mut Walk<'v>, constraint: &'static Constraint, item: &Item<'
 }
 
 /// Whether an expression holds for a part of what is being walked; nothing where it finds nothing.
-pub(super) fn holds<'v>(
-    walk: &Walk<'v>,
-    expression: &'v crate::path::Expression,
-    item: &Item<'v>,
-) -> Result<Option<bool>, Stop> {
+pub(super) fn holds<'v>(walk: &Walk<'v>, expression: &'v Expression, item: &Item<'v>) -> Result<Option<bool>, Stop> {
+    expression.holds(item, &context(walk)?, &walk.fuel)
+}
+
+/// What an expression finds from a part of what is being walked on.
+pub(super) fn items<'v>(walk: &Walk<'v>, expression: &'v Expression, item: &Item<'v>) -> Result<Vec<Item<'v>>, Stop> {
+    expression.items(item, &context(walk)?, &walk.fuel)
+}
+
+fn context<'v>(walk: &Walk<'v>) -> Result<Context<'v>, Stop> {
     let root = walk.frame.resource.ok_or(Stop::Unknown)?;
-    let member_of = |set: &str, system: Option<&str>, code: &str| {
-        let set = TABLES.value_sets.iter().find(|known| Some(known.url) == set.split('|').next())?;
-        Some(system.map_or_else(|| set.has_code(code), |system| set.has(system, code)))
-    };
-    let resource = walk.frame.inner.unwrap_or(root);
-    let context = Context { resource, root, member_of: &member_of };
-    expression.holds(item, &context, &walk.fuel)
+    Ok(Context { resource: walk.frame.inner.unwrap_or(root), root, definitions: walk.definitions })
 }

@@ -20,14 +20,16 @@ pub(super) fn observation<'v>(walk: &mut Walk<'v>, observation: &'v Object) {
     let claims = object(observation, "meta").map_or(&[][..], |meta| list(meta, "profile"));
     let categories = list(observation, "category").iter().filter_map(Value::as_object);
     let is_vital = categories.flat_map(codings).any(|c| c == (Some(CATEGORY), Some("vital-signs")));
-    if !is_vital && claims.is_empty() {
+    let asked = walk.asked();
+    if !is_vital && claims.is_empty() && asked.is_empty() {
         return;
     }
     let has_code =
         |loinc: &str| object(observation, "code").is_some_and(|c| codings(c).any(|c| c == (Some(LOINC), Some(loinc))));
     let mut is_held = false;
     for profile in &TABLES.profiles {
-        let claimed = claims.iter().filter_map(Value::as_str).any(|claim| is_claim(claim, profile));
+        let mut claims = claims.iter().filter_map(Value::as_str).chain(asked.iter().copied());
+        let claimed = claims.any(|claim| is_claim(claim, profile));
         if claimed || is_vital && profile.loinc.is_some_and(has_code) {
             // The general profile is part of each special one.
             is_held |= profile.url == GENERAL || profile.loinc.is_some();

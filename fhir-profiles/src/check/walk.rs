@@ -6,13 +6,14 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::{
-    binding, computed, invariant,
+    binding, computed, held, invariant,
     path::Path,
     primitive, profile, reference,
     value::{Object, list, text},
 };
 use crate::{
     Issue, Severity,
+    definition::Definitions,
     path::Fuel,
     tables::{Kind, Member, Node, NodeId, Primitive, Rule, TABLES},
 };
@@ -25,6 +26,9 @@ const MAX_ISSUES: usize = 200;
 const MAX_STEPS_OF_INVARIANTS: u64 = 4_000_000;
 
 pub(super) struct Walk<'v> {
+    pub(super) definitions: Option<&'v Definitions>,
+    /// Everything is told, also what was not checked.
+    pub(super) is_thorough: bool,
     pub(super) path: Path<'v>,
     issues: Vec<Issue>,
     shell: bool,
@@ -33,6 +37,8 @@ pub(super) struct Walk<'v> {
     /// Problems beyond those that are listed.
     more: usize,
     is_spent: bool,
+    asked: &'v [&'v str],
+    more_before: Vec<usize>,
 }
 
 /// What belongs to the resource that holds the element at hand, and to the ones contained in it.
@@ -54,6 +60,11 @@ pub(super) struct Frame<'v> {
 }
 
 impl<'v> Frame<'v> {
+    pub(super) fn contained_by_id(&self, id: &str) -> Option<&'v Object> {
+        let own = |c: &&'v Value| c.get("id").and_then(Value::as_str) == Some(id);
+        self.contained.iter().find(own).and_then(Value::as_object)
+    }
+
     fn of(resource: &'v Object) -> Self {
         let contained = list(resource, "contained");
         let objects = contained.iter().filter_map(Value::as_object);
@@ -63,8 +74,10 @@ impl<'v> Frame<'v> {
 }
 
 impl<'v> Walk<'v> {
-    pub(super) fn new(shell: bool) -> Self {
+    pub(super) fn new(shell: bool, definitions: Option<&'v Definitions>) -> Self {
         Self {
+            definitions,
+            is_thorough: false,
             path: Path::default(),
             issues: Vec::new(),
             shell,
@@ -72,6 +85,8 @@ impl<'v> Walk<'v> {
             fuel: Fuel::new(MAX_STEPS_OF_INVARIANTS),
             more: 0,
             is_spent: false,
+            asked: &[],
+            more_before: Vec::new(),
         }
     }
 
@@ -113,19 +128,54 @@ impl<'v> Walk<'v> {
 
     /// Two profiles may find the same fault.
     pub(super) fn report_once(&mut self, code: &'static str, text: &str) {
-        if self.issues.len() >= MAX_ISSUES {
-            return;
+        self.tell_once(Severity::Error, code, text);
+    }
+
+    pub(super) fn tell_once(&mut self, severity: Severity, code: &'static str, text: &str) {
+        if self.issues.len() < MAX_ISSUES {
+            let place = self.path.render();
+            if self.issues.iter().any(|i| i.code == code && i.expression == place && i.diagnostics == text) {
+                return;
+            }
         }
-        let place = self.path.render();
-        if !self.issues.iter().any(|i| i.code == code && i.expression == place && i.diagnostics == text) {
-            self.report(code, text);
+        self.tell(severity, code, text);
+    }
+
+    pub(super) fn is_spent(&self) -> bool {
+        self.is_spent
+    }
+
+    /// Where an attempt begins that may be forgotten.
+    pub(super) fn mark(&mut self) -> Vec<Issue> {
+        self.more_before.push(self.more);
+        std::mem::take(&mut self.issues)
+    }
+
+    /// Takes back what was told since; whether nothing was wrong.
+    pub(super) fn forget_since(&mut self, before: Vec<Issue>) -> bool {
+        let found = std::mem::replace(&mut self.issues, before);
+        self.more = self.more_before.pop().unwrap_or(self.more);
+        if self.is_spent && !self.issues.iter().any(|i| i.code == "too-costly") {
+            self.issues.extend(found.iter().find(|i| i.code == "too-costly").cloned());
         }
+        found.iter().all(|i| i.severity != Severity::Error)
     }
 
     pub(super) fn root(&mut self, value: &'v Value) {
         let name = value.get("resourceType").and_then(Value::as_str).and_then(|name| TABLES.resource(name));
         self.path.push(name.map_or("Resource", |(name, _)| name));
         self.resource(value, None);
+    }
+
+    /// Like [`Self::root`]; the outermost resource is held to these profiles whether it claims them or not.
+    pub(super) fn root_with(&mut self, value: &'v Value, profiles: &'v [&'v str]) {
+        self.asked = profiles;
+        self.root(value);
+    }
+
+    /// The profiles that somebody asks for, at the outermost resource.
+    pub(super) fn asked(&self) -> &'v [&'v str] {
+        if self.path.depth() == 1 { self.asked } else { &[] }
     }
 
     /// A whole resource, which is independent or the n-th one contained in another.
@@ -143,12 +193,14 @@ impl<'v> Walk<'v> {
             let outer = std::mem::replace(&mut self.frame.inside, contained);
             let outer_object = self.frame.inner.replace(object);
             self.object(node, object);
+            held::claims(self, object);
             (self.frame.inside, self.frame.inner) = (outer, outer_object);
             invariant::contained(self, object);
         } else {
             let outer = std::mem::replace(&mut self.frame, Frame::of(object));
             self.object(node, object);
             invariant::container(self);
+            held::claims(self, object);
             self.frame = outer;
         }
     }

@@ -10,6 +10,7 @@ use super::{
     item::Object,
     read::{Cast, Expr, Op},
 };
+use crate::definition::Definitions;
 
 mod call;
 mod text;
@@ -45,8 +46,8 @@ pub(crate) struct Context<'v> {
     pub(crate) resource: &'v Object,
     /// The resource that contains `resource`, or itself.
     pub(crate) root: &'v Object,
-    /// Whether a system and a code are in a value set, by its canonical; unknown where it is not loaded.
-    pub(crate) member_of: &'v dyn Fn(&str, Option<&str>, &str) -> Option<bool>,
+    /// Where `memberOf` looks for value sets.
+    pub(crate) definitions: Option<&'v Definitions>,
 }
 
 /// `$this` and `$index`, and what a path without a beginning starts from.

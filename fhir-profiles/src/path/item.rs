@@ -100,7 +100,7 @@ impl<'v> Item<'v> {
         }
     }
 
-    pub(super) fn type_name(&self) -> &str {
+    pub(crate) fn type_name(&self) -> &str {
         match self {
             Self::Element { type_name, .. } => type_name,
             Self::Elsewhere(node) => node.path,
@@ -114,7 +114,7 @@ impl<'v> Item<'v> {
     }
 
     /// Whether the item is of a type, or of one that is derived from it.
-    pub(super) fn is(&self, wanted: &str) -> bool {
+    pub(crate) fn is(&self, wanted: &str) -> bool {
         let own = self.type_name();
         let system = !matches!(self, Self::Element { .. } | Self::Elsewhere(_));
         if own == wanted || system && own.eq_ignore_ascii_case(wanted) {

@@ -9,6 +9,7 @@ mod item;
 mod lex;
 mod read;
 
+pub(crate) use compare::{order_of_numbers, same};
 pub(crate) use eval::{Context, Fuel};
 pub(crate) use item::Item;
 
@@ -42,12 +43,24 @@ impl Expression {
         context: &Context<'v>,
         fuel: &Fuel,
     ) -> Result<Option<bool>, Stop> {
-        let found = eval::Run { context, fuel, whole: item }.collect(&self.0, &eval::Scope::of(item))?;
+        let found = self.items(item, context, fuel)?;
         Ok(match found.as_slice() {
             [] => None,
             [one] => Some(one.boolean().unwrap_or(true)),
             _ => return Err(Stop::Wrong),
         })
+    }
+}
+
+impl Expression {
+    /// What is found from an item on.
+    pub(crate) fn items<'v>(
+        &'v self,
+        item: &Item<'v>,
+        context: &Context<'v>,
+        fuel: &Fuel,
+    ) -> Result<Vec<Item<'v>>, Stop> {
+        eval::Run { context, fuel, whole: item }.collect(&self.0, &eval::Scope::of(item))
     }
 }
 

@@ -3,11 +3,13 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::Definitions;
 
 fn holds(text: &str, resource: &Value) -> Result<bool, Stop> {
     let expression = Expression::read(text).unwrap_or_else(|what| panic!("{text}: {what}"));
     let object = resource.as_object().unwrap();
-    let context = Context { resource: object, root: object, member_of: &|_, _, code| Some(code == "final") };
+    let definitions = Definitions::default();
+    let context = Context { resource: object, root: object, definitions: Some(&definitions) };
     expression.holds(&Item::resource(object).unwrap(), &context, &Fuel::new(10_000)).map(|is| is == Some(true))
 }
 

@@ -201,7 +201,7 @@ impl<'v> Run<'_, 'v> {
             let code = code.first().unwrap_or(coding);
             let Some(code) = code.text() else { continue };
             let system = system.first().and_then(Item::text);
-            if (self.context.member_of)(&set, system, code).ok_or(Stop::Unknown)? {
+            if self.context.definitions.and_then(|d| d.is_member(&set, system, code)).ok_or(Stop::Unknown)? {
                 return Ok(vec![Item::Boolean(true)]);
             }
         }
