@@ -29,6 +29,7 @@ use crate::fhir::time;
 use crate::ingest::hl7::listener::Listener;
 use crate::ingest::hl7::{Channel, time::Zone};
 use crate::pipeline::Pipeline;
+use crate::profiles::Profiles;
 use crate::store::{self, Store};
 use crate::telemetry::Metrics;
 
@@ -64,7 +65,9 @@ impl App {
         })
         .await?
         .context("database.url: the database cannot be opened")?;
-        let pipeline = Pipeline::new(store.clone(), metrics.clone());
+        let profiles = Profiles::new(store.clone(), &config.validation);
+        profiles.reload().await.context("the loaded definitions cannot be read")?;
+        let pipeline = Pipeline::new(store.clone(), profiles, metrics.clone());
         seed::seed(&pipeline).await.context("the default rules cannot be stored")?;
         let keys = TokenKeys::from_pem(
             config.secrets.signing_key()?.expose_secret(),
@@ -118,6 +121,9 @@ impl App {
             reading.spawn(engine.run(readers.clone()));
         }
         reading.spawn(state.live.clone().run(readers.clone()));
+        if state.store.is_shared() {
+            reading.spawn(state.pipeline.profiles().clone().follow(readers.clone()));
+        }
         if let Some(socket) = mllp {
             receiving
                 .spawn(listener(&config.mllp, &state)?.run(tokio::net::TcpListener::from_std(socket)?, doors.clone()));
@@ -144,7 +150,7 @@ impl App {
 }
 
 /// The embedded database belongs to one server: a second one on the same file is refused.
-fn lock(url: &str) -> Result<Option<File>> {
+pub(crate) fn lock(url: &str) -> Result<Option<File>> {
     let Some(path) = url.strip_prefix("sqlite:") else { return Ok(None) };
     let path = PathBuf::from(format!("{}.lock", path.trim_start_matches("//")));
     if let Some(dir) = path.parent() {

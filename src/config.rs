@@ -190,12 +190,34 @@ impl Default for Session {
 pub struct Validation {
     /// Entries of one Bundle. `VIGIA__VALIDATION__MAX_BUNDLE_ENTRIES`
     pub max_bundle_entries: usize,
+    /// What becomes of a resource that breaks a profile which it claims and which is loaded.
+    /// `VIGIA__VALIDATION__PROFILES`
+    pub profiles: ProfilePolicy,
+    /// Of one that claims a profile which nobody loaded. `VIGIA__VALIDATION__UNKNOWN_PROFILES`
+    pub unknown_profiles: ProfilePolicy,
+    /// Single profiles by their canonical URL: `[validation.profile] "http://…" = "accept-with-warning"`
+    pub profile: BTreeMap<String, ProfilePolicy>,
 }
 
 impl Default for Validation {
     fn default() -> Self {
-        Self { max_bundle_entries: 10_000 }
+        Self {
+            max_bundle_entries: 10_000,
+            profiles: ProfilePolicy::Reject,
+            unknown_profiles: ProfilePolicy::AcceptWithWarning,
+            profile: BTreeMap::new(),
+        }
     }
+}
+
+/// How strictly a profile is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProfilePolicy {
+    #[default]
+    Reject,
+    /// The resource is taken; what is wrong is told as warnings.
+    AcceptWithWarning,
 }
 
 /// How log lines look.

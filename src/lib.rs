@@ -16,6 +16,7 @@ pub mod store;
 // 4: the one road in
 mod binding;
 pub mod pipeline;
+pub mod profiles;
 // 5: doors, engines, delivery, identity
 pub mod auth;
 pub mod deliver;

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::fhir::query::Query;
 use crate::normalize;
 use crate::normalize::draft::Draft;
+use crate::profiles::Profiles;
 use crate::store::{CONDITION_CHANGED, Change, Commit, CursorMove, Guard, Outcome, Priority, Store, Verb, Written};
 use crate::telemetry::Metrics;
 
@@ -58,12 +59,18 @@ const ATTEMPTS: usize = 5;
 pub struct Pipeline {
     store: Store,
     binding: Binding,
+    profiles: Profiles,
     metrics: Metrics,
 }
 
 impl Pipeline {
-    pub fn new(store: Store, metrics: Metrics) -> Self {
-        Self { binding: Binding::new(store.clone()), store, metrics }
+    pub fn new(store: Store, profiles: Profiles, metrics: Metrics) -> Self {
+        Self { binding: Binding::new(store.clone()), store, profiles, metrics }
+    }
+
+    /// What resources are checked against.
+    pub fn profiles(&self) -> &Profiles {
+        &self.profiles
     }
 
     pub fn store(&self) -> &Store {
@@ -109,7 +116,10 @@ impl Pipeline {
             Ok(bound) => bound,
             Err(issue) => return Ok(Err(vec![issue])),
         };
-        let checked = normalize::observation(draft, &bound, received).and_then(fhir_r4::check);
+        let checked = match normalize::observation(draft, &bound, received) {
+            Ok(observation) => self.profiles.check(observation).await,
+            Err(issues) => Err(issues),
+        };
         Ok(checked.map(|observation| {
             let id = observation.value().get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
             change(Verb::Create { again: true }, observation, id)
@@ -195,9 +205,11 @@ impl Pipeline {
     /// Each by itself, in one trip to the lane.
     pub async fn each(&self, access: &Access, intents: Vec<Intent>) -> Result<Vec<Result<Written, Error>>, Error> {
         let readings: Vec<bool> = intents.iter().map(is_reading).collect();
+        let defines = intents.iter().any(is_definition);
         let planned = intents.into_iter().map(|intent| commit_of(vec![intent]));
         let (commits, kept): (Vec<Commit>, Vec<_>) = planned.unzip();
         let answers = self.store.commit(access, Priority::Interactive, commits).await?;
+        self.apply(defines).await;
         let mut all = Vec::with_capacity(answers.len());
         for ((answer, kept), reading) in answers.into_iter().zip(kept).zip(readings) {
             if reading {
@@ -214,11 +226,22 @@ impl Pipeline {
     /// All or nothing; one answer an intent.
     pub async fn transaction(&self, access: &Access, intents: Vec<Intent>) -> Result<Vec<Written>, Error> {
         let readings = intents.iter().filter(|intent| is_reading(intent)).count();
+        let defines = intents.iter().any(is_definition);
         let (commit, kept) = commit_of(intents);
         let answer = self.store.commit_one(access, Priority::Interactive, commit).await;
         let outcome = if answer.is_ok() { "created" } else { "rejected" };
         self.metrics.readings("fhir", outcome, u64::try_from(readings).unwrap_or_default());
-        self.with_kept(answer?, kept).await
+        let written = answer?;
+        self.apply(defines).await;
+        self.with_kept(written, kept).await
+    }
+
+    /// Changed definitions are in force before whoever changed them is answered. They are stored by then, so
+    /// trouble here is no reason to say otherwise; they are looked for again.
+    async fn apply(&self, defines: bool) {
+        if defines && let Err(error) = self.profiles.reload().await {
+            tracing::error!(%error, "changed definitions are not in force yet");
+        }
     }
 
     /// Puts what was found instead of created where its intent stood.
@@ -289,6 +312,17 @@ type Kept = (usize, &'static str, String);
 /// A reading that comes in as FHIR.
 fn is_reading(intent: &Intent) -> bool {
     matches!(intent, Intent::Create { resource, .. } if resource.resource_type() == "Observation")
+}
+
+/// A definition that others are held to.
+fn is_definition(intent: &Intent) -> bool {
+    match intent {
+        Intent::Create { resource, .. } | Intent::Update { resource, .. } => {
+            Profiles::is_definition(resource.resource_type())
+        }
+        Intent::Delete { kind, .. } => Profiles::is_definition(kind),
+        Intent::Keep { .. } => false,
+    }
 }
 
 /// Intents as one commit, and those that write nothing with their places.

@@ -5,6 +5,7 @@ mod client;
 mod demo;
 mod keygen;
 mod output;
+mod package;
 mod serve;
 mod user;
 
@@ -50,6 +51,9 @@ enum Command {
     /// People who sign in.
     #[command(subcommand)]
     User(user::Command),
+    /// Profiles and value sets from FHIR packages.
+    #[command(subcommand)]
+    Package(package::Command),
     /// Machines that call with bearer tokens.
     #[command(subcommand)]
     Client(client::Command),
@@ -78,6 +82,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         }
         Command::Keygen(options) => keygen::run(&load()?, &options),
         Command::User(command) => on_runtime(user::run(load()?, command)),
+        Command::Package(command) => on_runtime(package::run(load()?, command)),
         Command::Client(command) => client::run(&load()?, command),
     }
 }

@@ -9,3 +9,9 @@ pub(super) fn line(text: impl std::fmt::Display) {
 pub(super) fn error(error: &anyhow::Error) {
     eprintln!("vigia: {error:#}");
 }
+
+/// Something odd that does not stop the command.
+#[expect(clippy::print_stderr, reason = "commands warn on standard error")]
+pub(super) fn note(text: impl std::fmt::Display) {
+    eprintln!("vigia: {text}");
+}

@@ -44,6 +44,13 @@ pub const OPERATIONS: &[Operation] = &[
         kinds: &[],
         safe: false,
     },
+    Operation {
+        name: "validate",
+        definition: "http://hl7.org/fhir/OperationDefinition/Resource-validate",
+        levels: &[Level::Type, Level::Instance],
+        kinds: &[],
+        safe: true,
+    },
 ];
 
 impl Operation {

@@ -7,6 +7,8 @@ mod examples;
 mod history;
 mod operation;
 mod paging;
+mod profiles;
 mod ranges;
 mod resource;
 mod search;
+mod validate;

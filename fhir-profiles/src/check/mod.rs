@@ -36,6 +36,13 @@ impl Checked {
         &self.value
     }
 
+    /// The same with something more to tell.
+    #[must_use]
+    pub fn with_warning(mut self, warning: Issue) -> Self {
+        self.warnings.push(warning);
+        self
+    }
+
     pub fn into_value(self) -> Value {
         self.value
     }

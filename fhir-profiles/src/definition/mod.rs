@@ -84,7 +84,7 @@ impl Definitions {
         let versions = self.profiles.entry(profile.url.clone()).or_default();
         versions.retain(|other| other.version != profile.version);
         versions.push(profile);
-        versions.sort_by(|a, b| numbers(&a.version).cmp(&numbers(&b.version)));
+        versions.sort_by_key(|profile| numbers(&profile.version));
     }
 
     /// A profile by its canonical: of the version that it names, or the newest.

@@ -28,16 +28,9 @@ impl Fuel {
 
     pub(crate) fn spend(&self, steps: usize) -> Result<(), Stop> {
         let steps = u64::try_from(steps).unwrap_or(u64::MAX);
-        match self.0.get().checked_sub(steps) {
-            Some(left) => {
-                self.0.set(left);
-                Ok(())
-            }
-            None => {
-                self.0.set(0);
-                Err(Stop::Spent)
-            }
-        }
+        let left = self.0.get().checked_sub(steps);
+        self.0.set(left.unwrap_or(0));
+        left.map(|_| ()).ok_or(Stop::Spent)
     }
 }
 

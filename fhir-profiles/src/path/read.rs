@@ -166,12 +166,11 @@ impl Reader {
             self.at += 1;
             // A row of operators leans to the left: each makes the tree one deeper.
             self.deeper()?;
-            left = match op {
-                Some(op) => Expr::Both(op, Box::new(left), Box::new(self.expression(own)?)),
-                None => {
-                    let cast = if word == "is" { Cast::Is } else { Cast::As };
-                    Expr::Typed(Some(Box::new(left)), cast, self.type_name()?)
-                }
+            left = if let Some(op) = op {
+                Expr::Both(op, Box::new(left), Box::new(self.expression(own)?))
+            } else {
+                let cast = if word == "is" { Cast::Is } else { Cast::As };
+                Expr::Typed(Some(Box::new(left)), cast, self.type_name()?)
             };
         }
         self.depth = outer;

@@ -64,11 +64,12 @@ fn place(at: usize) -> String {
 }
 
 /// An entry's resource, checked; its issues name their place in the Bundle.
-fn checked(request: &mut Request, at: usize, kind: &str) -> Result<Checked, Error> {
+async fn checked(state: &State, request: &mut Request, at: usize, kind: &str) -> Result<Checked, Error> {
     let place = format!("{}.resource", place(at));
     let resource = request.resource.take();
     let resource = resource.ok_or_else(|| Error::invalid("required", place.clone(), "this entry needs a resource"))?;
-    let checked = fhir_r4::check(resource).map_err(|issues| Error::from(issues).under(&place))?;
+    let checked = state.pipeline.profiles().check(resource).await;
+    let checked = checked.map_err(|issues| Error::from(issues).under(&place))?;
     if checked.resource_type() == kind {
         Ok(checked)
     } else {
@@ -106,7 +107,7 @@ async fn step(
             };
             let unless =
                 request.if_none_exist.as_deref().map(|text| condition(kind, text)).transpose().map_err(under)?;
-            let checked = checked(request, at, kind)?;
+            let checked = checked(state, request, at, kind).await?;
             let mut intent = state.pipeline.plan_create(access, checked, unless.as_ref()).await.map_err(under)?;
             match (&mut intent, id) {
                 (Intent::Create { id: own, .. }, Some(id)) => *own = id,
@@ -123,7 +124,7 @@ async fn step(
                 return Err(under(Error::NotSupported("Conditional update is not supported.".to_owned())));
             };
             let expect = request.if_match.as_deref().map(etag).transpose().map_err(under)?;
-            let checked = checked(request, at, kind)?;
+            let checked = checked(state, request, at, kind).await?;
             same_id(checked.value(), kind, &id).map_err(|e| e.under(&format!("{}.resource", place(at))))?;
             Ok(Step::Write(Box::new(Intent::Update { resource: checked, id, expect })))
         }

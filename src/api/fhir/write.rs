@@ -2,7 +2,7 @@
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
-use fhir_r4::Checked;
+use fhir_r4::{Checked, Issue, Severity};
 use serde_json::Value;
 
 use super::kind;
@@ -12,7 +12,7 @@ use crate::api::reply::{Answer, format, if_match, resource, version_headers};
 use crate::api::{Shared, State, body};
 use crate::auth::access::{Access, Action};
 use crate::clock::new_id;
-use crate::error::Error;
+use crate::error::{Error, outcome_of};
 use crate::fhir::query::{self, Query};
 use crate::fhir::reference;
 use crate::pipeline::Intent;
@@ -40,11 +40,12 @@ pub(crate) async fn create(
     let unless = if_none_exist(&request, kind)?;
     let checked = checked(&state, &request, payload, kind).await?;
     let content = wants(&request, "representation").then(|| checked.value().clone());
+    let warnings = checked.warnings().to_vec();
     let written = match unless {
         None => state.pipeline.write(&caller, Intent::Create { resource: checked, id: new_id(), guard: None }).await?,
         Some(query) => state.pipeline.create_unless(&caller, &checked, &query).await?,
     };
-    answer(&state, &caller, &request, kind, &written, content).await
+    answer(&state, &caller, &request, kind, &written, content, &warnings).await
 }
 
 /// Stores the next version, or the first under an id of the caller's choice.
@@ -67,8 +68,9 @@ pub(crate) async fn update(
     let checked = checked(&state, &request, payload, kind).await?;
     same_id(checked.value(), kind, &id)?;
     let content = wants(&request, "representation").then(|| checked.value().clone());
+    let warnings = checked.warnings().to_vec();
     let written = state.pipeline.write(&caller, Intent::Update { resource: checked, id, expect }).await?;
-    answer(&state, &caller, &request, kind, &written, content).await
+    answer(&state, &caller, &request, kind, &written, content, &warnings).await
 }
 
 /// Marks the resource as deleted; its versions can still be read.
@@ -90,7 +92,7 @@ pub(crate) async fn delete(
 
 async fn checked(state: &State, request: &HttpRequest, payload: web::Payload, kind: &str) -> Result<Checked, Error> {
     let resource = body::resource(request, payload, state.settings.max_body_bytes).await?;
-    let checked = fhir_r4::check(resource)?;
+    let checked = state.pipeline.profiles().check(resource).await?;
     if checked.resource_type() == kind {
         return Ok(checked);
     }
@@ -143,6 +145,7 @@ async fn answer(
     kind: &'static str,
     written: &Written,
     content: Option<Value>,
+    warnings: &[Issue],
 ) -> Answer {
     let mut response = if written.outcome == Outcome::Created { HttpResponse::Created() } else { HttpResponse::Ok() };
     let location = format!("{}/{kind}/{}/_history/{}", state.fhir_base(), written.id, written.version);
@@ -155,16 +158,24 @@ async fn answer(
             resource(request, response, found.json()?)
         }
         Some(content) => resource(request, response, with_version(content, written)),
-        None if wants(request, "OperationOutcome") => outcome(request, response, kind, written),
+        None if wants(request, "OperationOutcome") => outcome(request, response, kind, written, warnings),
         None => Ok(response.finish()),
     }
 }
 
-fn outcome(request: &HttpRequest, response: HttpResponseBuilder, kind: &str, written: &Written) -> Answer {
-    let text = format!("{kind}/{} stands at version {}", written.id, written.version);
-    let outcome = serde_json::json!({"resourceType": "OperationOutcome",
-        "issue": [{"severity": "information", "code": "informational", "diagnostics": text}]});
-    resource(request, response, outcome.to_string().into_bytes())
+/// What stands now, and what was odd about it. Warnings are not stored: `$validate` of what stands tells them again.
+fn outcome(
+    request: &HttpRequest,
+    response: HttpResponseBuilder,
+    kind: &str,
+    written: &Written,
+    warnings: &[Issue],
+) -> Answer {
+    let diagnostics = format!("{kind}/{} stands at version {}", written.id, written.version);
+    let code = "informational";
+    let mut issues = vec![Issue { severity: Severity::Information, code, expression: String::new(), diagnostics }];
+    issues.extend_from_slice(warnings);
+    resource(request, response, outcome_of(&issues).to_string().into_bytes())
 }
 
 /// What was sent, with the id and the version that it got.

@@ -92,7 +92,10 @@ impl<'v> Held<'_, 'v> {
                 self.tell(severity, "code-invalid", &format!("no code of the value set {}", bound.value_set));
             }
             None => {
-                self.information(&format!("the value set {} is not loaded, so codes were not checked", bound.value_set))
+                self.information(&format!(
+                    "the value set {} is not loaded, so codes were not checked",
+                    bound.value_set
+                ));
             }
         }
     }

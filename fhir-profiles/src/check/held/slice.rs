@@ -17,12 +17,9 @@ impl<'v> Held<'_, 'v> {
             if self.walk.is_spent() {
                 return;
             }
-            let slice = match self.slice_of(sliced, &place.item) {
-                Ok(slice) => slice,
-                Err(_) => {
-                    uncertain = true;
-                    continue;
-                }
+            let Ok(slice) = self.slice_of(sliced, &place.item) else {
+                uncertain = true;
+                continue;
             };
             let rules = sliced.slicing.as_ref().map_or(Rules::Open, |s| s.rules);
             let Some((number, slice)) = slice else {
@@ -124,7 +121,7 @@ impl<'v> Held<'_, 'v> {
                 if let Some((fixed, exactly)) = slice.fixed_at(path) {
                     return Ok(found.iter().any(|item| content::matches(item, fixed, exactly)));
                 }
-                if let Some(url) = self.url_of_extension(path, slice) {
+                if let Some(url) = url_of_extension(path, slice) {
                     return Ok(found.iter().any(|item| content::matches(item, &Value::String(url.clone()), true)));
                 }
                 let binding = said.and_then(|e| e.binding.as_ref()).filter(|b| b.is_required).ok_or(Stop::Unknown)?;
@@ -133,13 +130,13 @@ impl<'v> Held<'_, 'v> {
             }
         }
     }
+}
 
-    /// An extension is told by its URL, which is that of the profile for it.
-    fn url_of_extension(&self, path: &str, slice: &'v Element) -> Option<String> {
-        let canonical = slice.types.first()?.profiles.first()?;
-        let url = canonical.split('|').next()?;
-        (path == "url").then(|| url.to_owned())
-    }
+/// An extension is told by its URL, which is that of the profile for it.
+fn url_of_extension(path: &str, slice: &Element) -> Option<String> {
+    let canonical = slice.types.first()?.profiles.first()?;
+    let url = canonical.split('|').next()?;
+    (path == "url").then(|| url.to_owned())
 }
 
 /// Slices without discriminators: an extension by its URL, a choice by its type.

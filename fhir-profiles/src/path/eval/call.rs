@@ -42,11 +42,11 @@ impl<'v> Run<'_, 'v> {
                 }
             }
             Function::If => {
-                let part = match truth_of(&self.collect(first.ok_or(Stop::Wrong)?, &self.inner(&found, scope))?)? {
+                let part = match truth_of(&self.collect(first.ok_or(Stop::Wrong)?, &inner(&found, scope))?)? {
                     Some(true) => given.get(1),
                     _ => given.get(2),
                 };
-                part.map_or_else(|| Ok(Vec::new()), |part| self.collect(part, &self.inner(&found, scope)))
+                part.map_or_else(|| Ok(Vec::new()), |part| self.collect(part, &inner(&found, scope)))
             }
             Function::Not => Ok(truth_of(&found)?.map(|is| Item::Boolean(!is)).into_iter().collect()),
             Function::HasValue => yes(matches!(found.as_slice(), [one] if one.has_value())),
@@ -103,12 +103,6 @@ impl<'v> Run<'_, 'v> {
             Function::MemberOf => self.member_of(&found, first.ok_or(Stop::Wrong)?, scope),
             _ => self.on_text(&found, function, given, scope),
         }
-    }
-
-    /// Where arguments of a function that is called on something are computed.
-    fn inner(&self, found: &[Item<'v>], scope: &Scope<'v>) -> Scope<'v> {
-        let this = found.first().cloned().unwrap_or_else(|| scope.this.clone());
-        Scope { this, index: scope.index, outermost: false }
     }
 
     fn filtered(&self, found: Vec<Item<'v>>, criterion: &'v Expr) -> Found<'v> {
@@ -207,4 +201,10 @@ impl<'v> Run<'_, 'v> {
         }
         Ok(vec![Item::Boolean(false)])
     }
+}
+
+/// Where arguments of a function that is called on something are computed.
+fn inner<'v>(found: &[Item<'v>], scope: &Scope<'v>) -> Scope<'v> {
+    let this = found.first().cloned().unwrap_or_else(|| scope.this.clone());
+    Scope { this, index: scope.index, outermost: false }
 }

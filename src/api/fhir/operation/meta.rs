@@ -64,7 +64,7 @@ async fn change(call: &Call<'_>, work: impl Fn(&mut Vec<Value>, &[Value])) -> An
         }
     }
     let meta = standing.get("meta").cloned();
-    let checked = fhir_r4::check(standing)?;
+    let checked = call.state.pipeline.profiles().check(standing).await?;
     let id = call.id.clone().unwrap_or_default();
     call.state.pipeline.write(call.access, Intent::Update { resource: checked, id, expect: Some(version) }).await?;
     answer(call, meta.as_ref())

@@ -2,6 +2,7 @@
 //! has a file of its own that works on the `Call`. The table of what exists is `fhir::operation`.
 
 mod meta;
+mod validate;
 
 use actix_web::http::Method;
 use actix_web::{HttpRequest, web};
@@ -99,6 +100,7 @@ async fn run(
         "meta" => meta::read(&call).await,
         "meta-add" => meta::add(&call).await,
         "meta-delete" => meta::delete(&call).await,
+        "validate" => validate::run(&call).await,
         _ => Err(Error::UnknownEndpoint),
     }
 }

@@ -1,0 +1,205 @@
+//! The definitions that an administrator loaded, compiled and in force: read from the store at the start and
+//! whenever one of them changes, and swapped as a whole, so that every check sees one state of them. Who checks
+//! a resource before it is stored does it here. What a profile means is the business of the crate `fhir-r4`.
+
+pub mod package;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use fhir_r4::{Checked, Definitions, Issue, Policies, Policy};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::access::Access;
+use crate::config;
+use crate::error::Error;
+use crate::fhir::query::{MAX_COUNT, Query};
+use crate::store::Store;
+
+/// The types that are compiled.
+const TYPES: [&str; 3] = ["StructureDefinition", "ValueSet", "CodeSystem"];
+/// Members and items above which a check leaves the thread that answers requests.
+const HEAVY: usize = 2_000;
+/// How often a node looks for what others changed.
+const IDLE: Duration = Duration::from_secs(1);
+const BATCH: usize = 500;
+
+#[derive(Clone)]
+pub struct Profiles {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    policies: Policies,
+    current: ArcSwap<Definitions>,
+    /// Compiling happens once at a time, so that the last state is the one that stays.
+    compiling: tokio::sync::Mutex<()>,
+}
+
+impl Profiles {
+    /// Nothing is loaded yet but what is embedded.
+    pub fn new(store: Store, config: &config::Validation) -> Self {
+        let policies = policies(config);
+        let none = Definitions::compile([], policies.clone()).0;
+        let inner =
+            Inner { store, policies, current: ArcSwap::from_pointee(none), compiling: tokio::sync::Mutex::default() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// What is in force now.
+    pub fn current(&self) -> Arc<Definitions> {
+        self.inner.current.load_full()
+    }
+
+    /// Whether resources of this type are definitions.
+    pub fn is_definition(resource_type: &str) -> bool {
+        TYPES.contains(&resource_type)
+    }
+
+    /// Reads and compiles everything again.
+    pub async fn reload(&self) -> Result<(), Error> {
+        let _one = self.inner.compiling.lock().await;
+        let access = Access::system("profiles");
+        let mut all = Vec::new();
+        for kind in TYPES {
+            let query = Query::new(kind, &[], MAX_COUNT)?;
+            for stored in self.inner.store.search_all(&access, query).await? {
+                all.push(serde_json::from_slice::<Value>(&stored.json()?).map_err(Error::internal)?);
+            }
+        }
+        let policies = self.inner.policies.clone();
+        let compile = move || Definitions::compile(&all, policies);
+        let (definitions, problems) = tokio::task::spawn_blocking(compile).await.map_err(Error::internal)?;
+        for problem in &problems {
+            tracing::warn!(url = problem.expression, why = problem.diagnostics, "a profile is not in force");
+        }
+        tracing::info!(profiles = definitions.profiles().len(), "definitions compiled");
+        self.inner.current.store(Arc::new(definitions));
+        Ok(())
+    }
+
+    /// Looks for what other nodes change, until cancelled. What this node changes is in force before it is answered.
+    pub async fn follow(self, cancelled: CancellationToken) {
+        let mut seen = None;
+        while !cancelled.is_cancelled() {
+            if let Err(error) = self.catch_up(&mut seen).await {
+                tracing::error!(%error, "changed definitions cannot be read");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(IDLE) => {}
+                () = cancelled.cancelled() => return,
+            }
+        }
+    }
+
+    async fn catch_up(&self, seen: &mut Option<i64>) -> Result<(), Error> {
+        let store = &self.inner.store;
+        let Some(mut at) = *seen else {
+            // Something may have come between the start and now.
+            let head = store.log_head().await?;
+            self.reload().await?;
+            *seen = Some(head);
+            return Ok(());
+        };
+        let mut changed = false;
+        loop {
+            let entries = store.log_after(at, BATCH).await?;
+            let Some(last) = entries.last() else { break };
+            at = last.seq;
+            changed |= entries.iter().any(|entry| Self::is_definition(entry.resource_type));
+        }
+        if changed {
+            self.reload().await?;
+        }
+        *seen = Some(at);
+        Ok(())
+    }
+
+    /// Checks a resource before it is stored: R4, and the profiles that it claims. One that takes long to check
+    /// holds nobody else up.
+    pub async fn check(&self, resource: Value) -> Result<Checked, Vec<Issue>> {
+        let definitions = self.current();
+        if !is_heavy(&resource) {
+            return check(&definitions, resource);
+        }
+        let work = tokio::task::spawn_blocking(move || check(&definitions, resource));
+        work.await.unwrap_or_else(|_| Err(vec![broken()]))
+    }
+
+    /// Everything that can be said of a resource, held to these profiles too.
+    pub async fn validate(&self, resource: Value, profiles: Vec<String>) -> Vec<Issue> {
+        let definitions = self.current();
+        let work = tokio::task::spawn_blocking(move || {
+            let profiles: Vec<&str> = profiles.iter().map(String::as_str).collect();
+            let mut issues = definitions.validate(&resource, &profiles);
+            issues.extend(unusable(&resource));
+            issues
+        });
+        work.await.unwrap_or_else(|_| vec![broken()])
+    }
+}
+
+fn check(definitions: &Definitions, resource: Value) -> Result<Checked, Vec<Issue>> {
+    let problem = unusable(&resource);
+    let checked = definitions.check(resource)?;
+    Ok(match problem {
+        Some(problem) => checked.with_warning(problem),
+        None => checked,
+    })
+}
+
+/// A definition that can be kept but not applied.
+fn unusable(resource: &Value) -> Option<Issue> {
+    let text = Definitions::problem(resource)?;
+    Some(Issue::warning(
+        "not-supported",
+        "StructureDefinition",
+        format!("nothing will be held to this profile: {text}"),
+    ))
+}
+
+fn broken() -> Issue {
+    Issue::error("exception", "", "the check of this resource failed")
+}
+
+/// Whether there is much to look at; looks at no more than it takes to say so.
+fn is_heavy(resource: &Value) -> bool {
+    let (mut open, mut seen) = (vec![resource], 0);
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Object(members) => {
+                seen += members.len();
+                if seen <= HEAVY {
+                    open.extend(members.values());
+                }
+            }
+            Value::Array(items) => {
+                seen += items.len();
+                if seen <= HEAVY {
+                    open.extend(items);
+                }
+            }
+            Value::String(text) => seen += text.len() / 64,
+            _ => {}
+        }
+        if seen > HEAVY {
+            return true;
+        }
+    }
+    false
+}
+
+fn policies(config: &config::Validation) -> Policies {
+    let policy = |policy: config::ProfilePolicy| match policy {
+        config::ProfilePolicy::Reject => Policy::Reject,
+        config::ProfilePolicy::AcceptWithWarning => Policy::Warn,
+    };
+    Policies {
+        profiles: policy(config.profiles),
+        unknown: policy(config.unknown_profiles),
+        named: config.profile.iter().map(|(url, own)| (url.clone(), policy(*own))).collect(),
+    }
+}

@@ -1,0 +1,151 @@
+//! Profiles that were loaded: a resource that claims one is held to it.
+
+use serde_json::{Value, json};
+use vigia::config::ProfilePolicy;
+use vigia::profiles::package;
+
+use crate::helpers::samples::{observation, patient};
+use crate::helpers::{Client, Reply, TestApp};
+
+const US_CORE: &str = "http://hl7.org/fhir/us/core/StructureDefinition";
+
+/// Issues as `severity expression`.
+fn told(reply: &Reply) -> Vec<String> {
+    let issues = reply.json()["issue"].as_array().cloned().unwrap_or_default();
+    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    issues
+        .iter()
+        .map(|i| format!("{} {}", text(&i["severity"]), text(&i["expression"][0])).trim_end().to_owned())
+        .collect()
+}
+
+async fn load(client: &Client, name: &str) {
+    for mut resource in package::read(package::shipped(name).unwrap()).unwrap() {
+        // They claim profiles of their own, which one of the stories refuses.
+        resource.as_object_mut().unwrap().shift_remove("meta");
+        let path = format!("/fhir/{}/{}", resource["resourceType"].as_str().unwrap(), resource["id"].as_str().unwrap());
+        let reply = client.put(&path, &resource).await;
+        assert!([200, 201].contains(&reply.status), "{path}: {}", reply.text());
+    }
+}
+
+fn claiming(mut resource: Value, profile: &str) -> Value {
+    resource["meta"] = json!({"profile": [profile]});
+    resource
+}
+
+fn changed(resource: &Value, changes: &[(&str, Value)]) -> Value {
+    let mut resource = resource.clone();
+    for (pointer, value) in changes {
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        match resource.pointer_mut(parent).unwrap() {
+            Value::Object(members) if value.is_null() => drop(members.shift_remove(name)),
+            Value::Object(members) => drop(members.insert(name.to_owned(), value.clone())),
+            Value::Array(items) => items[name.parse::<usize>().unwrap()] = value.clone(),
+            _ => unreachable!(),
+        }
+    }
+    resource
+}
+
+fn pressure() -> Value {
+    let part = |code: &str, value: u32| {
+        json!({"code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+            "valueQuantity": {"value": value, "unit": "mmHg", "system": "http://unitsofmeasure.org", "code": "mm[Hg]"}})
+    };
+    let mut panel = observation("p", "85354-9", "1", "x", "2026-01-01T00:00:00Z");
+    panel.as_object_mut().unwrap().shift_remove("valueQuantity");
+    panel["component"] = json!([part("8480-6", 120), part("8462-4", 80)]);
+    panel
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn us_core_vital_signs() {
+    for version in ["us-core-6.1.0", "us-core-8.0.0"] {
+        let app = TestApp::start().await;
+        let gateway = app.gateway();
+        load(&gateway, version).await;
+        let bp = claiming(pressure(), &format!("{US_CORE}/us-core-blood-pressure"));
+        let pulse = observation("p", "8867-4", "72", "/min", "2026-01-01T00:00:00Z");
+        let pulse = claiming(pulse, &format!("{US_CORE}/us-core-heart-rate"));
+        // The embedded profile of the code finds the same again: one problem is one line, by expression.
+        for (resource, expected) in [
+            (bp.clone(), vec!["information"]),
+            (pulse.clone(), vec!["information"]),
+            (changed(&bp, &[("/component/1/code/coding/0/code", json!("1-1"))]), vec!["error Observation.component"]),
+            (
+                changed(&bp, &[("/component/0/valueQuantity/code", json!("mmHg"))]),
+                vec!["error Observation.component[0].valueQuantity.code"],
+            ),
+            (changed(&bp, &[("/component/0/valueQuantity", Value::Null)]), vec!["error Observation.component[0]"]),
+            (
+                changed(&pulse, &[("/code/coding/0/code", json!("8310-5"))]),
+                vec!["error Observation.valueQuantity.code", "error Observation.code"],
+            ),
+            (changed(&pulse, &[("/category", json!([{"text": "x"}]))]), vec!["error Observation.category"]),
+            (changed(&pulse, &[("/subject/reference", json!("Device/1"))]), vec!["error Observation.subject"]),
+            (changed(&pulse, &[("/effectiveDateTime", json!("2026"))]), vec!["error Observation.effectiveDateTime"]),
+        ] {
+            let reply = gateway.post("/fhir/Observation/$validate", &resource).await.expect(200);
+            let mut lines = told(&reply);
+            lines.retain(|line| !line.starts_with("information Obs") && !line.starts_with("warning"));
+            lines.dedup();
+            if lines.is_empty() {
+                lines.push("information".to_owned());
+            }
+            assert_eq!(lines, expected, "{version} {resource} {}", reply.text());
+            let stored = gateway.post("/fhir/Observation", &resource).await;
+            assert_eq!(stored.status == 201, expected == ["information"], "{version} {resource}");
+        }
+        let wrong = claiming(patient("x", "r", "V"), &format!("{US_CORE}/us-core-heart-rate"));
+        assert_eq!(told(&gateway.post("/fhir/Patient", &wrong).await.expect(400)), ["error Patient.meta.profile[0]"]);
+        app.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_is_in_force_until_it_is_deleted_and_after_a_restart() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    load(&gateway, "us-core-6.1.0").await;
+    let wrong = observation("p", "8310-5", "37", "Cel", "2026-01-01T00:00:00Z");
+    let wrong = claiming(wrong, &format!("{US_CORE}/us-core-heart-rate"));
+    gateway.post("/fhir/Observation", &wrong).await.expect(400);
+    let place = app.stop().await;
+    let app = TestApp::on(place, vigia::clock::Clock::default(), |_| {}).await;
+    let gateway = app.gateway();
+    gateway.post("/fhir/Observation", &wrong).await.expect(400);
+    gateway.delete("/fhir/StructureDefinition/us-core-heart-rate").await.expect(204);
+    gateway.post("/fhir/Observation", &wrong).await.expect(201);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_decide_what_becomes_of_it() {
+    let named = format!("{US_CORE}/us-core-heart-rate");
+    for (profiles, named_policy, unknown, expected) in [
+        (ProfilePolicy::Reject, None, ProfilePolicy::AcceptWithWarning, [400, 201]),
+        (ProfilePolicy::AcceptWithWarning, None, ProfilePolicy::AcceptWithWarning, [201, 201]),
+        (ProfilePolicy::Reject, Some(ProfilePolicy::AcceptWithWarning), ProfilePolicy::Reject, [201, 422]),
+    ] {
+        let url = named.clone();
+        let app = TestApp::with(move |config| {
+            config.validation.profiles = profiles;
+            config.validation.unknown_profiles = unknown;
+            config.validation.profile.extend(named_policy.map(|policy| (url, policy)));
+        })
+        .await;
+        let gateway = app.gateway();
+        load(&gateway, "us-core-6.1.0").await;
+        let wrong = observation("p", "8310-5", "37", "Cel", "2026-01-01T00:00:00Z");
+        let outcome = gateway.with_header("Prefer", "return=OperationOutcome");
+        let reply = outcome.post("/fhir/Observation", &claiming(wrong.clone(), &named)).await.expect(expected[0]);
+        let severity = if expected[0] == 201 { "warning" } else { "error" };
+        assert!(told(&reply).contains(&format!("{severity} Observation.code")), "{}", reply.text());
+        let outcome = gateway.with_header("Prefer", "return=OperationOutcome");
+        let reply = outcome.post("/fhir/Observation", &claiming(wrong, "urn:unheard-of")).await.expect(expected[1]);
+        let severity = if expected[1] == 201 { "warning" } else { "error" };
+        assert!(told(&reply).contains(&format!("{severity} Observation.meta.profile[0]")), "{}", reply.text());
+        app.stop().await;
+    }
+}
