@@ -5,11 +5,13 @@ pub mod bundle;
 pub mod capability;
 pub mod expression;
 pub mod index;
+pub mod lastn;
 pub mod operation;
 pub mod params;
 pub mod query;
 pub mod reading;
 pub mod reference;
+pub mod stats;
 pub mod time;
 pub mod ucum;
 
