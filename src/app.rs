@@ -24,6 +24,7 @@ use crate::auth::sessions::Sessions;
 use crate::auth::token::{TokenKeys, Verifier};
 use crate::clock::{Clock, new_id};
 use crate::config::{self, Config};
+use crate::deliver::latest::Latest;
 use crate::deliver::live::Live;
 use crate::fhir::time;
 use crate::ingest::hl7::listener::Listener;
@@ -79,6 +80,7 @@ impl App {
             verifier: Arc::new(Verifier::new(keys)),
             sessions: Sessions::new(store.clone(), config.session.lifetime_s),
             live: Live::new(store.clone(), metrics.clone()),
+            latest: Latest::new(store.clone()),
             metrics,
             settings: Arc::new(api::Settings {
                 secure_cookies: public_url.starts_with("https://"),
@@ -124,6 +126,7 @@ impl App {
         if state.store.is_shared() {
             reading.spawn(state.pipeline.profiles().clone().follow(readers.clone()));
         }
+        reading.spawn(state.latest.clone().run(readers.clone()));
         if let Some(socket) = mllp {
             receiving
                 .spawn(listener(&config.mllp, &state)?.run(tokio::net::TcpListener::from_std(socket)?, doors.clone()));

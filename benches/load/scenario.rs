@@ -124,6 +124,10 @@ pub(crate) fn all(context: &Arc<Context>) -> Vec<Scenario> {
                 "/fhir/Observation?patient=Patient/{patient}&code=http://loinc.org%7C{code}&_sort=-date&_count=50"
             ))
         }),
+        http("lastn", 16, KINDS, Numbering::Reads, page, |c, n| {
+            let patient = patient_id(scatter(n) % PATIENTS);
+            c.requests.get(&format!("/fhir/Observation/$lastn?patient=Patient/{patient}&category=vital-signs"))
+        }),
         http("window", 16, 50, Numbering::Reads, page, |c, n| {
             let span = (c.rows / (KINDS * PATIENTS)).max(60) - 30;
             let from = (scatter(n) >> 32) % span;

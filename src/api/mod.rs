@@ -21,6 +21,7 @@ use actix_web::web::{self, ServiceConfig};
 
 use crate::auth::sessions::Sessions;
 use crate::auth::token::Verifier;
+use crate::deliver::latest::Latest;
 use crate::deliver::live::Live;
 use crate::error::Error;
 use crate::pipeline::Pipeline;
@@ -35,6 +36,7 @@ pub struct State {
     pub verifier: Arc<Verifier>,
     pub sessions: Sessions,
     pub live: Live,
+    pub latest: Latest,
     pub metrics: Metrics,
     pub settings: Arc<Settings>,
 }

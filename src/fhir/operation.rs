@@ -24,6 +24,13 @@ pub struct Operation {
 
 pub const OPERATIONS: &[Operation] = &[
     Operation {
+        name: "lastn",
+        definition: "http://hl7.org/fhir/OperationDefinition/Observation-lastn",
+        levels: &[Level::Type],
+        kinds: &["Observation"],
+        safe: true,
+    },
+    Operation {
         name: "meta",
         definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta",
         levels: &[Level::Instance],

@@ -5,6 +5,7 @@ mod capability;
 mod conditional;
 mod examples;
 mod history;
+mod lastn;
 mod operation;
 mod paging;
 mod profiles;

@@ -1,6 +1,8 @@
 //! `$operations`: what is asked is read once, here, from the address or from a `Parameters` body; each operation
 //! has a file of its own that works on the `Call`. The table of what exists is `fhir::operation`.
 
+mod input;
+mod lastn;
 mod meta;
 mod validate;
 
@@ -97,6 +99,7 @@ async fn run(
     let body = body_of(state, request, operation, payload).await?;
     let call = Call { state, access, request, kind, id, body };
     match operation.name {
+        "lastn" => lastn::run(&call).await,
         "meta" => meta::read(&call).await,
         "meta-add" => meta::add(&call).await,
         "meta-delete" => meta::delete(&call).await,

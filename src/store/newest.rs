@@ -1,0 +1,138 @@
+//! The newest readings of every kind that a patient has, and single ones by their place in the log: what the
+//! rings in memory are filled from. One step of the series index for each kind, however long its history is.
+
+use diesel::prelude::*;
+
+use super::conn::Conn;
+use super::dict::{Dict, Source};
+use super::prepare::{self, OBSERVATION};
+use super::resource::Stored;
+use super::schema::observation;
+use super::{Store, database, id};
+use crate::auth::access::{Access, Action};
+use crate::error::Error;
+
+/// A stored reading with what it is ordered by.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    pub seq: i64,
+    /// When it was measured, µs UTC; the least integer when nobody says.
+    pub starts: i64,
+    pub stored: Stored,
+}
+
+/// The newest readings of one kind, newest first.
+#[derive(Clone, Debug)]
+pub struct Series {
+    pub readings: Vec<Placed>,
+    /// There are no older ones.
+    pub complete: bool,
+}
+
+type Row = (i64, i64, Vec<u8>, i32, i64, Vec<u8>);
+
+impl Store {
+    /// The newest `limit` of each kind that the subject has; none when it has more kinds than `kinds`.
+    pub async fn newest(
+        &self,
+        access: &Access,
+        subject: &str,
+        limit: usize,
+        kinds: usize,
+    ) -> Result<Option<Vec<Series>>, Error> {
+        if !access.check(Action::Search, OBSERVATION)?.covers(Some(subject)) {
+            return Ok(Some(vec![]));
+        }
+        let subject = subject.to_owned();
+        self.point_read(move |conn, dict| of_subject(conn, dict, &subject, limit, kinds)).await
+    }
+
+    /// The readings that stand at these places of the log and are the subject's; one that was superseded is
+    /// not among them.
+    pub async fn readings_at(&self, access: &Access, subject: &str, seqs: Vec<i64>) -> Result<Vec<Placed>, Error> {
+        if !access.check(Action::Search, OBSERVATION)?.covers(Some(subject)) {
+            return Ok(vec![]);
+        }
+        let subject = subject.to_owned();
+        self.point_read(move |conn, dict| at(conn, dict, &subject, &seqs)).await
+    }
+}
+
+fn of_subject(
+    conn: &mut Conn,
+    dict: &Dict,
+    subject: &str,
+    limit: usize,
+    kinds: usize,
+) -> Result<Option<Vec<Series>>, Error> {
+    let Some(subject) = prepare::local(&mut dict.terms(Source::Table(conn)), subject)? else {
+        return Ok(Some(vec![]));
+    };
+    let Some(concepts) = concepts(conn, subject, kinds)? else { return Ok(None) };
+    concepts.into_iter().map(|concept| series(conn, subject, concept, limit)).collect::<Result<_, _>>().map(Some)
+}
+
+/// The kinds of a subject, one step of the index for each; none when there are more than `most`.
+pub(super) fn concepts(conn: &mut Conn, subject: i64, most: usize) -> Result<Option<Vec<i64>>, Error> {
+    let (mut found, mut after) = (Vec::new(), i64::MIN);
+    loop {
+        let next: Option<Option<i64>> = observation::table
+            .filter(observation::subject.eq(subject).and(observation::concept.gt(after)))
+            .order(observation::concept)
+            .select(observation::concept)
+            .first(conn)
+            .optional()
+            .map_err(database)?;
+        match next.flatten() {
+            None => return Ok(Some(found)),
+            Some(_) if found.len() == most => return Ok(None),
+            Some(concept) => {
+                found.push(concept);
+                after = concept;
+            }
+        }
+    }
+}
+
+fn series(conn: &mut Conn, subject: i64, concept: i64, limit: usize) -> Result<Series, Error> {
+    let rows: Vec<Row> = observation::table
+        .filter(observation::subject.eq(subject).and(observation::concept.eq(concept)))
+        .filter(observation::deleted.eq(false))
+        .order((observation::starts.desc(), observation::seq.desc()))
+        .limit(i64::try_from(limit + 1).map_err(Error::internal)?)
+        .select((
+            observation::seq,
+            observation::starts,
+            observation::id,
+            observation::version,
+            observation::updated,
+            observation::body,
+        ))
+        .load(conn)
+        .map_err(database)?;
+    let complete = rows.len() <= limit;
+    Ok(Series { readings: rows.into_iter().take(limit).map(placed).collect(), complete })
+}
+
+fn at(conn: &mut Conn, dict: &Dict, subject: &str, seqs: &[i64]) -> Result<Vec<Placed>, Error> {
+    let Some(subject) = prepare::local(&mut dict.terms(Source::Table(conn)), subject)? else { return Ok(vec![]) };
+    let rows: Vec<Row> = observation::table
+        .filter(observation::seq.eq_any(seqs))
+        .filter(observation::subject.eq(subject).and(observation::deleted.eq(false)))
+        .select((
+            observation::seq,
+            observation::starts,
+            observation::id,
+            observation::version,
+            observation::updated,
+            observation::body,
+        ))
+        .load(conn)
+        .map_err(database)?;
+    Ok(rows.into_iter().map(placed).collect())
+}
+
+fn placed((seq, starts, id, version, updated, body): Row) -> Placed {
+    let id = id::decode(&id);
+    Placed { seq, starts, stored: Stored { resource_type: OBSERVATION, id, version, updated, deleted: false, body } }
+}
