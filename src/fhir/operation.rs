@@ -31,6 +31,13 @@ pub const OPERATIONS: &[Operation] = &[
         safe: true,
     },
     Operation {
+        name: "stats",
+        definition: "http://hl7.org/fhir/OperationDefinition/Observation-stats",
+        levels: &[Level::Type],
+        kinds: &["Observation"],
+        safe: true,
+    },
+    Operation {
         name: "meta",
         definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta",
         levels: &[Level::Instance],

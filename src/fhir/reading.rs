@@ -165,7 +165,7 @@ pub(super) fn list(value: Option<&Value>) -> impl Iterator<Item = &Value> {
     value.and_then(Value::as_array).into_iter().flatten()
 }
 
-pub(super) fn str_of<'a>(value: &'a Value, member: &str) -> Option<&'a str> {
+pub fn str_of<'a>(value: &'a Value, member: &str) -> Option<&'a str> {
     value.get(member).and_then(Value::as_str)
 }
 

@@ -13,3 +13,4 @@ mod ranges;
 mod resource;
 mod search;
 mod validate;
+mod stats;

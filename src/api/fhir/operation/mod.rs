@@ -5,6 +5,7 @@ mod input;
 mod lastn;
 mod meta;
 mod validate;
+mod stats;
 
 use actix_web::http::Method;
 use actix_web::{HttpRequest, web};
@@ -100,6 +101,7 @@ async fn run(
     let call = Call { state, access, request, kind, id, body };
     match operation.name {
         "lastn" => lastn::run(&call).await,
+        "stats" => stats::run(&call).await,
         "meta" => meta::read(&call).await,
         "meta-add" => meta::add(&call).await,
         "meta-delete" => meta::delete(&call).await,
