@@ -25,7 +25,9 @@ pub use check::{Checked, check, check_bundle_shell};
 pub use definition::{Definitions, Policies, Policy};
 pub use issue::{Issue, Severity};
 pub use search_parameter::{SearchKind, SearchParameter, search_parameters};
-pub use tables::{compartment, compartment_params, is_list, is_summary, resource_type_index, resource_types, types_of};
+pub use tables::{
+    compartment, compartment_params, is_list, is_mandatory, is_summary, resource_type_index, resource_types, types_of,
+};
 pub use xml::write_xml;
 
 use serde_json::Value;

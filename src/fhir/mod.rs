@@ -3,7 +3,9 @@
 
 pub mod bundle;
 pub mod capability;
+pub mod compartment;
 pub mod expression;
+pub mod include;
 pub mod index;
 pub mod lastn;
 pub mod operation;
@@ -12,6 +14,7 @@ pub mod query;
 pub mod reading;
 pub mod reference;
 pub mod stats;
+pub mod shape;
 pub mod time;
 pub mod ucum;
 

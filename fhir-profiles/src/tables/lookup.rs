@@ -39,6 +39,15 @@ pub fn is_summary(resource_type: &str, path: &[&str]) -> bool {
     child_at(resource_type, path).is_some_and(|c| c.is_summary)
 }
 
+/// Whether the element must stand wherever what holds it stands.
+pub fn is_mandatory(resource_type: &str, path: &[&str]) -> bool {
+    let Some((last, above)) = path.split_last() else { return false };
+    nodes_at(resource_type, above).into_iter().any(|node| {
+        let member = node.members.iter().find(|m| is_named(node, m, last));
+        member.is_some_and(|m| node.required & (1 << m.child) != 0)
+    })
+}
+
 /// The resource types of a compartment (`Patient`, `Device`, `Encounter`, `Practitioner`,
 /// `RelatedPerson`) and the search parameters that put a resource into it.
 pub fn compartment(name: &str) -> Option<&'static [(&'static str, Vec<&'static str>)]> {
@@ -120,6 +129,8 @@ mod tests {
         assert_eq!(types_of("Observation", &["value"]).len(), 11);
         assert!(is_list("Observation", &["category"]) && !is_list("Observation", &["code"]));
         assert!(is_summary("Observation", &["status"]) && !is_summary("Observation", &["note"]));
+        assert!(is_mandatory("Observation", &["code"]) && !is_mandatory("Observation", &["subject"]));
+        assert!(is_mandatory("Patient", &["link", "other"]) && !is_mandatory("Observation", &["value"]));
     }
 
     #[test]

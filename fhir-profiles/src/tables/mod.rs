@@ -9,7 +9,9 @@ mod value_set;
 
 use std::{collections::HashMap, sync::LazyLock};
 
-pub use lookup::{compartment, compartment_params, is_list, is_summary, resource_type_index, resource_types, types_of};
+pub use lookup::{
+    compartment, compartment_params, is_list, is_mandatory, is_summary, resource_type_index, resource_types, types_of,
+};
 pub(crate) use node::{Child, Constraint, Kind, Member, Node, NodeId, Primitive, Rule};
 pub(crate) use profile::{Profile, ProfileElement};
 pub(crate) use value_set::ValueSet;

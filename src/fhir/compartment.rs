@@ -1,0 +1,103 @@
+//! R4's compartments: which types belong to a patient, an encounter, a device, a practitioner or a related
+//! person, and by which search parameters. Read from the definitions; nothing here knows how they are searched.
+
+/// The kinds of compartment, each named after the resource type that it is about.
+pub const NAMES: [&str; 5] = ["Device", "Encounter", "Patient", "Practitioner", "RelatedPerson"];
+
+/// How the definitions say that the resource which the compartment is about is in it.
+const ITSELF: &str = "{def}";
+
+/// The types that can be in a compartment of this kind, in order; none when there is no such kind.
+pub fn members(name: &str) -> Option<Vec<&'static str>> {
+    let own = NAMES.iter().find(|known| **known == name)?;
+    let mut members: Vec<&'static str> =
+        fhir_r4::compartment(own)?.iter().filter(|(_, params)| !params.is_empty()).map(|(member, _)| *member).collect();
+    members.push(own);
+    members.sort_unstable();
+    members.dedup();
+    Some(members)
+}
+
+/// What puts a resource of the type `member` into the compartment of `name/id`, as search parameters with their
+/// value of which one at least must hold; empty when the type is never in it.
+pub fn conditions(name: &str, id: &str, member: &str) -> Vec<(&'static str, String)> {
+    let named = fhir_r4::compartment_params(name, member).iter().filter(|param| **param != ITSELF);
+    let mut all: Vec<(&'static str, String)> = named.map(|param| (*param, format!("{name}/{id}"))).collect();
+    if name == member {
+        all.push(("_id", id.to_owned()));
+    }
+    all
+}
+
+/// The parameter that tells when the care was given that a resource of this type is about. What has none is a
+/// standing statement (a condition, an allergy, a goal): it holds whatever dates are asked for.
+pub fn care_date(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "Appointment" | "ClinicalImpression" | "Composition" | "DiagnosticReport" | "DocumentReference"
+        | "Encounter" | "EpisodeOfCare" | "Immunization" | "Observation" | "Procedure" | "RiskAssessment" => "date",
+        "AuditEvent" => "date",
+        "Claim" | "ClaimResponse" | "ExplanationOfBenefit" => "created",
+        "Communication" => "sent",
+        "DetectedIssue" => "identified",
+        "ImagingStudy" => "started",
+        "Media" => "created",
+        "MedicationAdministration" => "effective-time",
+        "MedicationDispense" => "whenhandedover",
+        "MedicationRequest" => "authoredon",
+        "MedicationStatement" => "effective",
+        "NutritionOrder" => "datetime",
+        "QuestionnaireResponse" => "authored",
+        "ServiceRequest" => "authored",
+        "Specimen" => "collected",
+        "SupplyRequest" => "date",
+        "VisionPrescription" => "datewritten",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fhir::params;
+
+    #[test]
+    fn the_definitions_decide_what_is_in() {
+        let table = [
+            ("Patient", "Observation", "subject=Patient/1 performer=Patient/1"),
+            ("Patient", "Patient", "link=Patient/1 _id=1"),
+            ("Patient", "Location", ""),
+            ("Encounter", "Encounter", "_id=1"),
+            ("Encounter", "Observation", "encounter=Encounter/1"),
+            ("Device", "Observation", "subject=Device/1 device=Device/1"),
+            ("Practitioner", "Patient", "general-practitioner=Practitioner/1"),
+            ("Location", "Observation", ""),
+        ];
+        for (name, member, expected) in table {
+            let found = conditions(name, "1", member);
+            let found: Vec<String> = found.into_iter().map(|(param, value)| format!("{param}={value}")).collect();
+            assert_eq!(found.join(" "), expected, "{name} {member}");
+        }
+        assert!(members("Patient").unwrap().contains(&"Patient") && members("Location").is_none());
+    }
+
+    #[test]
+    fn care_dates_are_dates_of_their_types() {
+        for kind in fhir_r4::resource_types() {
+            if let Some(name) = care_date(kind) {
+                let param = params::find(kind, name).unwrap_or_else(|| panic!("{kind} {name}"));
+                assert_eq!(param.kind, fhir_r4::SearchKind::Date, "{kind} {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_makes_a_member_can_be_searched_by() {
+        for name in NAMES {
+            for member in members(name).unwrap() {
+                let known =
+                    conditions(name, "1", member).iter().any(|(param, _)| params::find(member, param).is_some());
+                assert!(known, "{name} {member}");
+            }
+        }
+    }
+}
