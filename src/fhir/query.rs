@@ -19,6 +19,8 @@ pub struct Query {
     pub resource_type: &'static str,
     /// All of them must hold.
     pub filters: Vec<Filter>,
+    /// Of these at least one, where there are any: what puts a resource into a compartment.
+    pub any: Vec<Filter>,
     /// At most one sort key; empty means the server's own order.
     pub sort: Vec<Sort>,
     pub count: usize,
@@ -120,8 +122,15 @@ pub fn parse(resource_type: &str, pairs: &[(String, String)], lenient: bool) -> 
     else {
         return Err(vec![Issue::error("not-supported", "", "this is no R4 resource type")]);
     };
-    let mut query =
-        Query { resource_type, filters: vec![], sort: vec![], count: DEFAULT_COUNT, cursor: None, total: false };
+    let mut query = Query {
+        resource_type,
+        filters: vec![],
+        any: vec![],
+        sort: vec![],
+        count: DEFAULT_COUNT,
+        cursor: None,
+        total: false,
+    };
     let mut issues = Vec::new();
     for (name, value) in pairs {
         if let Err(problem) = read_pair(&mut query, name, value, lenient) {

@@ -34,7 +34,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn number(self) -> i16 {
+    pub(super) fn number(self) -> i16 {
         match self {
             Self::Uri => 1,
             Self::Coding => 2,

@@ -39,7 +39,7 @@ pub use prepare::{Change, Content, Verb};
 pub use queue::Priority;
 pub use reader::Taken;
 pub use resource::{Scope, Stored};
-pub use search::Page;
+pub use search::{Everything, Included, Page, Several};
 
 use self::conn::{Conn, Location, Pool};
 use self::dict::Dict;
@@ -445,7 +445,7 @@ fn narrow_history(permit: &Permit, rows: Vec<(i64, Stored)>) -> Result<Vec<(i64,
 }
 
 /// The patient that a resource is about: its own id, its subject, or its `patient`.
-fn patient_of(kind: &str, id: &str, resource: &Value) -> Option<String> {
+pub fn patient_of(kind: &str, id: &str, resource: &Value) -> Option<String> {
     if kind == "Patient" {
         return Some(format!("Patient/{id}"));
     }

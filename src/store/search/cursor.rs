@@ -80,7 +80,7 @@ fn read(payload: &[u8]) -> Option<Cursor> {
 pub(super) fn fingerprint(query: &Query, reach: &Reach) -> u64 {
     let mut hasher = DefaultHasher::new();
     query.resource_type.hash(&mut hasher);
-    format!("{:?} {:?} {reach:?}", query.filters, query.sort).hash(&mut hasher);
+    format!("{:?} {:?} {:?} {reach:?}", query.filters, query.any, query.sort).hash(&mut hasher);
     hasher.finish()
 }
 

@@ -2,12 +2,18 @@
 //! key and `seq` of the row before it, so deep pages cost what first pages cost.
 
 mod cursor;
+mod everything;
 mod filter;
+pub(super) mod include;
 mod order;
 mod series;
 mod sql;
+pub(super) mod system;
 
 pub(super) use cursor::Seal;
+pub use everything::Everything;
+pub use include::Included;
+pub use system::Several;
 
 use self::cursor::Cursor;
 use self::order::Order;
@@ -66,14 +72,7 @@ pub(super) fn page(conn: &mut Conn, dict: &Dict, query: &Query, reach: &Reach, s
         }
         None => None,
     };
-    let hits = rows.into_iter().map(|row| Stored {
-        resource_type: query.resource_type,
-        id: id::decode(&row.id),
-        version: row.version,
-        updated: row.updated,
-        deleted: false,
-        body: row.body,
-    });
+    let hits = rows.into_iter().map(|row| system::stored(query.resource_type, row));
     Ok(Page { hits: hits.collect(), next, total })
 }
 
@@ -121,5 +120,5 @@ fn from_where(sql: &mut Sql, conn: &mut Conn, dict: &Dict, query: &Query) -> Res
         }
         sql.push(")");
     }
-    Ok(true)
+    system::any_of(sql, conn, dict, query)
 }

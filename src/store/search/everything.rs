@@ -1,0 +1,186 @@
+//! Everything about one patient, or one encounter: first what is in its compartment, by `seq`, oldest first, so
+//! that what is written meanwhile comes at the end; then what that refers to (people, places, devices,
+//! medications), by the number of the reference. One cursor leads through both, and nothing comes twice.
+
+use super::cursor::Cursor;
+use super::include::{by_ids, named, readable};
+use super::order::Order;
+use super::sql::{self, Sql};
+use super::{Page, from_where, system};
+use crate::auth::access::{Access, Reach};
+use crate::error::Error;
+use crate::fhir::query::Query;
+use crate::store::conn::Conn;
+use crate::store::dict::Dict;
+use crate::store::prepare::{OBSERVATION, type_number};
+use crate::store::{Store, Stored, patient_of, visible};
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Everything {
+    /// What is answered of the compartment: one query a type.
+    pub queries: Vec<Query>,
+    /// What is looked at for references: the same, with no condition on when it was last changed.
+    pub sources: Vec<Query>,
+    /// The types that can be in the compartment. What refers out of it refers to others.
+    pub members: Vec<&'static str>,
+    /// The types that the caller wants; none is all.
+    pub kinds: Option<Vec<&'static str>>,
+    /// Only what was changed at or after this (µs UTC).
+    pub since: Option<i64>,
+    /// Whose it all is: `Patient/p1`.
+    pub patient: Option<String>,
+    pub count: usize,
+    pub cursor: Option<String>,
+}
+
+/// The second part of the way.
+const REFERRED: i64 = 1;
+/// References that are looked up at once.
+const BATCH: usize = 200;
+
+impl Store {
+    /// One page of everything.
+    pub async fn everything(&self, access: &Access, asked: Everything) -> Result<Page, Error> {
+        let named = asked.kinds.is_some();
+        let wanted = system::permitted(access, asked.queries.clone(), named)?;
+        let sources = system::permitted(access, asked.sources.clone(), false)?;
+        let fingerprint = system::fingerprint(&wanted, false) ^ system::fingerprint(&sources, true);
+        let (seal, access) = (self.inner.seal.clone(), access.clone());
+        self.read(move |conn, dict| {
+            let after = asked.cursor.as_deref().map(|text| seal.open(text, fingerprint)).transpose()?;
+            let (hits, last) = page(conn, dict, &access, &asked, wanted, sources, after)?;
+            let next = last.map(|last| seal.close(&last, fingerprint)).transpose()?;
+            Ok(Page { hits, next, total: None })
+        })
+        .await
+    }
+}
+
+/// The hits, and where they end when there are more.
+fn page(
+    conn: &mut Conn,
+    dict: &Dict,
+    access: &Access,
+    asked: &Everything,
+    wanted: Vec<(Query, Reach)>,
+    sources: Vec<(Query, Reach)>,
+    after: Option<Cursor>,
+) -> Result<(Vec<Stored>, Option<Cursor>), Error> {
+    let mut hits = Vec::new();
+    let referred_after = match after {
+        Some(cursor) if cursor.int == REFERRED => cursor.seq,
+        before => {
+            let wanted = system::present(conn, wanted)?;
+            let mut rows = system::rows(conn, dict, &wanted, &Order::Oldest, before.as_ref(), asked.count + 1)?;
+            let more = rows.len() > asked.count;
+            rows.truncate(asked.count);
+            let last = system::at(rows.last().map_or(0, |(_, row)| row.seq), 0);
+            hits.extend(rows.into_iter().map(|(kind, row)| system::stored(kind, row)));
+            if more {
+                return Ok((hits, Some(last)));
+            }
+            0
+        }
+    };
+    let sources = system::present(conn, sources)?;
+    let last = referred(conn, dict, access, asked, &sources, referred_after, &mut hits)?;
+    Ok((hits, last.map(|number| system::at(number, REFERRED))))
+}
+
+/// Adds what the sources refer to until the page is full; then the number of the last reference that was looked at.
+fn referred(
+    conn: &mut Conn,
+    dict: &Dict,
+    access: &Access,
+    asked: &Everything,
+    sources: &[(Query, Reach)],
+    mut after: i64,
+    hits: &mut Vec<Stored>,
+) -> Result<Option<i64>, Error> {
+    loop {
+        let Some(sql) = reference_numbers(conn, dict, asked, sources, after)? else { return Ok(None) };
+        let numbers = sql::numbers(conn, sql)?;
+        for (number, kind, id) in in_order(named(conn, &numbers)?) {
+            if hits.len() == asked.count {
+                return Ok(Some(after));
+            }
+            after = number;
+            if !asked.kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind)) {
+                continue;
+            }
+            hits.extend(one(conn, dict, access, asked, kind, id)?);
+        }
+        if numbers.len() < BATCH {
+            return Ok(None);
+        }
+    }
+}
+
+fn in_order(mut references: Vec<(i64, &'static str, String)>) -> Vec<(i64, &'static str, String)> {
+    references.sort_unstable_by_key(|(number, ..)| *number);
+    references
+}
+
+/// One that is referred to, where the caller may read it and it is not another patient's.
+fn one(
+    conn: &mut Conn,
+    dict: &Dict,
+    access: &Access,
+    asked: &Everything,
+    kind: &'static str,
+    id: String,
+) -> Result<Option<Stored>, Error> {
+    let Some(permit) = readable(access, kind) else { return Ok(None) };
+    let Some(row) = by_ids(conn, dict, &permit, kind, &[id])?.pop() else { return Ok(None) };
+    let stored = system::stored(kind, row);
+    if asked.since.is_some_and(|since| stored.updated < since) || visible(&permit, &stored).is_err() {
+        return Ok(None);
+    }
+    let whose = patient_of(kind, &stored.id, &stored.value()?);
+    let others = whose.is_some_and(|whose| asked.patient.as_ref() != Some(&whose));
+    Ok((!others).then_some(stored))
+}
+
+/// The numbers of the references that lead out of the compartment, above `after`; none when there is no source.
+fn reference_numbers(
+    conn: &mut Conn,
+    dict: &Dict,
+    asked: &Everything,
+    sources: &[(Query, Reach)],
+    after: i64,
+) -> Result<Option<Sql>, Error> {
+    let mut sql = Sql::default();
+    sql.push("SELECT DISTINCT r.n AS n FROM (");
+    let mut written = 0;
+    for (query, _) in sources {
+        // What is found by index rows, and of an Observation what its columns hold.
+        let columns: &[&str] = if query.resource_type == OBSERVATION { &["device", "subject"] } else { &[] };
+        for column in [None].into_iter().chain(columns.iter().map(Some)) {
+            let (text, binds) = (sql.text.len(), sql.binds.len());
+            sql.push(if written == 0 { "" } else { " UNION " });
+            match column {
+                None => sql.push("SELECT term AS n FROM ix_term WHERE seq IN (SELECT seq FROM "),
+                Some(column) => sql.push("SELECT ").push(column).push(" AS n FROM "),
+            };
+            if from_where(&mut sql, conn, dict, query)? {
+                sql.push(if column.is_none() { ")" } else { "" });
+                written += 1;
+            } else {
+                sql.text.truncate(text);
+                sql.binds.truncate(binds);
+            }
+        }
+    }
+    if written == 0 {
+        return Ok(None);
+    }
+    sql.push(") r JOIN term t ON t.id = r.n WHERE t.kind = 5 AND r.n > ").int(after);
+    let mut members = Vec::with_capacity(asked.members.len());
+    for member in &asked.members {
+        members.push(i64::from(type_number(member)?));
+    }
+    sql.push(" AND NOT ").one_of("t.scope", &members);
+    sql.push(" ORDER BY r.n LIMIT ").int(i64::try_from(BATCH).map_err(Error::internal)?);
+    Ok(Some(sql))
+}
