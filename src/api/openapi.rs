@@ -21,7 +21,8 @@ use super::{device, fhir, health, live, session};
     paths(
         fhir::metadata::metadata, fhir::bundle::process, fhir::read::read, fhir::read::version,
         fhir::write::create, fhir::write::update, fhir::write::delete,
-        fhir::search::by_url, fhir::search::by_form,
+        fhir::search::by_url, fhir::search::by_form, fhir::search::system_by_url, fhir::search::system_by_form,
+        fhir::search::compartment_by_url, fhir::search::compartment_by_form, fhir::search::whole_compartment_by_form,
         fhir::history::of_instance, fhir::history::of_type, fhir::history::system,
         fhir::operation::on_system, fhir::operation::on_type, fhir::operation::on_instance,
         device::observations, live::events, live::series,

@@ -4,10 +4,11 @@
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::fhir::shape::View;
 use crate::fhir::time;
 use crate::store::Stored;
 
@@ -33,56 +34,144 @@ impl ResponseError for Error {
 
 pub(super) const JSON: &str = "application/fhir+json; charset=utf-8";
 const XML: &str = "application/fhir+xml; charset=utf-8";
+pub(super) const NDJSON: &str = "application/fhir+ndjson";
 
-/// The format that the caller wants to read: `_format` before `Accept`.
-pub(super) fn format(request: &HttpRequest) -> Result<fhir_r4::Format, Error> {
-    let asked = request.query_string().split('&').find_map(|pair| pair.strip_prefix("_format="));
-    let asked =
-        asked.map(|value| value.replace("%2F", "/").replace("%2f", "/").replace("%2B", "+").replace("%2b", "+"));
-    if let Some(asked) = asked {
-        return media_format(&asked).ok_or(Error::NotAcceptable);
-    }
-    let Some(accept) = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()) else {
-        return Ok(fhir_r4::Format::Json);
-    };
-    // In the order of the header; weights are for browsers, which take anything.
-    let known = accept.split(',').find_map(|range| {
-        let media = range.split(';').next().unwrap_or_default().trim();
-        if media == "*/*" || media == "application/*" { Some(fhir_r4::Format::Json) } else { media_format(media) }
-    });
-    known.or(accept.contains("text/html").then_some(fhir_r4::Format::Json)).ok_or(Error::NotAcceptable)
+/// A form that resources are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Media {
+    Json,
+    Xml,
+    /// One resource a line: of searches alone, to their end.
+    Ndjson,
 }
 
-/// JSON or XML, by any of the names that R4 gives them.
-pub(super) fn media_format(media: &str) -> Option<fhir_r4::Format> {
-    let media = media.split(';').next().unwrap_or_default().trim().replace(' ', "+");
-    match media.to_ascii_lowercase().as_str() {
-        "json" | "application/json" | "application/fhir+json" | "text/json" => Some(fhir_r4::Format::Json),
-        "xml" | "application/xml" | "application/fhir+xml" | "text/xml" => Some(fhir_r4::Format::Xml),
-        _ => None,
-    }
+/// How the caller wants to read the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub media: Media,
+    pretty: bool,
 }
 
-/// JSON bytes in the format that the caller wants.
-pub(super) fn resource(request: &HttpRequest, mut response: actix_web::HttpResponseBuilder, json: Vec<u8>) -> Answer {
-    match format(request)? {
-        fhir_r4::Format::Json => Ok(response.content_type(JSON).body(json)),
-        fhir_r4::Format::Xml => {
-            let value: Value = serde_json::from_slice(&json).map_err(Error::internal)?;
-            let xml = fhir_r4::write_xml(&value).map_err(|issue| Error::internal(issue.diagnostics))?;
-            Ok(response.content_type(XML).body(xml))
+impl Wanted {
+    /// What these parameters and the headers say: `_format` before `Accept`.
+    pub(super) fn by(headers: &HeaderMap, pairs: &[(String, String)]) -> Result<Self, Error> {
+        let value = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+        let pretty = value("_pretty") == Some("true");
+        let media = match value("_format") {
+            Some(format) => media(format).ok_or(Error::NotAcceptable)?,
+            None => accepted(headers)?,
+        };
+        Ok(Self { media, pretty })
+    }
+
+    /// The same of the address alone.
+    pub(super) fn of(request: &HttpRequest) -> Result<Self, Error> {
+        let pairs: Vec<_> = form_urlencoded::parse(request.query_string().as_bytes()).into_owned().collect();
+        Self::by(request.headers(), &pairs)
+    }
+
+    /// One resource cannot be answered as lines.
+    pub(super) fn format(self) -> Result<fhir_r4::Format, Error> {
+        match self.media {
+            Media::Json => Ok(fhir_r4::Format::Json),
+            Media::Xml => Ok(fhir_r4::Format::Xml),
+            Media::Ndjson => Err(Error::NotAcceptable),
+        }
+    }
+
+    /// JSON bytes in this form.
+    pub(super) fn answer(self, mut response: HttpResponseBuilder, json: Vec<u8>) -> Answer {
+        match self.format()? {
+            fhir_r4::Format::Json if self.pretty => {
+                let value: Value = serde_json::from_slice(&json).map_err(Error::internal)?;
+                Ok(response.content_type(JSON).body(serde_json::to_vec_pretty(&value).map_err(Error::internal)?))
+            }
+            fhir_r4::Format::Json => Ok(response.content_type(JSON).body(json)),
+            fhir_r4::Format::Xml => {
+                let value: Value = serde_json::from_slice(&json).map_err(Error::internal)?;
+                let xml = fhir_r4::write_xml(&value).map_err(|issue| Error::internal(issue.diagnostics))?;
+                Ok(response.content_type(XML).body(xml))
+            }
         }
     }
 }
 
-/// A stored version, with its `ETag` and time.
-pub(super) fn stored(request: &HttpRequest, stored: &Stored) -> Answer {
-    let mut response = HttpResponse::Ok();
-    version_headers(&mut response, stored.version, stored.updated);
-    resource(request, response, stored.json()?)
+/// The form of the greatest weight in `Accept`; among equals the first. What is not named is not sent.
+fn accepted(headers: &HeaderMap) -> Result<Media, Error> {
+    let ranges: Vec<&str> = headers.get_all(header::ACCEPT).filter_map(|value| value.to_str().ok()).collect();
+    let ranges: Vec<(&str, u16)> =
+        ranges.iter().flat_map(|value| value.split(',')).filter(|r| !r.trim().is_empty()).map(weighed).collect();
+    if ranges.is_empty() {
+        return Ok(Media::Json);
+    }
+    let refused = |media: Media| ranges.iter().any(|(range, weight)| *weight == 0 && self::media(range) == Some(media));
+    let mut best: Option<(Media, u16)> = None;
+    for (range, weight) in ranges.iter().filter(|(_, weight)| *weight > 0) {
+        let bare = range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let any = matches!(bare.as_str(), "*/*" | "application/*");
+        let wild = || [Media::Json, Media::Xml].into_iter().find(|media| any && !refused(*media));
+        if let Some(media) = media(range).or_else(wild)
+            && best.is_none_or(|(_, own)| *weight > own)
+        {
+            best = Some((media, *weight));
+        }
+    }
+    // Pages of a browser are for people, who can read JSON.
+    let page = || ranges.iter().any(|(range, weight)| *weight > 0 && range.trim().starts_with("text/html"));
+    best.map(|(media, _)| media).or_else(|| page().then_some(Media::Json)).ok_or(Error::NotAcceptable)
 }
 
-pub(super) fn version_headers(response: &mut actix_web::HttpResponseBuilder, version: i32, updated: i64) {
+/// A range of `Accept` and its weight in thousandths.
+fn weighed(range: &str) -> (&str, u16) {
+    let weight =
+        range.split(';').skip(1).find_map(|parameter| parameter.trim().strip_prefix("q=")?.parse::<f32>().ok());
+    let weight = weight.filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(1.0);
+    let steps = (0..=1000_u16).find(|step| f32::from(*step) >= weight * 1000.0).unwrap_or(1000);
+    (range, steps)
+}
+
+/// A form by any of the names that R4 gives it. Another version of FHIR is not spoken.
+fn media(text: &str) -> Option<Media> {
+    let mut parts = text.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default().replace(' ', "+").to_ascii_lowercase();
+    if parts.filter_map(|part| part.strip_prefix("fhirVersion=")).any(|version| !version.starts_with("4.0")) {
+        return None;
+    }
+    match name.as_str() {
+        "json" | "application/json" | "application/fhir+json" | "text/json" => Some(Media::Json),
+        "xml" | "application/xml" | "application/fhir+xml" | "text/xml" => Some(Media::Xml),
+        "ndjson" | "application/ndjson" | "application/fhir+ndjson" => Some(Media::Ndjson),
+        _ => None,
+    }
+}
+
+/// The format that the caller wants to read.
+pub(super) fn format(request: &HttpRequest) -> Result<fhir_r4::Format, Error> {
+    Wanted::of(request)?.format()
+}
+
+/// JSON or XML of a body, by any of the names that R4 gives them.
+pub(super) fn media_format(text: &str) -> Option<fhir_r4::Format> {
+    match media(text)? {
+        Media::Json => Some(fhir_r4::Format::Json),
+        Media::Xml => Some(fhir_r4::Format::Xml),
+        Media::Ndjson => None,
+    }
+}
+
+/// JSON bytes in the form that the caller wants.
+pub(super) fn resource(request: &HttpRequest, response: HttpResponseBuilder, json: Vec<u8>) -> Answer {
+    Wanted::of(request)?.answer(response, json)
+}
+
+/// A stored version, with its `ETag` and time, as much of it as is wanted.
+pub(super) fn stored(request: &HttpRequest, stored: &Stored, view: &View) -> Answer {
+    let mut response = HttpResponse::Ok();
+    version_headers(&mut response, stored.version, stored.updated);
+    resource(request, response, view.of_bytes(stored.json()?).map_err(Error::internal)?)
+}
+
+pub(super) fn version_headers(response: &mut HttpResponseBuilder, version: i32, updated: i64) {
     response.insert_header((header::ETAG, format!("W/\"{version}\"")));
     response.insert_header((header::LAST_MODIFIED, time::http_date(updated)));
 }

@@ -1,27 +1,34 @@
 //! The `CapabilityStatement`: written from the tables that route and search, so it says what works and no more.
 
+use std::sync::LazyLock;
+
 use fhir_r4::SearchKind;
 use serde_json::{Value, json};
 
 use super::operation::{self, Operation};
-use super::params;
+use super::params::{self, Param};
+use super::{compartment, include};
+
+/// What every resource type can do.
+const INTERACTIONS: [&str; 8] =
+    ["read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"];
+/// What the server as a whole can do.
+const SYSTEM_INTERACTIONS: [&str; 4] = ["transaction", "batch", "history-system", "search-system"];
+/// Forms of what is sent and answered; ndjson is of searches alone.
+const FORMATS: [&str; 6] =
+    ["application/fhir+json", "application/fhir+xml", "json", "xml", "application/fhir+ndjson", "ndjson"];
+/// Forms of a PATCH; none are taken yet.
+const PATCH_FORMATS: [&str; 0] = [];
+const CONDITIONAL_CREATE: bool = true;
+const CONDITIONAL_UPDATE: bool = false;
+/// `not-supported`, `single` or `multiple`.
+const CONDITIONAL_DELETE: &str = "not-supported";
+/// `modified-since` and `not-match` together.
+const CONDITIONAL_READ: &str = "full-support";
 
 /// `base`: the public address of the FHIR endpoint. `date`: of this build's start, as FHIR writes it.
 pub fn statement(base: &str, date: &str) -> Value {
-    let resources: Vec<Value> = fhir_r4::resource_types().iter().map(|kind| resource(kind)).collect();
-    let rest = with_operations(
-        json!({
-            "mode": "server",
-            "security": {
-                "cors": false,
-                "description": "Bearer tokens (JWT, ES256) with SMART v2 scopes; session cookies for the server's own pages."
-            },
-            "resource": resources,
-            "interaction": [{"code": "transaction"}, {"code": "batch"}, {"code": "history-system"}]
-        }),
-        operation::of_system(),
-    );
-    json!({
+    let mut statement = json!({
         "resourceType": "CapabilityStatement",
         "id": "vigia",
         "url": format!("{base}/metadata"),
@@ -34,31 +41,75 @@ pub fn statement(base: &str, date: &str) -> Value {
         "software": {"name": "Vigía", "version": env!("CARGO_PKG_VERSION")},
         "implementation": {"description": "Vigía", "url": base},
         "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
-        "rest": [rest]
-    })
+        "format": FORMATS
+    });
+    if let Some(members) = statement.as_object_mut() {
+        if !PATCH_FORMATS.is_empty() {
+            members.insert("patchFormat".into(), json!(PATCH_FORMATS));
+        }
+        members.insert("rest".into(), json!([&*REST]));
+    }
+    statement
+}
+
+/// The same for every caller, and some thousand lines long: written once.
+static REST: LazyLock<Value> = LazyLock::new(rest);
+
+fn rest() -> Value {
+    let resources: Vec<Value> = fhir_r4::resource_types().iter().map(|kind| resource(kind)).collect();
+    let compartments = compartment::NAMES.map(|name| {
+        let mut letters = name.chars();
+        let first = letters.next().map(|c| c.to_ascii_lowercase());
+        let name: String = first.into_iter().chain(letters).collect();
+        format!("http://hl7.org/fhir/CompartmentDefinition/{name}")
+    });
+    // By what all types have, all types can be searched at once.
+    let common = params::of("Basic").iter().filter(|p| p.name.starts_with('_')).map(search_param);
+    let rest = with_operations(
+        json!({
+            "mode": "server",
+            "security": {
+                "cors": false,
+                "description": "Bearer tokens (JWT, ES256) with SMART v2 scopes; session cookies for the server's own pages."
+            },
+            "resource": resources,
+            "interaction": codes(&SYSTEM_INTERACTIONS),
+            "searchParam": common.collect::<Vec<_>>()
+        }),
+        operation::of_system(),
+    );
+    let mut rest = rest;
+    if let Some(members) = rest.as_object_mut() {
+        members.insert("compartment".into(), json!(compartments));
+    }
+    rest
 }
 
 fn resource(kind: &str) -> Value {
-    let interactions =
-        ["read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"];
-    let params: Vec<Value> = params::of(kind)
-        .iter()
-        .map(|param| json!({"name": param.name, "definition": param.definition.url, "type": kind_code(param.kind)}))
-        .collect();
     let resource = json!({
         "type": kind,
         "profile": format!("http://hl7.org/fhir/StructureDefinition/{kind}"),
-        "interaction": interactions.iter().map(|code| json!({"code": code})).collect::<Vec<_>>(),
+        "interaction": codes(&INTERACTIONS),
         "versioning": "versioned-update",
         "readHistory": true,
         "updateCreate": true,
-        "conditionalCreate": true,
-        "conditionalUpdate": false,
-        "conditionalDelete": "not-supported",
-        "searchParam": params
+        "conditionalCreate": CONDITIONAL_CREATE,
+        "conditionalRead": CONDITIONAL_READ,
+        "conditionalUpdate": CONDITIONAL_UPDATE,
+        "conditionalDelete": CONDITIONAL_DELETE,
+        "searchInclude": include::of(kind),
+        "searchRevInclude": include::reverse_of(kind),
+        "searchParam": params::of(kind).iter().map(search_param).collect::<Vec<_>>()
     });
     with_operations(resource, operation::of(kind))
+}
+
+fn codes(codes: &[&str]) -> Value {
+    codes.iter().map(|code| json!({"code": code})).collect()
+}
+
+fn search_param(param: &Param) -> Value {
+    json!({"name": param.name, "definition": param.definition.url, "type": kind_code(param.kind)})
 }
 
 /// FHIR has no empty lists: without operations the member is left out.

@@ -35,6 +35,17 @@ pub const OPERATIONS: &[Operation] = &[
         definition: "http://hl7.org/fhir/OperationDefinition/Observation-stats",
         levels: &[Level::Type],
         kinds: &["Observation"],
+        name: "everything",
+        definition: "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+        levels: &[Level::Type, Level::Instance],
+        kinds: &["Patient"],
+        safe: true,
+    },
+    Operation {
+        name: "everything",
+        definition: "http://hl7.org/fhir/OperationDefinition/Encounter-everything",
+        levels: &[Level::Instance],
+        kinds: &["Encounter"],
         safe: true,
     },
     Operation {

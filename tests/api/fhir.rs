@@ -3,9 +3,12 @@
 mod bundle;
 mod capability;
 mod conditional;
+mod content;
+mod everything;
 mod examples;
 mod history;
 mod lastn;
+mod include;
 mod operation;
 mod paging;
 mod profiles;
@@ -14,3 +17,5 @@ mod resource;
 mod search;
 mod validate;
 mod stats;
+mod shape;
+mod system;

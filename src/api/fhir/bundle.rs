@@ -8,7 +8,6 @@ use fhir_r4::Checked;
 use serde_json::{Value, json};
 
 use super::kind;
-use super::search::run;
 use super::write::{condition, same_id};
 use crate::api::caller::Caller;
 use crate::api::reply::{Answer, etag, format, resource};
@@ -360,23 +359,8 @@ fn failed(writer: &mut Writer, error: &Error) {
 
 /// A read or a search of an entry.
 async fn look(state: &State, access: &Access, url: &str, writer: &mut Writer) {
-    match found(state, access, url).await {
+    match super::look::look(state, access, url).await {
         Ok(json) => writer.entry(None, Some(&json), &[("response", json!({"status": "200 OK"}))]),
         Err(error) => failed(writer, &error),
-    }
-}
-
-async fn found(state: &State, access: &Access, url: &str) -> Result<Vec<u8>, Error> {
-    let (path, query) = url.split_once('?').unwrap_or((url, ""));
-    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-    match parts.as_slice() {
-        [kind_name] => run(state, access, kind(kind_name)?, query, false).await,
-        [kind_name, id] => state.store.find(access, kind(kind_name)?, id).await?.json(),
-        [kind_name, id, "_history", version] => {
-            let kind = kind(kind_name)?;
-            let version = version.parse().map_err(|_| Error::not_found(kind, *id))?;
-            state.store.find_version(access, kind, id, version).await?.json()
-        }
-        _ => Err(Error::UnknownEndpoint),
     }
 }

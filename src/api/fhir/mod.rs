@@ -2,6 +2,7 @@
 
 pub(crate) mod bundle;
 pub(crate) mod history;
+mod look;
 pub(crate) mod metadata;
 pub(crate) mod operation;
 pub(crate) mod read;
@@ -9,57 +10,51 @@ pub(crate) mod search;
 pub(crate) mod write;
 
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{Resource, Route};
+use actix_web::{Resource, Route, guard};
 
 use super::reply::{unknown_address, wrong_method};
 use crate::error::Error;
 
+/// Every address. What can be read can also be asked for its headers alone.
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
+        .service(at("/metadata").route(look().to(metadata::metadata)))
         .service(
-            web::resource("/metadata").route(web::get().to(metadata::metadata)).default_service(web::to(wrong_method)),
+            web::resource(["", "/"])
+                .route(look().to(search::system_by_url))
+                .route(web::post().to(bundle::process))
+                .default_service(web::to(wrong_method)),
         )
-        .service(web::resource(["", "/"]).route(web::post().to(bundle::process)).default_service(web::to(wrong_method)))
-        .service(
-            web::resource("/_history").route(web::get().to(history::system)).default_service(web::to(wrong_method)),
-        )
+        .service(at("/_search").route(web::post().to(search::system_by_form)))
+        .service(at("/_history").route(look().to(history::system)))
         .service(operation("/${operation}", web::to(operation::on_system)))
         .service(operation("/{kind}/${operation}", web::to(operation::on_type)))
         .service(operation("/{kind}/{id}/${operation}", web::to(operation::on_instance)))
+        .service(at("/{kind}").route(look().to(search::by_url)).route(web::post().to(write::create)))
+        .service(at("/{kind}/_search").route(web::post().to(search::by_form)))
+        .service(at("/{kind}/_history").route(look().to(history::of_type)))
         .service(
-            web::resource("/{kind}")
-                .route(web::get().to(search::by_url))
-                .route(web::post().to(write::create))
-                .default_service(web::to(wrong_method)),
-        )
-        .service(
-            web::resource("/{kind}/_search")
-                .route(web::post().to(search::by_form))
-                .default_service(web::to(wrong_method)),
-        )
-        .service(
-            web::resource("/{kind}/_history")
-                .route(web::get().to(history::of_type))
-                .default_service(web::to(wrong_method)),
-        )
-        .service(
-            web::resource("/{kind}/{id}")
-                .route(web::get().to(read::read))
+            at("/{kind}/{id}")
+                .route(look().to(read::read))
                 .route(web::put().to(write::update))
-                .route(web::delete().to(write::delete))
-                .default_service(web::to(wrong_method)),
+                .route(web::delete().to(write::delete)),
         )
-        .service(
-            web::resource("/{kind}/{id}/_history")
-                .route(web::get().to(history::of_instance))
-                .default_service(web::to(wrong_method)),
-        )
-        .service(
-            web::resource("/{kind}/{id}/_history/{version}")
-                .route(web::get().to(read::version))
-                .default_service(web::to(wrong_method)),
-        )
+        .service(at("/{kind}/{id}/_history").route(look().to(history::of_instance)))
+        .service(at("/{kind}/{id}/_search").route(web::post().to(search::whole_compartment_by_form)))
+        .service(at("/{kind}/{id}/_history/{version}").route(look().to(read::version)))
+        .service(at("/{kind}/{id}/{member}").route(look().to(search::compartment_by_url)))
+        .service(at("/{kind}/{id}/{member}/_search").route(web::post().to(search::compartment_by_form)))
         .default_service(web::to(unknown_address));
+}
+
+/// An address that knows its methods.
+fn at(path: &str) -> Resource {
+    web::resource(path).default_service(web::to(wrong_method))
+}
+
+/// GET, and HEAD, which is the same without the body.
+fn look() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 /// Which methods an operation takes is its own to say.

@@ -1,28 +1,35 @@
-//! Search of one type, by GET and by form, answered as a searchset with links to the next page.
+//! Search of a type, of everything and of a compartment, by GET and by form. What is asked is read in `asked`, one
+//! page of it is answered by `page`, all of it as lines by `stream`.
+
+mod asked;
+mod page;
+mod stream;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::json;
 
+use self::asked::Asked;
+pub(super) use self::asked::{Place, belonging};
+pub(super) use self::page::entries;
 use super::kind;
 use crate::api::caller::Caller;
-use crate::api::reply::{Answer, resource};
+use crate::api::reply::{Answer, Media, Wanted};
 use crate::api::{Shared, State, body};
 use crate::auth::access::Access;
 use crate::error::Error;
-use crate::fhir::bundle::Writer;
-use crate::fhir::query;
 
 /// A query string in a form is no longer than this.
 const MAX_FORM: usize = 64 * 1024;
 
 /// Search. `_count`, `_sort`, `_total` and every parameter that the `CapabilityStatement` names.
 #[utoipa::path(get, path = "/fhir/{type}", tag = "fhir", params(("type" = String, Path, description = "R4 resource type"),
-        ("_count" = Option<u32>, Query), ("_sort" = Option<String>, Query), ("_total" = Option<String>, Query)),
-    responses((status = 200, content_type = "application/fhir+json", description = "searchset Bundle"),
+        ("_count" = Option<u32>, Query), ("_sort" = Option<String>, Query), ("_total" = Option<String>, Query),
+        ("_include" = Option<String>, Query), ("_revinclude" = Option<String>, Query),
+        ("_summary" = Option<String>, Query), ("_elements" = Option<String>, Query)),
+    responses((status = 200, description = "searchset Bundle, or lines of resources when ndjson is asked for",
+               content((Object = "application/fhir+json"), (String = "application/fhir+ndjson"))),
               (status = 400, description = "A parameter that the type does not have, or a wrong value")))]
 pub(crate) async fn by_url(state: Shared, caller: Caller, request: HttpRequest, path: web::Path<String>) -> Answer {
-    let bundle = run(&state, &caller, kind(&path)?, request.query_string(), lenient(&request)).await?;
-    resource(&request, HttpResponse::Ok(), bundle)
+    answer(&state, &caller, &request, Place::Type(kind(&path)?), None).await
 }
 
 /// The same with the parameters in a form, so that they do not stand in an address.
@@ -36,21 +43,107 @@ pub(crate) async fn by_form(
     path: web::Path<String>,
     payload: web::Payload,
 ) -> Answer {
-    let kind = kind(&path)?;
-    let form = body::read(&request, payload, MAX_FORM).await?;
-    let form =
-        std::str::from_utf8(&form).map_err(|_| Error::invalid("structure", "http.body", "the form is not UTF-8"))?;
-    let both = [request.query_string(), form].iter().filter(|q| !q.is_empty()).copied().collect::<Vec<_>>().join("&");
-    let bundle = run(&state, &caller, kind, &both, lenient(&request)).await?;
-    resource(&request, HttpResponse::Ok(), bundle)
+    answer(&state, &caller, &request, Place::Type(kind(&path)?), Some(payload)).await
 }
 
+/// Search of several types, or of all, by the parameters that all have.
+#[utoipa::path(get, path = "/fhir", tag = "fhir", params(("_type" = Option<String>, Query), ("_count" = Option<u32>, Query)),
+    responses((status = 200, content_type = "application/fhir+json", description = "searchset Bundle")))]
+pub(crate) async fn system_by_url(state: Shared, caller: Caller, request: HttpRequest) -> Answer {
+    answer(&state, &caller, &request, Place::System, None).await
+}
+
+/// The same with the parameters in a form.
+#[utoipa::path(post, path = "/fhir/_search", tag = "fhir",
+    request_body(content = String, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, content_type = "application/fhir+json", description = "searchset Bundle")))]
+pub(crate) async fn system_by_form(
+    state: Shared,
+    caller: Caller,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Answer {
+    answer(&state, &caller, &request, Place::System, Some(payload)).await
+}
+
+/// Search of a compartment: one type of it, or all (`*`).
+#[utoipa::path(get, path = "/fhir/{type}/{id}/{member}", tag = "fhir",
+    params(("type" = String, Path, description = "Patient, Encounter, Device, Practitioner or RelatedPerson"),
+        ("id" = String, Path), ("member" = String, Path, description = "R4 resource type, or *")),
+    responses((status = 200, content_type = "application/fhir+json", description = "searchset Bundle"),
+              (status = 400, description = "The type is never in this compartment"), (status = 404, description = "No compartment")))]
+pub(crate) async fn compartment_by_url(
+    state: Shared,
+    caller: Caller,
+    request: HttpRequest,
+    path: web::Path<(String, String, String)>,
+) -> Answer {
+    let place = Place::compartment(kind(&path.0)?, &path.1, &path.2)?;
+    answer(&state, &caller, &request, place, None).await
+}
+
+/// The same with the parameters in a form.
+#[utoipa::path(post, path = "/fhir/{type}/{id}/{member}/_search", tag = "fhir",
+    params(("type" = String, Path), ("id" = String, Path), ("member" = String, Path)),
+    request_body(content = String, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, content_type = "application/fhir+json", description = "searchset Bundle")))]
+pub(crate) async fn compartment_by_form(
+    state: Shared,
+    caller: Caller,
+    request: HttpRequest,
+    path: web::Path<(String, String, String)>,
+    payload: web::Payload,
+) -> Answer {
+    let place = Place::compartment(kind(&path.0)?, &path.1, &path.2)?;
+    answer(&state, &caller, &request, place, Some(payload)).await
+}
+
+/// All types of a compartment with the parameters in a form.
+#[utoipa::path(post, path = "/fhir/{type}/{id}/_search", tag = "fhir", params(("type" = String, Path), ("id" = String, Path)),
+    request_body(content = String, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, content_type = "application/fhir+json", description = "searchset Bundle")))]
+pub(crate) async fn whole_compartment_by_form(
+    state: Shared,
+    caller: Caller,
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+    payload: web::Payload,
+) -> Answer {
+    let place = Place::compartment(kind(&path.0)?, &path.1, "*")?;
+    answer(&state, &caller, &request, place, Some(payload)).await
+}
+
+async fn answer(
+    state: &State,
+    access: &Access,
+    request: &HttpRequest,
+    place: Place,
+    form: Option<web::Payload>,
+) -> Answer {
+    let mut pairs = pairs(request.query_string());
+    if let Some(payload) = form {
+        pairs.extend(form_pairs(request, payload).await?);
+    }
+    let wanted = Wanted::by(request.headers(), &pairs)?;
+    let asked = Asked::read(place, pairs, lenient(request))?;
+    if wanted.media == Media::Ndjson {
+        return stream::lines(state, access, asked).await;
+    }
+    wanted.answer(HttpResponse::Ok(), page::bundle(state, access, asked).await?)
+}
+
+/// The parameters of a POST; none without a body.
+async fn form_pairs(request: &HttpRequest, payload: web::Payload) -> Result<Vec<(String, String)>, Error> {
+    let form = body::read(request, payload, MAX_FORM).await?;
+    let form =
+        std::str::from_utf8(&form).map_err(|_| Error::invalid("structure", "http.body", "the form is not UTF-8"))?;
+    Ok(pairs(form))
+}
+
+/// `Prefer: handling=lenient`: what is not known is passed over, and said so.
 fn lenient(request: &HttpRequest) -> bool {
-    request
-        .headers()
-        .get("Prefer")
-        .and_then(|v| v.to_str().ok())
-        .is_some_and(|prefer| prefer.contains("handling=lenient"))
+    let headers = request.headers().get_all("Prefer").filter_map(|value| value.to_str().ok());
+    headers.flat_map(|value| value.split([',', ';'])).any(|part| part.trim() == "handling=lenient")
 }
 
 /// The decoded pairs of a query string.
@@ -58,38 +151,7 @@ pub(super) fn pairs(query: &str) -> Vec<(String, String)> {
     form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }
 
-/// The searchset as JSON.
-pub(super) async fn run(
-    state: &State,
-    access: &Access,
-    kind: &'static str,
-    text: &str,
-    lenient: bool,
-) -> Result<Vec<u8>, Error> {
-    let mut pairs = pairs(text);
-    if lenient {
-        // What is passed over is not claimed by the links either.
-        pairs.retain(|(name, _)| query::is_known(kind, name));
-    }
-    let query = query::parse(kind, &pairs, lenient)?;
-    let page = state.store.search(access, query).await?;
-    let base = state.fhir_base();
-    let address = |cursor: Option<&str>| {
-        let mut link = form_urlencoded::Serializer::new(String::new());
-        link.extend_pairs(pairs.iter().filter(|(name, _)| name != "_cursor"));
-        link.extend_pairs(cursor.map(|cursor| ("_cursor", cursor)));
-        format!("{base}/{kind}?{}", link.finish())
-    };
-    let shown = pairs.iter().find(|(name, _)| name == "_cursor").map(|(_, cursor)| cursor.as_str());
-    let mut links = vec![("self", address(shown))];
-    if let Some(next) = &page.next {
-        links.push(("next", address(Some(next))));
-    }
-    let mut writer = Writer::new("searchset", page.total, &links);
-    let matched = [("search", json!({"mode": "match"}))];
-    for hit in &page.hits {
-        let full_url = format!("{base}/{kind}/{}", hit.id);
-        writer.entry(Some(&full_url), Some(&hit.json()?), &matched);
-    }
-    Ok(writer.finish())
+/// The searchset of an address inside a Bundle, as JSON.
+pub(super) async fn run(state: &State, access: &Access, place: Place, query: &str) -> Result<Vec<u8>, Error> {
+    page::bundle(state, access, Asked::read(place, pairs(query), false)?).await
 }

@@ -157,11 +157,12 @@ async fn what_is_not_there_says_so() {
         ("GET", "/fhir/patient", 404, "not-supported"),
         ("GET", "/fhir/Nope/1", 404, "not-supported"),
         ("GET", "/fhir/Patient/1/2/3", 404, "not-supported"),
+        ("GET", "/fhir/Patient/1/Nope", 404, "not-supported"),
         ("GET", "/nothing/here", 404, "not-supported"),
         ("PATCH", "/fhir/Patient/1", 405, "not-supported"),
         ("DELETE", "/fhir/Patient", 405, "not-supported"),
         ("PUT", "/fhir/metadata", 405, "not-supported"),
-        ("GET", "/fhir", 405, "not-supported"),
+        ("DELETE", "/fhir", 405, "not-supported"),
     ];
     for (method, path, status, issue) in table {
         let reply = gateway.with_header("X", "y").send(method.parse().unwrap(), path, None).await;

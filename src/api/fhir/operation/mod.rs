@@ -3,6 +3,7 @@
 
 mod input;
 mod lastn;
+mod everything;
 mod meta;
 mod validate;
 mod stats;
@@ -102,6 +103,7 @@ async fn run(
     match operation.name {
         "lastn" => lastn::run(&call).await,
         "stats" => stats::run(&call).await,
+        "everything" => everything::run(&call).await,
         "meta" => meta::read(&call).await,
         "meta-add" => meta::add(&call).await,
         "meta-delete" => meta::delete(&call).await,

@@ -1,0 +1,119 @@
+//! `$everything`: all about one patient, each resource once, and nothing of another patient.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use super::include::ward;
+use super::system::next;
+use crate::helpers::samples::plain_observation;
+use crate::helpers::{Client, TestApp};
+
+async fn all(client: &Client, first: &str) -> String {
+    let (mut path, mut seen) = (Some(first.to_owned()), Vec::new());
+    while let Some(address) = path {
+        let page = client.get(&address).await.expect(200).json();
+        let none = vec![];
+        for entry in page["entry"].as_array().unwrap_or(&none) {
+            let resource = &entry["resource"];
+            seen.push(format!("{}/{}", resource["resourceType"].as_str().unwrap(), resource["id"].as_str().unwrap()));
+        }
+        path = next(&page);
+        fhir_r4::check(page).unwrap_or_else(|issues| panic!("{address}: {issues:?}"));
+    }
+    let different: HashSet<&String> = seen.iter().collect();
+    assert_eq!(different.len(), seen.len(), "each once: {seen:?}");
+    seen.join(" ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_told_page_by_page() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    ward(&gateway).await;
+    // A device that is another patient's, and an old reading that refers to it and to a place.
+    let device = json!({"resourceType": "Device", "id": "d2", "patient": {"reference": "Patient/p2"}});
+    gateway.put("/fhir/Device/d2", &device).await.expect(201);
+    gateway.put("/fhir/Location/l", &json!({"resourceType": "Location", "id": "l"})).await.expect(201);
+    let mut old = plain_observation(
+        "x",
+        &json!({"subject": {"reference": "Patient/p1"}, "effectiveDateTime": "2020-05-05", "device": {"reference": "Device/d2"}}),
+    );
+    old["id"] = "o0".into();
+    gateway.put("/fhir/Observation/o0", &old).await.expect(201);
+    let stay = json!({"resourceType": "Encounter", "id": "e0", "status": "finished",
+        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"},
+        "subject": {"reference": "Patient/p1"}, "period": {"start": "2020-05-01", "end": "2020-05-09"},
+        "location": [{"location": {"reference": "Location/l"}}]});
+    gateway.put("/fhir/Encounter/e0", &stay).await.expect(201);
+    let condition = json!({"resourceType": "Condition", "id": "c", "subject": {"reference": "Patient/p1"}, "onsetDateTime": "1999"});
+    gateway.put("/fhir/Condition/c", &condition).await.expect(201);
+    let table = [
+        (
+            "Patient/p1/$everything",
+            "Patient/p1 Encounter/e1 Observation/o1 Observation/o0 Encounter/e0 Condition/c PractitionerRole/r1 Device/d1 Location/l",
+        ),
+        ("Patient/p1/$everything?_type=Observation", "Observation/o1 Observation/o0"),
+        ("Patient/p1/$everything?_type=Device,Patient", "Patient/p1 Device/d1"),
+        ("Patient/p1/$everything?_since=2200-01-01", ""),
+        ("Patient/p1/$everything?_since=2000-01-01&_type=Observation", "Observation/o1 Observation/o0"),
+        (
+            "Patient/p1/$everything?start=2020-05-01&end=2020-05-31",
+            "Patient/p1 Observation/o0 Encounter/e0 Condition/c Location/l",
+        ),
+        ("Patient/p1/$everything?start=2026&_type=Observation", "Observation/o1"),
+        ("Encounter/e1/$everything", "Encounter/e1 Observation/o1 Patient/p1 PractitionerRole/r1 Device/d1"),
+    ];
+    for (path, expected) in table {
+        for count in [1, 2, 3, 50] {
+            let mark = if path.contains('?') { '&' } else { '?' };
+            let told = all(&gateway, &format!("/fhir/{path}{mark}_count={count}")).await;
+            let (mut told, mut expected): (Vec<&str>, Vec<&str>) =
+                (told.split(' ').collect(), expected.split(' ').collect());
+            assert_eq!(told.first(), expected.first(), "{path} by {count}");
+            // In which order references were met is the dictionary's own.
+            told.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(told, expected, "{path} by {count}");
+        }
+    }
+    let parameters = json!({"resourceType": "Parameters", "parameter": [
+        {"name": "_type", "valueCode": "Condition"}, {"name": "_count", "valueInteger": 5}]});
+    let page = gateway.post("/fhir/Patient/p1/$everything", &parameters).await.expect(200).json();
+    assert_eq!(page["entry"][0]["resource"]["id"], "c");
+    for (path, status) in [
+        ("Patient/none/$everything", 404),
+        ("Patient/$everything", 400),
+        ("Location/l/$everything", 404),
+        ("Patient/p1/$everything?nope=1", 400),
+        ("Patient/p1/$everything?start=yesterday", 400),
+        ("Patient/p1/$everything?_since=x", 400),
+        ("Patient/p1/$everything?_count=x", 400),
+        ("Patient/p1/$everything?_type=Nope", 400),
+        ("Patient/p1/$everything?_cursor=AAAA", 400),
+        ("Patient/p1/$everything?_format=ndjson", 406),
+    ] {
+        gateway.get(&format!("/fhir/{path}")).await.expect(status).issues();
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_bound_to_a_patient_is_told_of_that_patient_alone() {
+    let app = TestApp::start().await;
+    ward(&app.gateway()).await;
+    let own = app.patient_app("patient/*.rs", "p1");
+    for path in ["/fhir/Patient/$everything", "/fhir/Patient/p1/$everything"] {
+        assert_eq!(all(&own, path).await, "Patient/p1 Encounter/e1 Observation/o1", "{path}");
+    }
+    for path in ["/fhir/Patient/p2/$everything", "/fhir/Encounter/none/$everything"] {
+        own.get(path).await.expect(404);
+    }
+    own.get("/fhir/Patient/$everything?_type=Device").await.expect(200);
+    let few = app.machine("system/Patient.rs system/Observation.rs");
+    assert_eq!(all(&few, "/fhir/Patient/p1/$everything").await, "Patient/p1 Observation/o1");
+    few.get("/fhir/Patient/p1/$everything?_type=Encounter").await.expect(403);
+    app.machine("system/Observation.rs").get("/fhir/Patient/p1/$everything").await.expect(403);
+    let _: Value = own.get("/fhir/Patient/$everything?_elements=Patient.gender").await.expect(200).json();
+    app.stop().await;
+}
