@@ -70,7 +70,12 @@ type Shared = web::Data<State>;
 /// Every route of the server.
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .service(web::scope("/fhir").wrap(Compress::default()).configure(fhir::routes))
+        .service(
+            web::scope("/fhir")
+                .wrap(from_fn(reply::outcomes_in_form))
+                .wrap(Compress::default())
+                .configure(fhir::routes),
+        )
         .service(web::scope("/device/v1").configure(device::routes))
         .service(web::scope("/auth").configure(session::routes))
         .service(web::scope("/live").configure(live::routes))

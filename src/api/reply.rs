@@ -1,9 +1,11 @@
 //! How handlers answer: errors as `OperationOutcomes` with the status of the catalogue, resources in the format
 //! that the caller accepts, versions as `ETags`.
 
-use actix_web::body::BoxBody;
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::middleware::Next;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::Value;
 
@@ -192,6 +194,26 @@ pub(super) fn etag(text: &str) -> Result<i32, Error> {
 
 fn bad_etag() -> Error {
     Error::invalid("value", "http.If-Match", "If-Match must name one version, like W/\"3\"")
+}
+
+/// Middleware: an outcome is told in the form that was asked for, too.
+pub(super) async fn outcomes_in_form<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    let wanted = Wanted::of(request.request());
+    let answer = next.call(request).await?;
+    let error = answer.response().error().and_then(|error| error.as_error::<Error>());
+    let (Ok(Wanted { media: Media::Xml, .. }), Some(error)) = (wanted, error) else {
+        return Ok(answer.map_into_left_body());
+    };
+    let Ok(xml) = fhir_r4::write_xml(&error.outcome()) else { return Ok(answer.map_into_left_body()) };
+    let mut response = HttpResponse::build(error.status_code());
+    for (name, value) in error.headers() {
+        response.insert_header((name, value));
+    }
+    let response = response.content_type(XML).body(xml);
+    Ok(answer.into_response(response).map_into_boxed_body().map_into_right_body())
 }
 
 pub(super) async fn unknown_address() -> Answer {

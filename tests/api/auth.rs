@@ -23,7 +23,8 @@ async fn nobody_gets_nothing() {
             .replace("{type}", "Patient")
             .replace("{id}", "x")
             .replace("{version}", "1")
-            .replace("{operation}", "meta");
+            .replace("{operation}", "meta")
+            .replace("{member}", "Observation");
         assert!(!address.contains('{'), "{path}");
         for method in methods.as_object().unwrap().keys().map(|m| m.to_uppercase()) {
             let name = format!("{method} {path}");

@@ -1,12 +1,13 @@
 //! Everything about one patient, or one encounter: first what is in its compartment, by `seq`, oldest first, so
-//! that what is written meanwhile comes at the end; then what that refers to (people, places, devices,
-//! medications), by the number of the reference. One cursor leads through both, and nothing comes twice.
+//! that what is written meanwhile comes at the end; then its Observations, which are most of it, by when they were
+//! measured, as their index has them; then what all that refers to (people, places, devices, medications), by the
+//! number of the reference. One cursor leads through all of it, and nothing comes twice.
 
 use super::cursor::Cursor;
 use super::include::{by_ids, named, readable};
 use super::order::Order;
 use super::sql::{self, Sql};
-use super::{Page, from_where, system};
+use super::{Page, Seal, from_where, system};
 use crate::auth::access::{Access, Reach};
 use crate::error::Error;
 use crate::fhir::query::Query;
@@ -34,8 +35,10 @@ pub struct Everything {
     pub cursor: Option<String>,
 }
 
-/// The second part of the way.
-const REFERRED: i64 = 1;
+/// The parts of the way. Within Observations a place is the page link of their own search.
+const OTHERS: i64 = 0;
+const OBSERVATIONS: i64 = 1;
+const REFERRED: i64 = 2;
 /// References that are looked up at once.
 const BATCH: usize = 200;
 
@@ -49,7 +52,8 @@ impl Store {
         let (seal, access) = (self.inner.seal.clone(), access.clone());
         self.read(move |conn, dict| {
             let after = asked.cursor.as_deref().map(|text| seal.open(text, fingerprint)).transpose()?;
-            let (hits, last) = page(conn, dict, &access, &asked, wanted, sources, after)?;
+            let way = Way { access: &access, asked: &asked, seal: &seal, wanted, sources };
+            let (hits, last) = page(conn, dict, way, after)?;
             let next = last.map(|last| seal.close(&last, fingerprint)).transpose()?;
             Ok(Page { hits, next, total: None })
         })
@@ -57,34 +61,56 @@ impl Store {
     }
 }
 
+/// What is asked for, as far as this caller may ask.
+struct Way<'a> {
+    access: &'a Access,
+    asked: &'a Everything,
+    seal: &'a Seal,
+    wanted: Vec<(Query, Reach)>,
+    sources: Vec<(Query, Reach)>,
+}
+
 /// The hits, and where they end when there are more.
 fn page(
     conn: &mut Conn,
     dict: &Dict,
-    access: &Access,
-    asked: &Everything,
-    wanted: Vec<(Query, Reach)>,
-    sources: Vec<(Query, Reach)>,
+    way: Way<'_>,
     after: Option<Cursor>,
 ) -> Result<(Vec<Stored>, Option<Cursor>), Error> {
+    let Way { access, asked, seal, wanted, sources } = way;
+    let (observations, others): (Vec<_>, Vec<_>) =
+        wanted.into_iter().partition(|(query, _)| query.resource_type == OBSERVATION);
+    let mut at = after.unwrap_or_else(|| system::at(0, OTHERS));
     let mut hits = Vec::new();
-    let referred_after = match after {
-        Some(cursor) if cursor.int == REFERRED => cursor.seq,
-        before => {
-            let wanted = system::present(conn, wanted)?;
-            let mut rows = system::rows(conn, dict, &wanted, &Order::Oldest, before.as_ref(), asked.count + 1)?;
-            let more = rows.len() > asked.count;
-            rows.truncate(asked.count);
-            let last = system::at(rows.last().map_or(0, |(_, row)| row.seq), 0);
-            hits.extend(rows.into_iter().map(|(kind, row)| system::stored(kind, row)));
-            if more {
-                return Ok((hits, Some(last)));
-            }
-            0
+    if at.int == OTHERS {
+        let others = system::present(conn, others)?;
+        let mut rows = system::rows(conn, dict, &others, &Order::Oldest, Some(&at), asked.count + 1)?;
+        let more = rows.len() > asked.count;
+        rows.truncate(asked.count);
+        let last = rows.last().map_or(at.seq, |(_, row)| row.seq);
+        hits.extend(rows.into_iter().map(|(kind, row)| system::stored(kind, row)));
+        if more {
+            return Ok((hits, Some(system::at(last, OTHERS))));
         }
-    };
+        at = system::at(0, OBSERVATIONS);
+    }
+    if at.int == OBSERVATIONS {
+        for (mut query, reach) in observations {
+            query.count = asked.count.saturating_sub(hits.len());
+            if query.count == 0 {
+                return Ok((hits, Some(at)));
+            }
+            query.cursor = Some(std::mem::take(&mut at.text)).filter(|text| !text.is_empty());
+            let page = super::page(conn, dict, &query, &reach, seal)?;
+            hits.extend(page.hits);
+            if let Some(next) = page.next {
+                return Ok((hits, Some(Cursor { text: next, ..at })));
+            }
+        }
+        at = system::at(0, REFERRED);
+    }
     let sources = system::present(conn, sources)?;
-    let last = referred(conn, dict, access, asked, &sources, referred_after, &mut hits)?;
+    let last = referred(conn, dict, access, asked, &sources, at.seq, &mut hits)?;
     Ok((hits, last.map(|number| system::at(number, REFERRED))))
 }
 

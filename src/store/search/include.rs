@@ -2,7 +2,7 @@
 //! (`_revinclude`). Found by the index, in rounds while `:iterate` asks for more, each resource once, never more
 //! than a fixed number. What the caller could not read is not found at all.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use diesel::prelude::*;
 use fhir_r4::SearchKind;
@@ -56,6 +56,7 @@ struct Rounds {
     seen: HashSet<(&'static str, String)>,
     fresh: ByKind,
     found: Included,
+    places: HashMap<(&'static str, &'static str), Place>,
 }
 
 impl Rounds {
@@ -64,7 +65,7 @@ impl Rounds {
         for (kind, id) in &hits {
             fresh.entry(kind).or_default().push(id.clone());
         }
-        Self { access, seen: hits.into_iter().collect(), fresh, found: Included::default() }
+        Self { access, seen: hits.into_iter().collect(), fresh, found: Included::default(), places: HashMap::new() }
     }
 
     fn run(mut self, conn: &mut Conn, dict: &Dict, includes: &[Include]) -> Result<Included, Error> {
@@ -77,14 +78,15 @@ impl Rounds {
                 self.found.cut = !asked.is_empty();
                 break;
             }
+            let (seqs, terms) = (by_kind(&from, |kind, ids| seqs(conn, kind, ids))?, terms(conn, dict, &from, &asked)?);
             for include in asked {
                 if include.reverse {
                     for kind in present.iter().filter(|kind| include.source.is_none_or(|source| source == **kind)) {
-                        self.referring(conn, dict, include, kind, &from)?;
+                        self.referring(conn, dict, include, kind, &terms)?;
                     }
                 } else {
-                    for (kind, ids) in &from {
-                        self.referred(conn, dict, include, kind, ids)?;
+                    for (kind, seqs) in &seqs {
+                        self.referred(conn, dict, include, kind, seqs)?;
                     }
                 }
             }
@@ -100,12 +102,12 @@ impl Rounds {
         dict: &Dict,
         include: &Include,
         kind: &'static str,
-        ids: &[String],
+        seqs: &[i64],
     ) -> Result<(), Error> {
-        let seqs = seqs(conn, kind, ids)?;
         let mut targets = ByKind::new();
         for param in include.params_of(kind) {
-            for (target, id) in references(conn, dict, kind, param, &seqs)? {
+            let place = self.place(conn, dict, kind, param)?;
+            for (target, id) in references(conn, place, param, seqs)? {
                 if include.takes(param, target) && !self.seen.contains(&(target, id.clone())) {
                     targets.entry(target).or_default().push(id);
                 }
@@ -130,19 +132,15 @@ impl Rounds {
         dict: &Dict,
         include: &Include,
         source: &'static str,
-        to: &ByKind,
+        to: &BTreeMap<&'static str, Vec<i64>>,
     ) -> Result<(), Error> {
         let Some(permit) = readable(&self.access, source) else { return Ok(()) };
         for param in include.params_of(source) {
-            let mut terms = Vec::new();
-            for (kind, ids) in to.iter().filter(|(kind, _)| include.takes(param, kind)) {
-                let scope = type_number(kind)?.into();
-                for id in ids {
-                    terms.extend(dict.terms(Source::Table(conn)).get(Kind::Reference, scope, id)?);
-                }
-            }
+            let place = self.place(conn, dict, source, param)?;
+            let terms = to.iter().filter(|(kind, _)| include.takes(param, kind)).flat_map(|(_, terms)| terms);
+            let terms: Vec<i64> = terms.copied().collect();
             for chunk in terms.chunks(CHUNK) {
-                let rows = self.holding(conn, dict, &permit, source, param, chunk)?;
+                let rows = self.holding(conn, dict, &permit, source, place, chunk)?;
                 self.take(source, &permit, rows);
             }
         }
@@ -156,11 +154,11 @@ impl Rounds {
         dict: &Dict,
         permit: &Permit,
         kind: &'static str,
-        param: &Param,
+        place: Place,
         terms: &[i64],
     ) -> Result<Vec<HitRow>, Error> {
         let Some(mut sql) = readable_rows(conn, dict, permit, kind)? else { return Ok(vec![]) };
-        match place(conn, dict, kind, param)? {
+        match place {
             Place::Nowhere => return Ok(vec![]),
             Place::Column(column) => sql.push(" AND ").one_of(column, terms),
             Place::Index(number) => sql
@@ -174,6 +172,21 @@ impl Rounds {
         let seen = self.seen.iter().filter(|(own, _)| *own == kind).count();
         Order::Recent.finish(&mut sql, MAX_INCLUDED - self.found.resources.len() + seen + 1)?;
         sql::hits(conn, sql)
+    }
+
+    fn place(
+        &mut self,
+        conn: &mut Conn,
+        dict: &Dict,
+        kind: &'static str,
+        param: &'static Param,
+    ) -> Result<Place, Error> {
+        if let Some(known) = self.places.get(&(kind, param.name)) {
+            return Ok(*known);
+        }
+        let place = place(conn, dict, kind, param)?;
+        self.places.insert((kind, param.name), place);
+        Ok(place)
     }
 
     fn take(&mut self, kind: &'static str, permit: &Permit, rows: Vec<HitRow>) {
@@ -242,7 +255,33 @@ fn seqs(conn: &mut Conn, kind: &str, ids: &[String]) -> Result<Vec<i64>, Error> 
     Ok(found)
 }
 
+/// Something about each type's resources.
+fn by_kind<T>(
+    all: &ByKind,
+    mut of: impl FnMut(&'static str, &[String]) -> Result<T, Error>,
+) -> Result<BTreeMap<&'static str, T>, Error> {
+    all.iter().map(|(kind, ids)| Ok((*kind, of(kind, ids)?))).collect()
+}
+
+/// The numbers under which these are referred to, where anybody asks for that.
+fn terms(
+    conn: &mut Conn,
+    dict: &Dict,
+    all: &ByKind,
+    asked: &[&Include],
+) -> Result<BTreeMap<&'static str, Vec<i64>>, Error> {
+    if !asked.iter().any(|include| include.reverse) {
+        return Ok(BTreeMap::new());
+    }
+    by_kind(all, |kind, ids| {
+        let (mut terms, scope) = (dict.terms(Source::Table(conn)), type_number(kind)?.into());
+        let found = ids.iter().map(|id| terms.get(Kind::Reference, scope, id));
+        Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    })
+}
+
 /// Where the references of a parameter are.
+#[derive(Clone, Copy)]
 enum Place {
     Column(&'static str),
     Index(i64),
@@ -267,23 +306,21 @@ fn place(conn: &mut Conn, dict: &Dict, kind: &str, param: &Param) -> Result<Plac
 /// What the rows refer to under this parameter, on this server.
 fn references(
     conn: &mut Conn,
-    dict: &Dict,
-    kind: &str,
+    place: Place,
     param: &Param,
     seqs: &[i64],
 ) -> Result<Vec<(&'static str, String)>, Error> {
-    let place = place(conn, dict, kind, param)?;
     let mut found = Vec::new();
     for chunk in seqs.chunks(CHUNK) {
         let mut sql = Sql::default();
-        match &place {
+        match place {
             Place::Nowhere => return Ok(found),
             Place::Column(column) => {
                 sql.push("SELECT DISTINCT ").push(column).push(" AS n FROM observation WHERE ");
                 sql.push(column).push(" IS NOT NULL AND ").one_of("seq", chunk)
             }
             Place::Index(param) => {
-                sql.push("SELECT DISTINCT term AS n FROM ix_term WHERE param = ").int(*param);
+                sql.push("SELECT DISTINCT term AS n FROM ix_term WHERE param = ").int(param);
                 sql.push(" AND ").one_of("seq", chunk)
             }
         };

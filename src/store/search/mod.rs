@@ -45,6 +45,8 @@ pub(super) fn ids(conn: &mut Conn, dict: &Dict, query: &Query, limit: usize) -> 
 
 pub(super) fn page(conn: &mut Conn, dict: &Dict, query: &Query, reach: &Reach, seal: &Seal) -> Result<Page, Error> {
     let query = narrowed(query, reach)?;
+    let fingerprint = cursor::fingerprint(&query, reach);
+    let query = system::simplified(conn, dict, query)?;
     let order = order::of(conn, dict, &query)?;
     let Some(mut sql) = select(conn, dict, &query, &order)? else {
         return Ok(Page { total: query.total.then_some(0), ..Page::default() });
@@ -53,7 +55,6 @@ pub(super) fn page(conn: &mut Conn, dict: &Dict, query: &Query, reach: &Reach, s
     if query.count == 0 {
         return Ok(Page { total: Some(total.map_or_else(|| self::total(conn, dict, &query), Ok)?), ..Page::default() });
     }
-    let fingerprint = cursor::fingerprint(&query, reach);
     if let Some(text) = &query.cursor {
         let cursor = seal.open(text, fingerprint)?;
         order.after(&mut sql, &cursor);

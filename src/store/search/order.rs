@@ -33,7 +33,7 @@ pub(super) enum Order {
 /// A patient's Observations come by when they were measured unless asked otherwise, everything else by commit.
 pub(super) fn of(conn: &mut Conn, dict: &Dict, query: &Query) -> Result<Order, Error> {
     let Some(Sort { param, descending }) = query.sort.first().copied() else {
-        let of_a_patient = query.filters.iter().any(|f| f.param.column == Some(Column::Subject));
+        let of_a_patient = query.filters.iter().chain(&query.any).any(|f| f.param.column == Some(Column::Subject));
         return Ok(if of_a_patient { Order::Measured { descending: true } } else { Order::Recent });
     };
     match param.column {

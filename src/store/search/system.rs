@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::cursor::{self, Cursor};
 use super::order::Order;
 use super::sql::{self, HitRow, Sql};
-use super::{Page, filter, narrowed, select, total};
+use super::{Page, filter, from_where, narrowed, select, total};
 use crate::auth::access::{Access, Action, Reach};
 use crate::error::Error;
 use crate::fhir::query::Query;
@@ -142,6 +142,27 @@ fn arrange(rows: &mut Vec<(&'static str, HitRow)>, order: &Order, limit: usize) 
         rows.reverse();
     }
     rows.truncate(limit);
+}
+
+/// The same query with as few alternatives as really find something. One alone is a condition like others, and
+/// then what makes those fast makes it fast: nearly always only the `subject` puts an Observation with a patient.
+pub(super) fn simplified(conn: &mut Conn, dict: &Dict, mut query: Query) -> Result<Query, Error> {
+    let mut found = Vec::with_capacity(query.any.len());
+    for alternative in &query.any {
+        let one = Query { any: vec![alternative.clone()], filters: vec![], ..query.clone() };
+        let mut sql = Sql::default();
+        sql.push("SELECT seq AS n FROM ");
+        let possible = from_where(&mut sql, conn, dict, &one)?;
+        sql.push(" LIMIT 1");
+        if possible && !sql::numbers(conn, sql)?.is_empty() {
+            found.push(alternative.clone());
+        }
+    }
+    if let (true, Some(only)) = (found.len() == 1, found.pop()) {
+        query.any.clear();
+        query.filters.push(only);
+    }
+    Ok(query)
 }
 
 /// ` AND seq IN (…)` of what any one of the query's alternatives finds; false when none can find anything.

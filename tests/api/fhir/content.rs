@@ -68,6 +68,10 @@ async fn the_caller_chooses_the_form() {
     let form =
         gateway.post_raw("/fhir/Patient/_search", "application/x-www-form-urlencoded", "_id=p1&_format=xml").await;
     assert!(form.expect(200).text().starts_with('<'), "a form says it too");
+    for path in ["/fhir/Patient/none?_format=xml", "/fhir/Nope?_format=xml", "/fhir/Patient?nope=1&_format=xml"] {
+        let outcome = fhir_r4::parse(&gateway.get(path).await.body, fhir_r4::Format::Xml).unwrap();
+        assert_eq!(outcome["resourceType"], "OperationOutcome", "{path}");
+    }
     for media in ["text/plain", "application/fhir+ndjson", "application/fhir+json; fhirVersion=5.0"] {
         gateway.post_raw("/fhir/Patient", media, *br#"{"resourceType":"Patient"}"#).await.expect(415).issues();
     }

@@ -128,6 +128,9 @@ async fn what_belongs_to_a_page_comes_with_it() {
         let reply = gateway.get(&format!("/fhir/Observation?{query}")).await.expect(400);
         assert!(reply.issues().ends_with(place), "{query}: {}", reply.issues());
     }
+    let all: Vec<String> = fhir_r4::resource_types().iter().map(|kind| format!("_include={kind}:*")).collect();
+    let reply = gateway.get(&format!("/fhir/Observation?{}", all.join("&"))).await.expect(400);
+    assert_eq!(reply.issues(), "too-costly http._include");
     app.stop().await;
 }
 

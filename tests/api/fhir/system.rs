@@ -92,7 +92,9 @@ async fn a_compartment_is_what_the_definitions_say() {
     let own = json!({"resourceType": "Observation", "id": "o3", "status": "final", "code": {"text": "x"}, "performer": [{"reference": "Patient/p1"}]});
     gateway.put("/fhir/Observation/o3", &own).await.expect(201);
     let table = [
-        ("Patient/p1/Observation", "Observation/o3 Observation/o1"),
+        // by when they were measured, as a search by patient; what has no time comes last
+        ("Patient/p1/Observation", "Observation/o1 Observation/o3"),
+        ("Patient/p2/Observation", "Observation/o2"),
         ("Patient/p1/Observation?_sort=_lastUpdated", "Observation/o1 Observation/o3"),
         ("Patient/p1/Observation?code=urn:test|x", "Observation/o1"),
         ("Patient/p1/Encounter", "Encounter/e1"),

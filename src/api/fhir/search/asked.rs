@@ -9,6 +9,9 @@ use crate::fhir::shape::{self, Summary, View};
 use crate::fhir::{compartment, reference};
 use crate::store::Several;
 
+/// So many different includes may be asked for at once; a wildcard is one.
+const MAX_INCLUDES: usize = 50;
+
 /// Where is searched.
 #[derive(Clone, Debug)]
 pub(in crate::api::fhir) enum Place {
@@ -88,6 +91,8 @@ impl Asked {
             let known = match name.as_str() {
                 name if shape::is_one(name) || matches!(name, "_format" | "_pretty") => true,
                 name if include::is_one(name) => match include::parse(name, &value) {
+                    Ok(include) if includes.contains(&include) => true,
+                    Ok(_) if includes.len() == MAX_INCLUDES => return Err(too_many(name)),
                     Ok(include) => {
                         includes.push(include);
                         true
@@ -151,6 +156,10 @@ fn types(place: &Place, pairs: &[(String, String)]) -> Result<(Vec<&'static str>
     kinds.sort_unstable();
     kinds.dedup();
     Ok((kinds, true))
+}
+
+fn too_many(name: &str) -> Error {
+    Error::invalid("too-costly", format!("http.{name}"), format!("{MAX_INCLUDES} includes at most; * is one"))
 }
 
 /// Several types have one order: that of their commits. Whether oldest first.
