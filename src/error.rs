@@ -34,6 +34,9 @@ pub enum Error {
     /// A conditional interaction's criterion fits more than one resource.
     #[error("the criterion fits several resources")]
     MultipleMatches,
+    /// A conditional interaction's criterion fits nothing, and it needs something to work on.
+    #[error("the criterion fits nothing")]
+    NoMatch,
     /// No proof of who calls (`None`), or a proof that is refused and why.
     #[error("not authenticated ({})", .0.unwrap_or("no credentials"))]
     Unauthenticated(Option<&'static str>),
@@ -118,6 +121,7 @@ impl Error {
             Self::MultipleMatches => {
                 (412, "multiple-matches", "The criterion fits more than one resource; make it narrower.".to_owned())
             }
+            Self::NoMatch => (404, "not-found", "The criterion fits nothing.".to_owned()),
             Self::Unauthenticated(None) => (401, "login", "Authentication is required.".to_owned()),
             Self::Unauthenticated(Some(why)) => (401, "login", format!("The credentials are refused: {why}.")),
             Self::Forbidden(why) => (403, "forbidden", why.clone()),
@@ -252,6 +256,7 @@ mod tests {
             (Error::version_conflict(id().0, id().1), 412, "conflict"),
             (Error::Conflict("The patient still has an open encounter."), 409, "conflict"),
             (Error::MultipleMatches, 412, "multiple-matches"),
+            (Error::NoMatch, 404, "not-found"),
             (Error::Unauthenticated(None), 401, "login"),
             (Error::Unauthenticated(Some("the token has expired")), 401, "login"),
             (Error::Forbidden("No scope covers this.".into()), 403, "forbidden"),
@@ -275,6 +280,7 @@ mod tests {
                 | Error::VersionConflict { .. }
                 | Error::Conflict(_)
                 | Error::MultipleMatches
+                | Error::NoMatch
                 | Error::Unauthenticated(_)
                 | Error::Forbidden(_)
                 | Error::TooMany { .. }

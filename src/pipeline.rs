@@ -1,20 +1,25 @@
 //! The one road in: a draft or a resource is normalised, checked, committed, and answered for. Nothing else
 //! writes a clinical resource. What a door receives and how it words its answer is the door's business.
 
+mod intent;
+mod interaction;
+
 use std::time::Instant;
 
-use fhir_r4::{Checked, Issue};
+use fhir_r4::Issue;
 use serde_json::Value;
 
-use crate::auth::access::{Access, Action, Reach};
+pub use self::intent::Intent;
+pub use self::interaction::{Done, Interaction, Match, Work};
+
+use self::intent::{Planned, Unwritten, change};
+use crate::auth::access::Access;
 use crate::binding::{Binding, Found};
-use crate::clock::new_id;
 use crate::error::Error;
-use crate::fhir::query::Query;
 use crate::normalize;
 use crate::normalize::draft::Draft;
 use crate::profiles::Profiles;
-use crate::store::{CONDITION_CHANGED, Change, Commit, CursorMove, Guard, Outcome, Priority, Store, Verb, Written};
+use crate::store::{Change, Commit, CursorMove, Guard, Outcome, Priority, Store, Verb, Written};
 use crate::telemetry::Metrics;
 
 /// What became of one draft.
@@ -24,36 +29,6 @@ pub struct Receipt {
     pub place: String,
     pub outcome: Result<Written, Vec<Issue>>,
 }
-
-/// What is asked for one resource. The resource has passed the check.
-#[derive(Debug)]
-pub enum Intent {
-    /// `guard`: the condition under which it is created.
-    Create {
-        resource: Checked,
-        id: String,
-        guard: Option<Guard>,
-    },
-    Update {
-        resource: Checked,
-        id: String,
-        expect: Option<i32>,
-    },
-    Delete {
-        kind: &'static str,
-        id: String,
-        expect: Option<i32>,
-    },
-    /// A conditional create that finds this one: nothing is written as long as that holds.
-    Keep {
-        kind: &'static str,
-        id: String,
-        guard: Guard,
-    },
-}
-
-/// How often a condition is looked at again when its answer changed on the way to the lane.
-const ATTEMPTS: usize = 5;
 
 #[derive(Clone)]
 pub struct Pipeline {
@@ -204,20 +179,24 @@ impl Pipeline {
 
     /// Each by itself, in one trip to the lane.
     pub async fn each(&self, access: &Access, intents: Vec<Intent>) -> Result<Vec<Result<Written, Error>>, Error> {
-        let readings: Vec<bool> = intents.iter().map(is_reading).collect();
-        let defines = intents.iter().any(is_definition);
-        let planned = intents.into_iter().map(|intent| commit_of(vec![intent]));
-        let (commits, kept): (Vec<Commit>, Vec<_>) = planned.unzip();
+        let readings: Vec<bool> = intents.iter().map(Intent::is_reading).collect();
+        let defines = intents.iter().any(Intent::is_definition);
+        let (mut commits, mut rest) = (Vec::with_capacity(intents.len()), Vec::with_capacity(intents.len()));
+        for intent in intents {
+            let mut planned = Planned::of(vec![intent]);
+            rest.push((planned.take_revised(), planned.unwritten));
+            commits.push(planned.commit);
+        }
         let answers = self.store.commit(access, Priority::Interactive, commits).await?;
         self.apply(defines).await;
         let mut all = Vec::with_capacity(answers.len());
-        for ((answer, kept), reading) in answers.into_iter().zip(kept).zip(readings) {
+        for ((answer, (revised, unwritten)), reading) in answers.into_iter().zip(rest).zip(readings) {
             if reading {
                 self.metrics.readings("fhir", if answer.is_ok() { "created" } else { "rejected" }, 1);
             }
             all.push(match answer {
-                Ok(written) => one(Some(self.with_kept(written, kept).await)),
-                Err(error) => Err(error),
+                Ok(written) => one(Some(self.with_unwritten(written, unwritten).await)),
+                Err(error) => Err(Planned::refusal(error, &revised)),
             });
         }
         Ok(all)
@@ -225,15 +204,27 @@ impl Pipeline {
 
     /// All or nothing; one answer an intent.
     pub async fn transaction(&self, access: &Access, intents: Vec<Intent>) -> Result<Vec<Written>, Error> {
-        let readings = intents.iter().filter(|intent| is_reading(intent)).count();
-        let defines = intents.iter().any(is_definition);
-        let (commit, kept) = commit_of(intents);
-        let answer = self.store.commit_one(access, Priority::Interactive, commit).await;
+        self.transaction_if(access, intents, vec![]).await
+    }
+
+    /// The same, as long as these conditions hold too.
+    pub async fn transaction_if(
+        &self,
+        access: &Access,
+        intents: Vec<Intent>,
+        guards: Vec<Guard>,
+    ) -> Result<Vec<Written>, Error> {
+        let readings = intents.iter().filter(|intent| intent.is_reading()).count();
+        let defines = intents.iter().any(Intent::is_definition);
+        let mut planned = Planned::of(intents);
+        let revised = planned.take_revised();
+        planned.commit.guards.extend(guards);
+        let answer = self.store.commit_one(access, Priority::Interactive, planned.commit).await;
         let outcome = if answer.is_ok() { "created" } else { "rejected" };
         self.metrics.readings("fhir", outcome, u64::try_from(readings).unwrap_or_default());
-        let written = answer?;
+        let written = answer.map_err(|error| Planned::refusal(error, &revised))?;
         self.apply(defines).await;
-        self.with_kept(written, kept).await
+        self.with_unwritten(written, planned.unwritten).await
     }
 
     /// Changed definitions are in force before whoever changed them is answered. They are stored by then, so
@@ -244,53 +235,23 @@ impl Pipeline {
         }
     }
 
-    /// Puts what was found instead of created where its intent stood.
-    async fn with_kept(&self, mut written: Vec<Written>, kept: Vec<Kept>) -> Result<Vec<Written>, Error> {
-        for (at, kind, id) in kept {
-            let found = self.store.find(&Access::system("pipeline"), kind, &id).await?;
-            let known = Written { id, version: found.version, updated: found.updated, seq: 0, outcome: Outcome::Known };
-            written.insert(at, known);
+    /// Puts the answers of what wrote nothing where their intents stood.
+    async fn with_unwritten(
+        &self,
+        mut written: Vec<Written>,
+        unwritten: Vec<(usize, Unwritten)>,
+    ) -> Result<Vec<Written>, Error> {
+        for (at, what) in unwritten {
+            let answer = match what {
+                Unwritten::Absent => Written::absent(""),
+                Unwritten::Kept(kind, id) => {
+                    let found = self.store.find(&Access::system("pipeline"), kind, &id).await?;
+                    Written { id, version: found.version, updated: found.updated, seq: 0, outcome: Outcome::Known }
+                }
+            };
+            written.insert(at, answer);
         }
         Ok(written)
-    }
-
-    /// Creates the resource unless the query finds one already.
-    pub async fn create_unless(&self, access: &Access, resource: &Checked, query: &Query) -> Result<Written, Error> {
-        for _ in 0..ATTEMPTS {
-            let intent = self.plan_create(access, resource.clone(), Some(query)).await?;
-            match self.write(access, intent).await {
-                Err(Error::Conflict(CONDITION_CHANGED)) => {}
-                done => return done,
-            }
-        }
-        Err(Error::Conflict(CONDITION_CHANGED))
-    }
-
-    /// What a create comes to as things stand: a new resource, or the one that its condition finds.
-    pub async fn plan_create(
-        &self,
-        access: &Access,
-        resource: Checked,
-        unless: Option<&Query>,
-    ) -> Result<Intent, Error> {
-        let Some(query) = unless else { return Ok(Intent::Create { resource, id: new_id(), guard: None }) };
-        // The guard looks at everything; who may see one patient only would learn of others by it.
-        if *access.check(Action::Search, query.resource_type)?.reach() != Reach::All {
-            return Err(Error::Forbidden(
-                "A conditional create needs the right to search all of this type.".to_owned(),
-            ));
-        }
-        let mut query = query.clone();
-        query.count = 2;
-        let found = self.store.search(access, query.clone()).await?.hits;
-        match found.as_slice() {
-            [] => Ok(Intent::Create { resource, id: new_id(), guard: Some(Guard { query, expects: None }) }),
-            [hit] => {
-                let guard = Guard { query, expects: Some(hit.id.clone()) };
-                Ok(Intent::Keep { kind: hit.resource_type, id: hit.id.clone(), guard })
-            }
-            _ => Err(Error::MultipleMatches),
-        }
     }
 
     /// What a reader of the log concluded, with its step; never stored under an epoch that is over.
@@ -300,64 +261,12 @@ impl Pipeline {
         intents: Vec<Intent>,
         cursor: CursorMove,
     ) -> Result<Vec<Written>, Error> {
-        let (mut commit, _) = commit_of(intents);
+        let mut commit = Planned::of(intents).commit;
         commit.cursor = Some(cursor);
         self.store.commit_one(access, Priority::Alarm, commit).await
     }
 }
 
-/// What a conditional create found: its place among the intents, type and id.
-type Kept = (usize, &'static str, String);
-
-/// A reading that comes in as FHIR.
-fn is_reading(intent: &Intent) -> bool {
-    matches!(intent, Intent::Create { resource, .. } if resource.resource_type() == "Observation")
-}
-
-/// A definition that others are held to.
-fn is_definition(intent: &Intent) -> bool {
-    match intent {
-        Intent::Create { resource, .. } | Intent::Update { resource, .. } => {
-            Profiles::is_definition(resource.resource_type())
-        }
-        Intent::Delete { kind, .. } => Profiles::is_definition(kind),
-        Intent::Keep { .. } => false,
-    }
-}
-
-/// Intents as one commit, and those that write nothing with their places.
-fn commit_of(intents: Vec<Intent>) -> (Commit, Vec<Kept>) {
-    let (mut commit, mut kept) = (Commit::default(), Vec::new());
-    for (at, intent) in intents.into_iter().enumerate() {
-        match intent {
-            Intent::Create { resource, id, guard } => {
-                commit.guards.extend(guard);
-                commit.changes.push(change(Verb::Create { again: false }, resource, id));
-            }
-            Intent::Update { resource, id, expect } => {
-                commit.changes.push(change(Verb::Update { expect, or_create: true }, resource, id));
-            }
-            Intent::Delete { kind, id, expect } => {
-                commit.changes.push(Change { verb: Verb::Delete { expect }, resource_type: kind, id, resource: None });
-            }
-            Intent::Keep { kind, id, guard } => {
-                commit.guards.push(guard);
-                kept.push((at, kind, id));
-            }
-        }
-    }
-    (commit, kept)
-}
-
 fn one(answer: Option<Result<Vec<Written>, Error>>) -> Result<Written, Error> {
     answer.transpose()?.and_then(|written| written.into_iter().next()).ok_or_else(|| Error::internal("no answer"))
-}
-
-fn change(verb: Verb, resource: Checked, id: String) -> Change {
-    let resource_type = resource.resource_type();
-    let mut resource = resource.into_value();
-    if let Some(members) = resource.as_object_mut() {
-        members.insert("id".to_owned(), Value::String(id.clone()));
-    }
-    Change { verb, resource_type, id, resource: Some(resource) }
 }

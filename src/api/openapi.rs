@@ -20,7 +20,8 @@ use super::{device, fhir, health, live, session};
     ),
     paths(
         fhir::metadata::metadata, fhir::bundle::process, fhir::read::read, fhir::read::version,
-        fhir::write::create, fhir::write::update, fhir::write::delete,
+        fhir::write::create, fhir::write::update, fhir::write::patch, fhir::write::delete,
+        fhir::write::conditional::update, fhir::write::conditional::patch, fhir::write::conditional::delete,
         fhir::search::by_url, fhir::search::by_form, fhir::search::system_by_url, fhir::search::system_by_form,
         fhir::search::compartment_by_url, fhir::search::compartment_by_form, fhir::search::whole_compartment_by_form,
         fhir::history::of_instance, fhir::history::of_type, fhir::history::system,

@@ -4,7 +4,7 @@
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::header::{self, HeaderMap};
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::Value;
@@ -178,15 +178,7 @@ pub(super) fn version_headers(response: &mut HttpResponseBuilder, version: i32, 
     response.insert_header((header::LAST_MODIFIED, time::http_date(updated)));
 }
 
-/// The version that `If-Match` names: `W/"3"`, `"3"` or `3`.
-pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<i32>, Error> {
-    headers
-        .get(header::IF_MATCH)
-        .map(HeaderValue::to_str)
-        .transpose()
-        .map_or_else(|_| Err(bad_etag()), |text| text.map(etag).transpose())
-}
-
+/// The version that a weak or strong tag names: `W/"3"`, `"3"` or `3`.
 pub(super) fn etag(text: &str) -> Result<i32, Error> {
     let bare = text.trim().trim_start_matches("W/").trim_matches('"');
     bare.parse().map_err(|_| bad_etag())

@@ -10,11 +10,12 @@ pub mod index;
 pub mod lastn;
 pub mod operation;
 pub mod params;
+pub mod patch;
 pub mod query;
 pub mod reading;
 pub mod reference;
-pub mod stats;
 pub mod shape;
+pub mod stats;
 pub mod time;
 pub mod ucum;
 

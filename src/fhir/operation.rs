@@ -35,6 +35,9 @@ pub const OPERATIONS: &[Operation] = &[
         definition: "http://hl7.org/fhir/OperationDefinition/Observation-stats",
         levels: &[Level::Type],
         kinds: &["Observation"],
+        safe: true,
+    },
+    Operation {
         name: "everything",
         definition: "http://hl7.org/fhir/OperationDefinition/Patient-everything",
         levels: &[Level::Type, Level::Instance],

@@ -174,6 +174,7 @@ impl<'a> Batch<'a> {
                     outcome: Outcome::Known,
                 };
             }
+            Step::Absent => return Written::absent(&change.id),
             Step::First => (1, Outcome::Created),
             Step::After(current) => {
                 let version = current.version + 1;

@@ -35,7 +35,7 @@ pub use lane::{CursorMove, Guard};
 pub use log::Entry;
 pub use measured::{Measured, Part, Wanted, is_wanted};
 pub use newest::{Placed, Series};
-pub use prepare::{Change, Content, Verb};
+pub use prepare::{Change, Content, NOTHING, Verb};
 pub use queue::Priority;
 pub use reader::Taken;
 pub use resource::{Scope, Stored};
@@ -62,6 +62,8 @@ pub enum Outcome {
     Updated,
     /// It was there already; nothing was written.
     Known,
+    /// It was to be deleted and never was there; nothing was written.
+    Absent,
 }
 
 /// One change as it stands after the commit.
@@ -73,6 +75,13 @@ pub struct Written {
     pub updated: i64,
     pub seq: i64,
     pub outcome: Outcome,
+}
+
+impl Written {
+    /// A deletion of what never was there.
+    pub fn absent(id: &str) -> Self {
+        Self { id: id.to_owned(), version: NOTHING, updated: 0, seq: 0, outcome: Outcome::Absent }
+    }
 }
 
 /// Changes that are committed together or not at all.

@@ -19,6 +19,9 @@ pub(super) const OBSERVATION: &str = "Observation";
 /// `starts` and `ends` of an Observation without an effective time.
 pub(super) const NO_TIME: i64 = i64::MIN;
 
+/// The version that is expected where nothing may stand: never stored, or deleted.
+pub const NOTHING: i32 = 0;
+
 /// What is asked of the lane for one resource.
 #[derive(Clone, Debug)]
 pub enum Verb {
@@ -26,7 +29,8 @@ pub enum Verb {
     Create {
         again: bool,
     },
-    /// The next version; `expect` is the version that must stand. With `or_create` it may be the first.
+    /// The next version; `expect` is the version that must stand ([`NOTHING`]: none may). With `or_create` it may
+    /// be the first.
     Update {
         expect: Option<i32>,
         or_create: bool,

@@ -4,7 +4,9 @@ use diesel::prelude::*;
 
 use super::conn::{Conn, each};
 use super::database;
-use super::prepare::{DateRow, NO_TIME, OBSERVATION, ObservationRow, Prepared, QuantityRow, StringRow, TermRow, Verb};
+use super::prepare::{
+    DateRow, NO_TIME, NOTHING, OBSERVATION, ObservationRow, Prepared, QuantityRow, StringRow, TermRow, Verb,
+};
 use super::schema::{history, ix_date, ix_quantity, ix_string, ix_term, observation, observation_span, resource};
 use crate::error::Error;
 
@@ -75,6 +77,8 @@ pub(super) enum Step {
     After(Current),
     /// Stored already: nothing is written.
     Known(Current),
+    /// Never stored, and to be deleted: nothing is written.
+    Absent,
 }
 
 /// What an update or a delete makes of what stands, or why it may not.
@@ -86,12 +90,14 @@ pub(super) fn next(change: &Prepared, current: Option<Current>) -> Result<Step, 
     };
     let Some(current) = current else {
         return match expect {
+            Some(NOTHING) | None if or_create => Ok(Step::First),
             Some(_) => Err(Error::version_conflict(change.resource_type, &*change.id)),
-            None if or_create => Ok(Step::First),
+            None if matches!(change.verb, Verb::Delete { .. }) => Ok(Step::Absent),
             None => Err(Error::not_found(change.resource_type, &*change.id)),
         };
     };
-    if expect.is_some_and(|version| version != current.version) {
+    let stands = if current.deleted && expect == Some(NOTHING) { NOTHING } else { current.version };
+    if expect.is_some_and(|version| version != stands) {
         return Err(Error::version_conflict(change.resource_type, &*change.id));
     }
     // Deleting what is deleted already changes nothing.

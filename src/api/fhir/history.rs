@@ -49,8 +49,19 @@ async fn answer(
     kind: Option<&'static str>,
     id: Option<&str>,
 ) -> Answer {
+    resource(request, HttpResponse::Ok(), run(state, access, kind, id, request.query_string()).await?)
+}
+
+/// The history as JSON.
+pub(super) async fn run(
+    state: &State,
+    access: &Access,
+    kind: Option<&'static str>,
+    id: Option<&str>,
+    query: &str,
+) -> Result<Vec<u8>, Error> {
     let (mut count, mut before) = (DEFAULT_COUNT, None);
-    for (name, value) in pairs(request.query_string()) {
+    for (name, value) in pairs(query) {
         let number = value.parse::<i64>();
         match (name.as_str(), number) {
             ("_count", Ok(n)) => count = usize::try_from(n).unwrap_or(DEFAULT_COUNT).clamp(1, MAX_COUNT),
@@ -76,7 +87,7 @@ async fn answer(
     versions.truncate(count);
     let place: String = [kind, id].into_iter().flatten().flat_map(|part| ["/", part]).collect();
     let address = format!("{}{place}/_history", state.fhir_base());
-    let mut links = vec![("self", request_address(&address, request))];
+    let mut links = vec![("self", request_address(&address, query))];
     if let Some((seq, _)) = versions.last().filter(|_| more) {
         links.push(("next", format!("{address}?_count={count}&_before={seq}")));
     }
@@ -84,11 +95,11 @@ async fn answer(
     for (_, version) in &versions {
         entry(&mut writer, &state.fhir_base(), version)?;
     }
-    resource(request, HttpResponse::Ok(), writer.finish())
+    Ok(writer.finish())
 }
 
-fn request_address(address: &str, request: &HttpRequest) -> String {
-    match request.query_string() {
+fn request_address(address: &str, query: &str) -> String {
+    match query {
         "" => address.to_owned(),
         query => format!("{address}?{query}"),
     }

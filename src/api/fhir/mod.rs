@@ -5,6 +5,7 @@ pub(crate) mod history;
 mod look;
 pub(crate) mod metadata;
 pub(crate) mod operation;
+mod patch;
 pub(crate) mod read;
 pub(crate) mod search;
 pub(crate) mod write;
@@ -30,13 +31,21 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(operation("/${operation}", web::to(operation::on_system)))
         .service(operation("/{kind}/${operation}", web::to(operation::on_type)))
         .service(operation("/{kind}/{id}/${operation}", web::to(operation::on_instance)))
-        .service(at("/{kind}").route(look().to(search::by_url)).route(web::post().to(write::create)))
+        .service(
+            at("/{kind}")
+                .route(look().to(search::by_url))
+                .route(web::post().to(write::create))
+                .route(web::put().to(write::conditional::update))
+                .route(web::patch().to(write::conditional::patch))
+                .route(web::delete().to(write::conditional::delete)),
+        )
         .service(at("/{kind}/_search").route(web::post().to(search::by_form)))
         .service(at("/{kind}/_history").route(look().to(history::of_type)))
         .service(
             at("/{kind}/{id}")
                 .route(look().to(read::read))
                 .route(web::put().to(write::update))
+                .route(web::patch().to(write::patch))
                 .route(web::delete().to(write::delete)),
         )
         .service(at("/{kind}/{id}/_history").route(look().to(history::of_instance)))

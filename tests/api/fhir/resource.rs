@@ -56,7 +56,7 @@ async fn put_creates_under_the_name_of_the_address() {
     assert_eq!(gateway.put("/fhir/Device/bed-7.a", &own).await.expect(400).issues(), "invalid resourceType");
     gateway.with_header("If-Match", "W/\"1\"").put("/fhir/Patient/new", &patient("new", "r", "V")).await.expect(412);
     assert_eq!(gateway.get("/fhir/Patient/never").await.expect(404).issues(), "not-found");
-    gateway.delete("/fhir/Patient/never").await.expect(404);
+    assert_eq!(gateway.delete("/fhir/Patient/never").await.expect(204).header("etag"), "", "it is not there");
     app.stop().await;
 }
 
@@ -159,8 +159,8 @@ async fn what_is_not_there_says_so() {
         ("GET", "/fhir/Patient/1/2/3", 404, "not-supported"),
         ("GET", "/fhir/Patient/1/Nope", 404, "not-supported"),
         ("GET", "/nothing/here", 404, "not-supported"),
-        ("PATCH", "/fhir/Patient/1", 405, "not-supported"),
-        ("DELETE", "/fhir/Patient", 405, "not-supported"),
+        ("PATCH", "/fhir/Patient/1", 415, "not-supported"),
+        ("DELETE", "/fhir/Patient", 400, "value http.query"),
         ("PUT", "/fhir/metadata", 405, "not-supported"),
         ("DELETE", "/fhir", 405, "not-supported"),
     ];

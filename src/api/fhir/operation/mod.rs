@@ -1,12 +1,12 @@
 //! `$operations`: what is asked is read once, here, from the address or from a `Parameters` body; each operation
 //! has a file of its own that works on the `Call`. The table of what exists is `fhir::operation`.
 
+mod everything;
 mod input;
 mod lastn;
-mod everything;
 mod meta;
-mod validate;
 mod stats;
+mod validate;
 
 use actix_web::http::Method;
 use actix_web::{HttpRequest, web};

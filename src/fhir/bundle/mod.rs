@@ -1,10 +1,12 @@
 //! Bundles: those that are answered, assembled from stored bytes without parsing them, and those that are
 //! received, taken apart into what each entry asks for.
 
-use std::collections::HashMap;
-use std::hash::BuildHasher;
+pub mod links;
+mod request;
 
 use serde_json::{Value, json};
+
+pub use self::request::{Method, Request, requests};
 
 /// An answered Bundle while it is written. Entries are raw JSON and go out as they are.
 pub struct Writer {
@@ -74,72 +76,6 @@ impl Writer {
     }
 }
 
-/// What one entry of a batch or transaction asks for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Request {
-    pub method: Method,
-    /// `Patient`, `Patient/1`, `Observation?code=x`
-    pub url: String,
-    pub if_match: Option<String>,
-    pub if_none_exist: Option<String>,
-    pub full_url: Option<String>,
-    pub resource: Option<Value>,
-}
-
-/// In the order in which a transaction is carried out (R4 http, 3.1.0.11.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Method {
-    Delete,
-    Post,
-    Put,
-    Patch,
-    Get,
-    Head,
-}
-
-impl Method {
-    fn parse(text: &str) -> Option<Self> {
-        Some(match text {
-            "DELETE" => Self::Delete,
-            "POST" => Self::Post,
-            "PUT" => Self::Put,
-            "PATCH" => Self::Patch,
-            "GET" => Self::Get,
-            "HEAD" => Self::Head,
-            _ => return None,
-        })
-    }
-}
-
-/// The entries of a received Bundle; one without a request is none. The Bundle is taken apart, not copied.
-pub fn requests(mut bundle: Value) -> Vec<Option<Request>> {
-    let Some(Value::Array(entries)) = bundle.get_mut("entry").map(Value::take) else { return vec![] };
-    entries.into_iter().map(request).collect()
-}
-
-fn request(mut entry: Value) -> Option<Request> {
-    let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    let (method, url) = (Method::parse(&text("/request/method")?)?, text("/request/url")?);
-    let (if_match, if_none_exist) = (text("/request/ifMatch"), text("/request/ifNoneExist"));
-    let full_url = text("/fullUrl");
-    let resource = entry.get_mut("resource").map(Value::take);
-    Some(Request { method, url, if_match, if_none_exist, full_url, resource })
-}
-
-/// Replaces every text that is one of the keys (`urn:uuid:…` of an entry) by its `Type/id`, wherever it stands.
-pub fn rewrite<S: BuildHasher>(value: &mut Value, targets: &HashMap<String, String, S>) {
-    match value {
-        Value::String(text) => {
-            if let Some(target) = targets.get(text.as_str()) {
-                text.clone_from(target);
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| rewrite(item, targets)),
-        Value::Object(members) => members.values_mut().for_each(|member| rewrite(member, targets)),
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,20 +93,5 @@ mod tests {
         assert_eq!(bundle["entry"][0]["resource"]["resourceType"], "Patient");
         assert_eq!((&bundle["total"], &bundle["entry"][1]["response"]["status"]), (&json!(1), &json!("204")));
         assert!(serde_json::from_slice::<Value>(&Writer::new("history", None, &[]).finish()).is_ok());
-    }
-
-    #[test]
-    fn takes_a_transaction_apart_and_rewrites_its_references() {
-        let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
-            {"fullUrl": "urn:uuid:a", "resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "Patient"}},
-            {"resource": {"subject": {"reference": "urn:uuid:a"}}, "request": {"method": "POST", "url": "Observation"}},
-            {"resource": {}}]});
-        let mut requests = requests(bundle);
-        assert_eq!(requests.len(), 3);
-        assert!(requests[2].is_none());
-        let mut resource = requests[1].take().unwrap().resource.unwrap();
-        rewrite(&mut resource, &HashMap::from([("urn:uuid:a".to_owned(), "Patient/1".to_owned())]));
-        assert_eq!(resource["subject"]["reference"], "Patient/1");
-        assert!(Method::Delete < Method::Post && Method::Post < Method::Put && Method::Put < Method::Get);
     }
 }

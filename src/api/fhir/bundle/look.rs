@@ -1,0 +1,94 @@
+//! The entries that only look: reads, versions, searches and histories, with the conditions of a read.
+
+use serde_json::{Value, json};
+
+use super::answer::{failed, status};
+use crate::api::State;
+use crate::api::fhir::{history, kind, look};
+use crate::api::reply::etag;
+use crate::auth::access::Access;
+use crate::error::Error;
+use crate::fhir::bundle::Writer;
+use crate::fhir::time;
+use crate::store::Stored;
+
+#[derive(Clone, Debug)]
+pub(super) struct Look {
+    pub url: String,
+    /// GET, not HEAD.
+    pub with_body: bool,
+    pub if_none_match: Option<String>,
+    pub if_modified_since: Option<String>,
+}
+
+enum Found {
+    Version(Box<Stored>),
+    Bundle(Vec<u8>),
+}
+
+impl Look {
+    /// Type and id, when it is the version that stands which is to be read.
+    pub(super) fn reads(&self) -> Option<(&str, &str)> {
+        let (kind, id) = self.url.split_once('?').map_or(self.url.as_str(), |(path, _)| path).split_once('/')?;
+        (!id.contains('/') && !id.starts_with('_')).then_some((kind, id))
+    }
+
+    /// Whether it can be done at all: asked before a transaction is carried out.
+    pub(super) async fn try_out(&self, state: &State, access: &Access) -> Result<(), Error> {
+        self.find(state, access).await.map(|_| ())
+    }
+
+    pub(super) async fn answer(&self, state: &State, access: &Access, writer: &mut Writer) {
+        let answered = match self.find(state, access).await {
+            Ok(Found::Bundle(json)) => Ok((200, json!({}), Some(json))),
+            Ok(Found::Version(stored)) => self.version(&stored),
+            Err(error) => Err(error),
+        };
+        match answered {
+            Ok((code, mut response, resource)) => {
+                if let Some(members) = response.as_object_mut() {
+                    members.insert("status".into(), status(code).into());
+                }
+                writer.entry(None, resource.filter(|_| self.with_body).as_deref(), &[("response", response)]);
+            }
+            Err(error) => failed(writer, &error),
+        }
+    }
+
+    fn version(&self, stored: &Stored) -> Result<(u16, Value, Option<Vec<u8>>), Error> {
+        let response =
+            json!({"etag": format!("W/\"{}\"", stored.version), "lastModified": time::instant(stored.updated)});
+        if self.is_held(stored)? { Ok((304, response, None)) } else { Ok((200, response, Some(stored.json()?))) }
+    }
+
+    /// Whether the caller has this version already.
+    fn is_held(&self, stored: &Stored) -> Result<bool, Error> {
+        if let Some(held) = &self.if_none_match {
+            return Ok(held.split(',').any(|tag| etag(tag).is_ok_and(|version| version == stored.version)));
+        }
+        let Some(since) = &self.if_modified_since else { return Ok(false) };
+        let since = time::range(since)
+            .ok_or_else(|| Error::invalid("value", "request.ifModifiedSince", "this is no instant"))?;
+        Ok(stored.updated < since.end)
+    }
+
+    async fn find(&self, state: &State, access: &Access) -> Result<Found, Error> {
+        let (path, query) = self.url.split_once('?').unwrap_or((&self.url, ""));
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let version = |stored| Ok(Found::Version(Box::new(stored)));
+        match parts.as_slice() {
+            ["_history"] => history::run(state, access, None, None, query).await.map(Found::Bundle),
+            [name, "_history"] => history::run(state, access, Some(kind(name)?), None, query).await.map(Found::Bundle),
+            [name, id] if query.is_empty() => version(state.store.find(access, kind(name)?, id).await?),
+            [name, id, "_history"] => {
+                history::run(state, access, Some(kind(name)?), Some(id), query).await.map(Found::Bundle)
+            }
+            [name, id, "_history", number] => {
+                let kind = kind(name)?;
+                let number = number.parse().map_err(|_| Error::not_found(kind, *id))?;
+                version(state.store.find_version(access, kind, id, number).await?)
+            }
+            _ => look::look(state, access, &self.url).await.map(Found::Bundle),
+        }
+    }
+}

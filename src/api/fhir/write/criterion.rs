@@ -1,0 +1,44 @@
+//! What a write depends on: conditions in the form of a search, and the version that `If-Match` names.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{self, HeaderMap};
+
+use crate::api::fhir::search::pairs;
+use crate::api::reply::etag;
+use crate::error::Error;
+use crate::fhir::query::{self, Query};
+use crate::pipeline::Match;
+
+/// The condition of a create, where it has one.
+pub(super) fn if_none_exist(request: &HttpRequest, kind: &str) -> Result<Option<Query>, Error> {
+    let Some(header) = request.headers().get("If-None-Exist") else { return Ok(None) };
+    let text = header.to_str().map_err(|_| Error::invalid("value", "http.If-None-Exist", "not readable"))?;
+    condition(kind, text, "http.If-None-Exist").map(Some)
+}
+
+/// The condition in an address, in place of an id.
+pub(super) fn in_address(request: &HttpRequest, kind: &str) -> Result<Query, Error> {
+    condition(kind, request.query_string(), "http.query")
+}
+
+/// A condition in the form of a query string. One without a filter would match everything and is refused; every
+/// parameter must be known, or more would match than is meant.
+pub(in crate::api::fhir) fn condition(kind: &str, text: &str, place: &str) -> Result<Query, Error> {
+    let text = text.split_once('?').map_or(text, |(_, query)| query);
+    let query = query::parse(kind, &pairs(text), false)?;
+    if query.filters.is_empty() {
+        return Err(Error::invalid("value", place, "a condition needs a search parameter"));
+    }
+    Ok(query)
+}
+
+/// The version that `If-Match` demands.
+pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<Match>, Error> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    version_match(value.to_str().unwrap_or_default()).map(Some)
+}
+
+/// `W/"3"`, `"3"`, `3`, or `*` for any.
+pub(in crate::api::fhir) fn version_match(text: &str) -> Result<Match, Error> {
+    if text.trim() == "*" { Ok(Match::Any) } else { etag(text).map(Match::Version) }
+}
