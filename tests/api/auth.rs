@@ -212,7 +212,7 @@ async fn one_patient_is_all_that_a_patients_app_sees() {
     // What is another's is refused by itself; its neighbours are stored.
     let entries = [&own, &other, &own].map(|id| entry("POST", "Observation", &about(id)));
     let batch = writer.post("/fhir", &bundle("batch", &entries)).await.expect(200).json();
-    let statuses = ["201 Created", "403", "201 Created"];
+    let statuses = ["201 Created", "403 Forbidden", "201 Created"];
     for (at, status) in statuses.iter().enumerate() {
         assert_eq!(batch["entry"][at]["response"]["status"], *status, "{batch}");
     }

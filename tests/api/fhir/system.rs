@@ -212,6 +212,6 @@ async fn bundles_ask_the_same_addresses() {
     assert_eq!(modes(&all[1]["resource"])[0], "Observation/o1");
     assert!(all[2]["resource"].get("name").is_none() && all[2]["resource"]["gender"] == "female");
     assert_eq!(modes(&all[3]["resource"])[0], "Patient/p2");
-    assert_eq!(all[4]["response"]["status"], "400");
+    assert_eq!(all[4]["response"]["status"], "400 Bad Request");
     app.stop().await;
 }
