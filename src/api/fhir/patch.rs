@@ -16,7 +16,11 @@ pub(super) async fn read(request: &HttpRequest, payload: web::Payload, limit: us
     if is_json_patch(media) {
         return of_media(media, &body::read(request, payload, limit).await?);
     }
-    Err(Error::UnsupportedMedia)
+    // No type at all is no FHIR either: a patch says what it is.
+    if media.is_empty() {
+        return Err(Error::UnsupportedMedia);
+    }
+    Patch::parameters(body::resource(request, payload, limit).await?)
 }
 
 /// The patch that these bytes of this type are.

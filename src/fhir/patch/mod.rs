@@ -2,6 +2,12 @@
 //! (R4 fhirpatch). Pure: a resource in, a resource out. The result is not checked here; whoever stores it does.
 
 mod json;
+mod node;
+mod operation;
+mod parameters;
+mod path;
+#[cfg(test)]
+mod tests;
 
 use fhir_r4::Issue;
 use serde_json::Value;
@@ -15,6 +21,7 @@ const MAX_OPERATIONS: usize = 1000;
 #[derive(Clone, Debug)]
 pub enum Patch {
     Json(json_patch::Patch),
+    Path(Vec<parameters::Operation>),
 }
 
 impl Patch {
@@ -23,12 +30,22 @@ impl Patch {
         json::read(bytes).map(Self::Json)
     }
 
+    /// Reads the `Parameters` of a `FHIRPath` Patch.
+    pub fn parameters(resource: Value) -> Result<Self, Error> {
+        let checked = fhir_r4::check(resource)?;
+        if checked.resource_type() != "Parameters" {
+            return Err(malformed("resourceType", "a FHIRPath Patch is a Parameters"));
+        }
+        parameters::read(checked.value()).map(Self::Path)
+    }
+
     /// The resource after the patch. What it is and what it is called cannot be patched.
     pub fn apply(&self, resource: Value) -> Result<Value, Error> {
         let identity = |resource: &Value| (resource.get("resourceType").cloned(), resource.get("id").cloned());
         let before = identity(&resource);
         let mut patched = match self {
             Self::Json(patch) => json::apply(patch, resource)?,
+            Self::Path(operations) => operation::apply(operations, resource)?,
         };
         if identity(&patched) != before {
             let place = before.0.as_ref().and_then(Value::as_str).unwrap_or("Resource");

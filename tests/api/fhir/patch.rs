@@ -193,3 +193,48 @@ async fn a_bundle_carries_patches() {
     }
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fhirpath_patch_in_json_and_xml() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    gateway.put("/fhir/Patient/p", &patient("p", "r1", "Vega")).await.expect(201);
+    let parameters = |kind: &str, path: &str, more: &[Value]| {
+        let mut parts = vec![json!({"name": "type", "valueCode": kind}), json!({"name": "path", "valueString": path})];
+        parts.extend_from_slice(more);
+        json!({"resourceType": "Parameters", "parameter": [{"name": "operation", "part": parts}]})
+    };
+    let family = |text: &str| json!({"name": "value", "valueString": text});
+    let table = [
+        ("Patient/p", parameters("replace", "Patient.name[0].family", &[family("Ortiz")]), 200, r#""family":"Ortiz""#),
+        ("Patient/p", parameters("delete", "Patient.gender", &[]), 200, r#""birthDate""#),
+        (
+            "Patient?identifier=urn:test:records%7Cr1",
+            parameters("replace", "Patient.name.first().family", &[family("Luz")]),
+            200,
+            "Luz",
+        ),
+        ("Patient/p", parameters("delete", "Patient.name.given", &[]), 422, "processing Parameters.parameter[0]"),
+        ("Patient/p", parameters("delete", "Patient.name.count()", &[]), 400, "invalid Parameters.parameter[0]"),
+        ("Patient/p", parameters("replace", "Patient.birthDate", &[family("yesterday")]), 422, "Patient.birthDate"),
+        ("Patient/p", parameters("replace", "Patient.id", &[family("q")]), 422, "business-rule Patient.id"),
+        ("Patient/p", patient("p", "r1", "Vega"), 400, "invalid resourceType"),
+        ("Patient/p", json!({"resourceType": "Parameters"}), 400, "invalid Parameters.parameter"),
+    ];
+    for (path, body, status, holds) in table {
+        let reply = patch(&gateway, &format!("/fhir/{path}"), "application/fhir+json", &body).await;
+        assert_eq!(reply.status, status, "{body}: {}", reply.text());
+        let shown = if status == 200 { reply.text() } else { reply.issues() };
+        assert!(shown.contains(holds), "{body}: {shown}");
+    }
+    let xml = r#"<Parameters xmlns="http://hl7.org/fhir"><parameter><name value="operation"/>
+        <part><name value="type"/><valueCode value="add"/></part><part><name value="path"/><valueString value="Patient"/></part>
+        <part><name value="name"/><valueString value="contact"/></part><part><name value="value"/>
+        <part><name value="name"/><valueHumanName><text value="a name"/></valueHumanName></part></part></parameter></Parameters>"#;
+    let added = patch(&gateway, "/fhir/Patient/p", "application/fhir+xml", xml).await.expect(200).json();
+    assert_eq!(added["contact"], json!([{"name": {"text": "a name"}}]));
+    let sent = bundle("transaction", &[entry("PATCH", "Patient/p", &parameters("delete", "Patient.contact[0]", &[]))]);
+    gateway.post("/fhir", &sent).await.expect(200);
+    assert!(gateway.get("/fhir/Patient/p").await.expect(200).json().get("contact").is_none());
+    app.stop().await;
+}

@@ -137,6 +137,10 @@ fn patch(resource: Option<Value>, at: usize) -> Result<Patch, Error> {
             let data = STANDARD.decode(text("data")).map_err(|_| wrong("the data of this Binary are no base64"))?;
             of_media(text("contentType"), &data).map_err(|error| located(error, at))
         }
+        "Parameters" => {
+            let place = format!("{}.resource", place(at));
+            Patch::parameters(resource).map_err(|error| error.under(&place))
+        }
         _ => Err(wrong("a patch is a Binary with a JSON Patch, or Parameters")),
     }
 }
