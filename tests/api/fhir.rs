@@ -13,6 +13,7 @@ mod operation;
 mod paging;
 mod patch;
 mod profiles;
+mod prefer;
 mod ranges;
 mod resource;
 mod search;

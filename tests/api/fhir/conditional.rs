@@ -1,8 +1,8 @@
 //! Conditional create: whoever sends the same thing twice, or many at once, makes one.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::helpers::samples::patient;
+use crate::helpers::samples::{patient, plain_observation};
 use crate::helpers::{Client, Reply, TestApp, ids};
 
 async fn create_unless(client: &Client, record: &str, criterion: &str) -> Reply {
@@ -84,5 +84,150 @@ async fn updates_of_one_version_let_one_through() {
     assert_eq!((statuses[0], statuses[1], statuses[19]), (200, 412, 412), "{statuses:?}");
     let read = gateway.get(&format!("/fhir/Patient/{id}")).await.json();
     assert_eq!(read["meta"]["versionId"], json!("2"));
+    app.stop().await;
+}
+
+/// R4 http, conditional update: every line of its table, in order.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_by_what_it_finds() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    let put = |query: &str, body: Value| {
+        let (gateway, path) = (gateway.clone(), format!("/fhir/Patient{query}"));
+        async move { gateway.put(&path, &body).await }
+    };
+    let mut nameless = patient("x", "r1", "Vega");
+    nameless.as_object_mut().unwrap().remove("id");
+    let by = |record: &str| format!("?identifier=urn:test:records|{record}");
+    let created = put(&by("r1"), nameless.clone()).await.expect(201);
+    let id = created.id();
+    assert_eq!(created.header("location"), format!("http://localhost/fhir/Patient/{id}/_history/1"));
+    let found = put(&by("r1"), nameless.clone()).await.expect(200);
+    assert_eq!((found.id(), found.header("etag")), (id.clone(), "W/\"2\"".into()), "no id, one match: updated");
+    put(&by("r1"), patient(&id, "r1", "Vega")).await.expect(200);
+    assert_eq!(put(&by("r1"), patient("other", "r1", "Vega")).await.expect(400).issues(), "value Patient.id");
+    assert_eq!(
+        put(&by("r2"), patient("own", "r2", "Ortiz")).await.expect(201).id(),
+        "own",
+        "no match, an id: created under it"
+    );
+    assert_eq!(
+        put(&by("r3"), patient("own", "r3", "Luz")).await.expect(409).issues(),
+        "conflict",
+        "the id is another's"
+    );
+    gateway.delete("/fhir/Patient/own").await.expect(204);
+    assert_eq!(
+        put(&by("r3"), patient("own", "r3", "Luz")).await.expect(201).header("etag"),
+        "W/\"3\"",
+        "nothing stands there"
+    );
+    gateway.post("/fhir/Patient", &patient("x", "r1", "Twin")).await.expect(201);
+    assert_eq!(put(&by("r1"), nameless.clone()).await.expect(412).issues(), "multiple-matches");
+    for (query, place) in [
+        ("", "value http.query"),
+        ("?", "value http.query"),
+        ("?_count=1", "value http.query"),
+        ("?nope=1", "not-supported http.nope"),
+    ] {
+        assert_eq!(put(query, nameless.clone()).await.expect(400).issues(), place, "{query}");
+    }
+    let tagged = |tag: &'static str, record: &str| {
+        let (gateway, path, body) =
+            (gateway.clone(), format!("/fhir/Patient{}", by(record)), patient("own", record, "Luz"));
+        async move { gateway.with_header("If-Match", tag).put(&path, &body).await.status }
+    };
+    assert_eq!(
+        (tagged("W/\"2\"", "r3").await, tagged("W/\"3\"", "r3").await, tagged("*", "r3").await),
+        (412, 200, 200)
+    );
+    assert_eq!((tagged("*", "r9").await, tagged("W/\"1\"", "r9").await), (412, 412), "nothing stands");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_by_what_it_finds() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    for (id, record) in [("a", "one"), ("b", "two"), ("c", "two")] {
+        gateway.put(&format!("/fhir/Patient/{id}"), &patient(id, record, "Vega")).await.expect(201);
+    }
+    let table = [
+        ("?identifier=urn:test:records|two", 412),
+        ("?identifier=urn:test:records|one", 204),
+        ("?identifier=urn:test:records|one", 204),
+        ("?identifier=urn:test:records|never", 204),
+        ("", 400),
+        ("?_count=1", 400),
+        ("?nope=1", 400),
+    ];
+    for (query, status) in table {
+        gateway.delete(&format!("/fhir/Patient{query}")).await.expect(status);
+    }
+    gateway.get("/fhir/Patient/a").await.expect(410);
+    gateway.get("/fhir/Patient/b").await.expect(200);
+    gateway
+        .with_header("If-Match", "W/\"9\"")
+        .send(reqwest::Method::DELETE, "/fhir/Patient?_id=b", None)
+        .await
+        .expect(412);
+    gateway.with_header("If-Match", "*").send(reqwest::Method::DELETE, "/fhir/Patient?_id=b", None).await.expect(204);
+    gateway.with_header("If-Match", "*").send(reqwest::Method::DELETE, "/fhir/Patient/b", None).await.expect(412);
+    app.stop().await;
+}
+
+/// Who may not search everything would learn of others by what a condition finds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_condition_needs_the_right_to_search() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    gateway.put("/fhir/Observation/o", &observation_of("p")).await.expect(201);
+    let (put, delete) = (reqwest::Method::PUT, reqwest::Method::DELETE);
+    let path = "/fhir/Observation?status=final";
+    let body = || Some(observation_of("p").to_string().into_bytes());
+    let patient_app = |scope: &str| app.patient_app(scope, "p");
+    let table = [
+        (app.machine("system/Observation.u"), &put, 403),
+        (app.machine("system/Observation.d"), &delete, 403),
+        (patient_app("patient/Observation.cruds"), &put, 403),
+        (patient_app("patient/Observation.cruds"), &delete, 403),
+        (app.machine("system/Observation.s"), &put, 403),
+        (app.machine("system/Observation.us"), &put, 200),
+        (app.machine("system/Observation.ds"), &delete, 204),
+    ];
+    for (client, method, status) in table {
+        let ask = client.with_header("Content-Type", "application/fhir+json");
+        ask.send(method.clone(), path, body().filter(|_| *method == put)).await.expect(status);
+    }
+    app.stop().await;
+}
+
+fn observation_of(id: &str) -> Value {
+    plain_observation("x", &json!({"id": "o", "subject": {"reference": format!("Patient/{id}")}}))
+}
+
+/// However many put at once by the same condition, one is made and all others are its versions.
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_updates_at_once_make_one() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    let tries: Vec<_> = (0..20)
+        .map(|n| {
+            let gateway = gateway.clone();
+            tokio::spawn(async move {
+                let mut body = patient("x", "race", &format!("Writer{n}"));
+                body.as_object_mut().unwrap().remove("id");
+                gateway.put("/fhir/Patient?identifier=urn:test:records|race", &body).await.status
+            })
+        })
+        .collect();
+    let mut statuses = Vec::new();
+    for one in tries {
+        statuses.push(one.await.unwrap());
+    }
+    statuses.sort_unstable();
+    assert_eq!((statuses[18], statuses[19]), (200, 201), "{statuses:?}");
+    let found = gateway.get("/fhir/Patient?identifier=urn:test:records|race").await.json();
+    assert_eq!((ids(&found).len(), &found["entry"][0]["resource"]["meta"]["versionId"]), (1, &json!("20")));
     app.stop().await;
 }
