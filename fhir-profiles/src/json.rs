@@ -35,6 +35,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value, Vec<Issue>> {
         Ok(Value::Object(_)) => {}
         Ok(_) => problems.note("structure", "a resource is a JSON object"),
     }
+    if problems.more > 0 {
+        let text = format!("and {} more problems that are not listed", problems.more);
+        problems.found.push(Problem { place: String::new(), code: "too-costly", text });
+    }
     let root = problems.root.as_deref().unwrap_or("Resource");
     let name = |p: Problem| Issue::error(p.code, format!("{root}{}", p.place), p.text);
     Err(problems.found.into_iter().map(name).collect())
@@ -50,6 +54,8 @@ struct Problem {
 #[derive(Default)]
 struct Problems {
     found: Vec<Problem>,
+    /// Problems beyond those that are listed.
+    more: usize,
     /// Where reading broke off, if it did.
     broken: String,
     /// The type of the outermost resource, once it has been read.
@@ -60,6 +66,8 @@ impl Problems {
     fn note(&mut self, code: &'static str, text: &str) {
         if self.found.len() < MAX_PROBLEMS {
             self.found.push(Problem { place: String::new(), code, text: text.into() });
+        } else {
+            self.more += 1;
         }
     }
 

@@ -14,6 +14,9 @@ use crate::error::Error;
 /// A window of this size (2^n bytes) is as much memory as a sender may make us keep.
 const ZSTD_WINDOW: u32 = 23;
 
+/// Bodies from this size on are read beside the threads that answer requests.
+const LONG: usize = 64 * 1024;
+
 #[derive(Clone, Copy)]
 enum Coding {
     Gzip,
@@ -88,5 +91,9 @@ pub(super) fn format(request: &HttpRequest) -> Result<fhir_r4::Format, Error> {
 pub(super) async fn resource(request: &HttpRequest, payload: web::Payload, limit: usize) -> Result<Value, Error> {
     let format = format(request)?;
     let bytes = read(request, payload, limit).await?;
-    Ok(fhir_r4::parse(&bytes, format)?)
+    if bytes.len() < LONG {
+        return Ok(fhir_r4::parse(&bytes, format)?);
+    }
+    let read = tokio::task::spawn_blocking(move || fhir_r4::parse(&bytes, format)).await.map_err(Error::internal)?;
+    Ok(read?)
 }

@@ -6,6 +6,7 @@ mod conditional;
 mod content;
 mod everything;
 mod examples;
+mod fidelity;
 mod history;
 mod include;
 mod lastn;

@@ -9,7 +9,10 @@ use super::{
     value::{Object, choice, codings, has, list, object},
     walk::Walk,
 };
-use crate::tables::{Profile, ProfileElement, Rule, TABLES};
+use crate::{
+    Policy, Severity,
+    tables::{Profile, ProfileElement, Rule, TABLES},
+};
 
 const CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
 const GENERAL: &str = "http://hl7.org/fhir/StructureDefinition/vitalsigns";
@@ -173,7 +176,9 @@ impl<'v> Held<'_, 'v> {
 
     fn report(&mut self, code: &'static str, text: &str) {
         let name = self.profile.url.rsplit('/').next().unwrap_or_default();
-        self.walk.report_once(code, &format!("{text} (profile {name})"));
+        let named = self.walk.definitions.and_then(|d| d.policies.named.get(self.profile.url));
+        let severity = if named == Some(&Policy::Warn) { Severity::Warning } else { Severity::Error };
+        self.walk.tell_once(severity, code, &format!("{text} (profile {name})"));
     }
 }
 

@@ -127,10 +127,6 @@ impl<'v> Walk<'v> {
     }
 
     /// Two profiles may find the same fault.
-    pub(super) fn report_once(&mut self, code: &'static str, text: &str) {
-        self.tell_once(Severity::Error, code, text);
-    }
-
     pub(super) fn tell_once(&mut self, severity: Severity, code: &'static str, text: &str) {
         if self.issues.len() < MAX_ISSUES {
             let place = self.path.render();

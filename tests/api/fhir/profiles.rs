@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use vigia::config::ProfilePolicy;
 use vigia::profiles::package;
 
-use crate::helpers::samples::{observation, patient};
+use crate::helpers::samples::{entry, observation, patient};
 use crate::helpers::{Client, Reply, TestApp};
 
 const US_CORE: &str = "http://hl7.org/fhir/us/core/StructureDefinition";
@@ -19,14 +19,17 @@ fn told(reply: &Reply) -> Vec<String> {
         .collect()
 }
 
+/// As one transaction.
 async fn load(client: &Client, name: &str) {
-    for mut resource in package::read(package::shipped(name).unwrap()).unwrap() {
+    let entries = package::read(package::shipped(name).unwrap()).unwrap().into_iter().map(|mut resource| {
         // They claim profiles of their own, which one of the stories refuses.
         resource.as_object_mut().unwrap().shift_remove("meta");
-        let path = format!("/fhir/{}/{}", resource["resourceType"].as_str().unwrap(), resource["id"].as_str().unwrap());
-        let reply = client.put(&path, &resource).await;
-        assert!([200, 201].contains(&reply.status), "{path}: {}", reply.text());
-    }
+        let url = format!("{}/{}", resource["resourceType"].as_str().unwrap(), resource["id"].as_str().unwrap());
+        entry("PUT", &url, &resource)
+    });
+    let entries: Vec<Value> = entries.collect();
+    let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": entries});
+    client.post("/fhir", &bundle).await.expect(200);
 }
 
 fn claiming(mut resource: Value, profile: &str) -> Value {
