@@ -9,6 +9,7 @@ mod batch;
 pub mod body;
 mod conn;
 mod dict;
+mod history;
 mod id;
 mod lane;
 mod log;
@@ -31,6 +32,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use account::{Account, Session};
 pub use batch::{CONDITION_CHANGED, READER_LOST};
+pub use history::{HistoryPage, HistoryQuery};
 pub use lane::{CursorMove, Guard};
 pub use log::Entry;
 pub use measured::{Measured, Part, Wanted, is_wanted};
@@ -38,7 +40,7 @@ pub use newest::{Placed, Series};
 pub use prepare::{Change, Content, NOTHING, Verb};
 pub use queue::Priority;
 pub use reader::Taken;
-pub use resource::{Scope, Stored};
+pub use resource::Stored;
 pub use search::{Everything, Included, Page, Several};
 
 use self::conn::{Conn, Location, Pool};
@@ -228,32 +230,29 @@ impl Store {
         if stored.deleted { Err(Error::gone(kind, stored.id)) } else { Ok(stored) }
     }
 
-    /// Versions, newest first. `before` is the `seq` that the page before ended with.
+    /// One page of versions, newest first. None when there never was such a resource.
     pub async fn history(
         &self,
         access: &Access,
         kind: Option<&'static str>,
         id: Option<&str>,
-        before: Option<i64>,
-        limit: usize,
-    ) -> Result<Vec<(i64, Stored)>, Error> {
+        query: HistoryQuery,
+    ) -> Result<Option<HistoryPage>, Error> {
         let action = if id.is_some() { Action::Read } else { Action::Search };
         let permit = access.check(action, kind.unwrap_or("*"))?;
         if id.is_none() && *permit.reach() != Reach::All {
             return Err(Error::Forbidden("The history of a whole type is not about one patient.".to_owned()));
         }
-        let id = id.map(str::to_owned);
-        let rows = self
-            .read(move |conn, _| {
-                let scope = match (kind, &id) {
-                    (Some(kind), Some(id)) => Scope::Instance(kind, id),
-                    (Some(kind), None) => Scope::Type(kind),
-                    _ => Scope::System,
-                };
-                resource::versions(conn, scope, before, limit)
-            })
-            .await?;
-        if *permit.reach() == Reach::All { Ok(rows) } else { narrow_history(&permit, rows) }
+        let (scope, seal) = (history::Scope::of(kind, id), self.inner.seal.clone());
+        // A deletion says nothing about whose it was, so who is bound to one patient sees none.
+        let bound = *permit.reach() != Reach::All;
+        let page = self.read(move |conn, _| history::page(conn, &scope, &query, bound, &seal)).await?;
+        if bound {
+            for version in page.iter().flat_map(|page| &page.versions) {
+                visible(&permit, version)?;
+            }
+        }
+        Ok(page)
     }
 
     pub async fn search(&self, access: &Access, query: Query) -> Result<Page, Error> {
@@ -445,12 +444,6 @@ fn visible(permit: &Permit, stored: &Stored) -> Result<(), Error> {
     let resource = stored.value()?;
     let patient = patient_of(stored.resource_type, &stored.id, &resource);
     if permit.covers(patient.as_deref()) { Ok(()) } else { Err(hidden()) }
-}
-
-/// A caller bound to one patient may read the history of single resources that are that patient's.
-fn narrow_history(permit: &Permit, rows: Vec<(i64, Stored)>) -> Result<Vec<(i64, Stored)>, Error> {
-    let standing = rows.into_iter().filter(|(_, stored)| !stored.deleted);
-    standing.map(|(seq, stored)| visible(permit, &stored).map(|()| (seq, stored))).collect()
 }
 
 /// The patient that a resource is about: its own id, its subject, or its `patient`.

@@ -1,4 +1,4 @@
-//! Reading resources: the version that stands, any version, and histories.
+//! Reading resources: the version that stands, and any version.
 
 use diesel::prelude::*;
 use serde_json::Value;
@@ -67,7 +67,7 @@ macro_rules! observation_versions {
 }
 pub(super) use observation_versions;
 
-fn stored(row: VersionRow) -> Result<Stored, Error> {
+pub(super) fn stored(row: VersionRow) -> Result<Stored, Error> {
     let VersionRow { rtype, id, version, updated, deleted, body, .. } = row;
     Ok(Stored { resource_type: type_name(rtype)?, id: id::decode(&id), version, updated, deleted, body })
 }
@@ -91,67 +91,4 @@ pub(super) fn version(conn: &mut Conn, kind: &str, id: &str, version: i32) -> Re
     let row: Option<VersionRow> =
         history::table.filter(own.and(history::version.eq(version))).first(conn).optional().map_err(database)?;
     row.map(stored).transpose()
-}
-
-/// Whose history: one resource's, one type's, or everything's.
-#[derive(Clone, Copy, Debug)]
-pub enum Scope<'a> {
-    Instance(&'static str, &'a str),
-    Type(&'static str),
-    System,
-}
-
-/// Versions, newest first, below `before` (a `seq`); each with its `seq` to go on from.
-pub(super) fn versions(
-    conn: &mut Conn,
-    scope: Scope<'_>,
-    before: Option<i64>,
-    limit: usize,
-) -> Result<Vec<(i64, Stored)>, Error> {
-    let limit = i64::try_from(limit).map_err(Error::internal)?;
-    let before = before.unwrap_or(i64::MAX);
-    let observations = type_number(OBSERVATION)?;
-    let mut rows: Vec<VersionRow> = Vec::new();
-    if !matches!(scope, Scope::Instance(kind, _) | Scope::Type(kind) if kind != OBSERVATION) {
-        let mut query = observation_versions!(observations)
-            .filter(observation::seq.lt(before))
-            .order(observation::seq.desc())
-            .limit(limit)
-            .into_boxed::<super::conn::MultiBackend>();
-        if let Scope::Instance(_, id) = scope {
-            query = query.filter(observation::id.eq(id::encode(id)));
-        }
-        rows.extend(query.load::<VersionRow>(conn).map_err(database)?);
-    }
-    if !matches!(scope, Scope::Instance(OBSERVATION, _) | Scope::Type(OBSERVATION)) {
-        let mut query = resource::table
-            .filter(resource::seq.lt(before))
-            .order(resource::seq.desc())
-            .limit(limit)
-            .into_boxed::<super::conn::MultiBackend>();
-        if let Scope::Instance(kind, _) | Scope::Type(kind) = scope {
-            query = query.filter(resource::rtype.eq(type_number(kind)?));
-        }
-        if let Scope::Instance(_, id) = scope {
-            query = query.filter(resource::id.eq(id::encode(id)));
-        }
-        rows.extend(query.load::<VersionRow>(conn).map_err(database)?);
-    }
-    let mut query = history::table
-        .filter(history::seq.lt(before))
-        .order(history::seq.desc())
-        .limit(limit)
-        .into_boxed::<super::conn::MultiBackend>();
-    if let Scope::Instance(kind, _) | Scope::Type(kind) = scope {
-        query = query.filter(history::rtype.eq(type_number(kind)?));
-    }
-    if let Scope::Instance(_, id) = scope {
-        query = query.filter(history::id.eq(id::encode(id)));
-    }
-    rows.extend(query.load::<VersionRow>(conn).map_err(database)?);
-    rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.seq));
-    // One that was superseded between two of the queries is seen in both.
-    rows.dedup_by_key(|row| row.seq);
-    rows.truncate(usize::try_from(limit).map_err(Error::internal)?);
-    rows.into_iter().map(|row| Ok((row.seq, stored(row)?))).collect()
 }

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::fhir::bundle::Writer;
 use crate::fhir::query::{DEFAULT_COUNT, MAX_COUNT};
 use crate::fhir::time;
-use crate::store::Stored;
+use crate::store::{HistoryQuery, Stored};
 
 /// Every version of one resource.
 #[utoipa::path(get, path = "/fhir/{type}/{id}/_history", tag = "fhir", params(("type" = String, Path), ("id" = String, Path)),
@@ -60,57 +60,72 @@ pub(super) async fn run(
     id: Option<&str>,
     query: &str,
 ) -> Result<Vec<u8>, Error> {
-    let (mut count, mut before) = (DEFAULT_COUNT, None);
-    for (name, value) in pairs(query) {
-        let number = value.parse::<i64>();
-        match (name.as_str(), number) {
-            ("_count", Ok(n)) => count = usize::try_from(n).unwrap_or(DEFAULT_COUNT).clamp(1, MAX_COUNT),
-            ("_before", Ok(n)) => before = Some(n),
-            ("_format" | "_pretty", _) => {}
-            _ => {
-                return Err(Error::invalid(
-                    "not-supported",
-                    format!("http.{name}"),
-                    "history takes _count and its own page links",
-                ));
-            }
-        }
-    }
-    let mut versions = state.store.history(access, kind, id, before, count + 1).await?;
-    if versions.is_empty()
-        && before.is_none()
-        && let (Some(kind), Some(id)) = (kind, id)
-    {
-        return Err(Error::not_found(kind, id));
-    }
-    let more = versions.len() > count;
-    versions.truncate(count);
+    let pairs = pairs(query);
+    let asked = asked(&pairs)?;
+    let page = state.store.history(access, kind, id, asked).await?;
+    let page = page.ok_or_else(|| Error::not_found(kind.unwrap_or_default(), id.unwrap_or_default()))?;
     let place: String = [kind, id].into_iter().flatten().flat_map(|part| ["/", part]).collect();
     let address = format!("{}{place}/_history", state.fhir_base());
-    let mut links = vec![("self", request_address(&address, query))];
-    if let Some((seq, _)) = versions.last().filter(|_| more) {
-        links.push(("next", format!("{address}?_count={count}&_before={seq}")));
+    let mut links = vec![("self", link(&address, &pairs))];
+    if let Some(next) = page.next {
+        let mut pairs = pairs;
+        pairs.retain(|(name, _)| name != "_cursor");
+        pairs.push(("_cursor".to_owned(), next));
+        links.push(("next", link(&address, &pairs)));
     }
-    let mut writer = Writer::new("history", None, &links);
-    for (_, version) in &versions {
+    let mut writer = Writer::new("history", page.total, &links);
+    for version in &page.versions {
         entry(&mut writer, &state.fhir_base(), version)?;
     }
     Ok(writer.finish())
 }
 
-fn request_address(address: &str, query: &str) -> String {
-    match query {
-        "" => address.to_owned(),
-        query => format!("{address}?{query}"),
+fn link(address: &str, pairs: &[(String, String)]) -> String {
+    if pairs.is_empty() {
+        return address.to_owned();
     }
+    format!("{address}?{}", form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish())
+}
+
+/// The parameters of a history. One that is not known would show more than is asked for.
+fn asked(pairs: &[(String, String)]) -> Result<HistoryQuery, Error> {
+    let mut asked = HistoryQuery { count: DEFAULT_COUNT, ..HistoryQuery::default() };
+    for (name, value) in pairs {
+        let wrong = |text: &str| Error::invalid("value", format!("http.{name}"), text);
+        let range =
+            || time::range(&value.replace(' ', "+")).ok_or_else(|| wrong("this is no FHIR date, dateTime or instant"));
+        match name.as_str() {
+            "_count" => {
+                let count: usize = value.parse().map_err(|_| wrong("_count must be a whole number"))?;
+                asked.count = count.clamp(1, MAX_COUNT);
+            }
+            "_since" => asked.since = Some(range()?.start),
+            "_at" => asked.at = range().map(|range| Some((range.start, range.end)))?,
+            "_cursor" => asked.cursor = Some(value.clone()),
+            "_sort" if value == "-_lastUpdated" => {}
+            "_sort" => return Err(wrong("a history is sorted by -_lastUpdated")),
+            "_format" | "_pretty" => {}
+            _ => {
+                let text = "history takes _count, _since, _at and its own page links";
+                return Err(Error::invalid("not-supported", format!("http.{name}"), text));
+            }
+        }
+    }
+    Ok(asked)
+}
+
+/// Whether the server has made up this id: then the first version came by POST.
+fn is_ours(id: &str) -> bool {
+    uuid::Uuid::try_parse(id).is_ok_and(|id| matches!(id.get_version_num(), 7 | 8))
 }
 
 fn entry(writer: &mut Writer, base: &str, version: &Stored) -> Result<(), Error> {
     let own = format!("{}/{}", version.resource_type, version.id);
     let (method, url, status) = match (version.deleted, version.version) {
-        (true, _) => ("DELETE", own.clone(), "204"),
-        (false, 1) => ("POST", version.resource_type.to_owned(), "201"),
-        (false, _) => ("PUT", own.clone(), "200"),
+        (true, _) => ("DELETE", own.clone(), "204 No Content"),
+        (false, 1) if is_ours(&version.id) => ("POST", version.resource_type.to_owned(), "201 Created"),
+        (false, 1) => ("PUT", own.clone(), "201 Created"),
+        (false, _) => ("PUT", own.clone(), "200 OK"),
     };
     let content = if version.deleted { None } else { Some(version.json()?) };
     let response = json!({"status": status, "etag": format!("W/\"{}\"", version.version), "lastModified": time::instant(version.updated)});

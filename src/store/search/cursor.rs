@@ -50,6 +50,24 @@ impl Seal {
         Ok(URL_SAFE_NO_PAD.encode(payload))
     }
 
+    /// A place in the log: what a page of a history ended with.
+    pub(in crate::store) fn close_place(&self, seq: i64, fingerprint: u64) -> Result<String, Error> {
+        let mut payload = seq.to_le_bytes().to_vec();
+        let tag = self.tag(&payload, fingerprint)?;
+        payload.extend_from_slice(&tag);
+        Ok(URL_SAFE_NO_PAD.encode(payload))
+    }
+
+    pub(in crate::store) fn open_place(&self, text: &str, fingerprint: u64) -> Result<i64, Error> {
+        let wrong = || Error::invalid("value", "http._cursor", "this page link was not made for this history");
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| wrong())?;
+        let (seq, tag) = bytes.split_first_chunk::<8>().ok_or_else(wrong)?;
+        let own = self.tag(seq, fingerprint)?;
+        // Compared in full whatever differs: nothing is learnt from how long it takes.
+        let differs = own.iter().zip(tag).fold(own.len() ^ tag.len(), |acc, (a, b)| acc | usize::from(a ^ b));
+        if differs == 0 { Ok(i64::from_le_bytes(*seq)) } else { Err(wrong()) }
+    }
+
     pub(super) fn open(&self, text: &str, fingerprint: u64) -> Result<Cursor, Error> {
         self.try_open(text, fingerprint)?
             .ok_or_else(|| Error::invalid("value", "http._cursor", "this page link was not made for this search"))
