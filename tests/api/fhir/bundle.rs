@@ -200,3 +200,244 @@ async fn bundles_that_are_none_of_both() {
     assert_eq!(nothing, json!({"resourceType": "Bundle", "type": "batch-response"}));
     app.stop().await;
 }
+
+/// The first words of each status, joined.
+fn codes(bundle: &Value) -> String {
+    statuses(bundle).iter().map(|status| status.split(' ').next().unwrap()).collect::<Vec<_>>().join(" ")
+}
+
+fn with(mut entry: Value, name: &str, value: &str) -> Value {
+    entry["request"][name] = json!(value);
+    entry
+}
+
+/// `Patient/x` of an entry's location.
+fn place_of(bundle: &Value, at: usize) -> String {
+    let location = bundle["entry"][at]["response"]["location"].as_str().unwrap();
+    location.strip_prefix("http://localhost/fhir/").unwrap().split("/_history").next().unwrap().to_owned()
+}
+
+fn about(reference: &str) -> Value {
+    plain_observation("x", &json!({"subject": {"reference": reference}}))
+}
+
+const BY_RECORD: &str = "identifier=urn:test:records|";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_lead_to_what_the_entries_become() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    let absolute = "http://else.where/fhir/Patient/7";
+    let sent = bundle(
+        "transaction",
+        &[
+            named(absolute, entry("POST", "Patient", &patient("7", "r7", "Vega"))),
+            named("urn:oid:1.2.3", entry("PUT", "Patient/own", &patient("own", "own", "Vega"))),
+            entry("POST", "Observation", &about(absolute)),
+            named("http://else.where/fhir/Observation/1", entry("POST", "Observation", &about("Patient/7"))),
+            entry("POST", "Observation", &about("urn:oid:1.2.3")),
+            entry("POST", "Observation", &about("Patient/7")),
+        ],
+    );
+    let answer = gateway.post("/fhir", &sent).await.expect(200).json();
+    let patient = place_of(&answer, 0);
+    for (at, expected) in [(2, patient.as_str()), (3, &patient), (4, "Patient/own"), (5, "Patient/7")] {
+        let stored = gateway.get(&format!("/fhir/{}", place_of(&answer, at))).await.expect(200).json();
+        assert_eq!(stored["subject"]["reference"], expected, "entry {at}");
+    }
+    let twice = || named(MOTHER, entry("POST", "Patient", &patient_of("r8")));
+    let reply = gateway.post("/fhir", &bundle("transaction", &[twice(), twice()])).await.expect(422);
+    assert_eq!(reply.issues(), "invariant Bundle.entry[1].fullUrl");
+    app.stop().await;
+}
+
+fn patient_of(record: &str) -> Value {
+    patient("x", record, "Vega")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reference_may_be_a_search() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    for (id, record) in [("one", "one"), ("a", "two"), ("b", "two")] {
+        gateway.put(&format!("/fhir/Patient/{id}"), &patient(id, record, "Vega")).await.expect(201);
+    }
+    let by = |record: &str| format!("Patient?{BY_RECORD}{record}");
+    let good = || entry("PUT", "Patient/good", &patient("good", "good", "x"));
+    let table = [
+        (by("never"), 422, "not-found Bundle.entry[1]"),
+        (by("two"), 412, "multiple-matches Bundle.entry[1]"),
+        ("Patient?nope=1".to_owned(), 400, "not-supported Bundle.entry[1] (http.nope)"),
+        ("Patient?_count=1".to_owned(), 400, "value Bundle.entry[1] (reference)"),
+    ];
+    for (reference, status, issue) in table {
+        let sent = bundle("transaction", &[good(), entry("POST", "Observation", &about(&reference))]);
+        assert_eq!(gateway.post("/fhir", &sent).await.expect(status).issues(), issue, "{reference}");
+        gateway.get("/fhir/Patient/good").await.expect(404);
+    }
+    let new = with(entry("POST", "Patient", &patient_of("new")), "ifNoneExist", &format!("{BY_RECORD}new"));
+    let put = entry("PUT", &by("put"), &patient_of("put"));
+    let observed = |record: &str| entry("POST", "Observation", &about(&by(record)));
+    let sent = bundle("transaction", &[observed("one"), observed("new"), observed("put"), new, put]);
+    let answer = gateway.post("/fhir", &sent).await.expect(200).json();
+    for (at, expected) in [(0, "Patient/one".to_owned()), (1, place_of(&answer, 3)), (2, place_of(&answer, 4))] {
+        let stored = gateway.get(&format!("/fhir/{}", place_of(&answer, at))).await.expect(200).json();
+        assert_eq!(stored["subject"]["reference"], expected, "{answer}");
+    }
+    let narrow = app.machine("system/Observation.cruds");
+    let sent = bundle("transaction", &[entry("POST", "Observation", &about(&by("one")))]);
+    assert_eq!(
+        narrow.post("/fhir", &sent).await.expect(403).issues(),
+        "forbidden Bundle.entry[0]",
+        "a search needs its right"
+    );
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conditions_in_the_place_of_ids() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    for kind in ["batch", "transaction"] {
+        let by = |record: &str| format!("Patient?{BY_RECORD}{kind}-{record}");
+        let of = |id: &str, record: &str| patient(id, &format!("{kind}-{record}"), "Vega");
+        let sent = || {
+            bundle(
+                kind,
+                &[
+                    entry("PUT", &by("a"), &of(&format!("{kind}-own"), "a")),
+                    with(entry("POST", "Patient", &of("x", "b")), "ifNoneExist", &format!("{BY_RECORD}{kind}-b")),
+                    with(entry("POST", "Patient", &of("x", "b")), "ifNoneExist", &format!("{BY_RECORD}{kind}-b")),
+                    entry("DELETE", &by("c"), &Value::Null),
+                    entry("DELETE", "Patient/never", &Value::Null),
+                ],
+            )
+        };
+        let first = gateway.post("/fhir", &sent()).await.expect(200).json();
+        assert_eq!(codes(&first), "201 201 200 204 204", "{kind}: {first}");
+        assert_eq!((place_of(&first, 0), place_of(&first, 1)), (format!("Patient/{kind}-own"), place_of(&first, 2)));
+        gateway.post("/fhir/Patient", &of("x", "c")).await.expect(201);
+        let second = gateway.post("/fhir", &sent()).await.expect(200).json();
+        assert_eq!(codes(&second), "200 200 200 204 204", "{kind}: {second}");
+        let left = gateway.get(&format!("/fhir/{}&_total=accurate", by("c"))).await.expect(200).json();
+        assert_eq!((&left["total"], place_of(&second, 1)), (&json!(0), place_of(&first, 1)), "{kind}");
+    }
+    app.stop().await;
+}
+
+/// R4 http: "If any resource identities overlap, the transaction SHALL fail", also those that conditions find.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_resource_is_changed_by_one_entry() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    gateway.put("/fhir/Patient/p", &patient("p", "p", "Vega")).await.expect(201);
+    let by = format!("Patient?{BY_RECORD}p");
+    let none = format!("Patient?{BY_RECORD}none");
+    let put = || entry("PUT", "Patient/p", &patient("p", "p", "New"));
+    let nobody = || patient_of("none");
+    let table = [
+        [put(), entry("DELETE", "Patient/p", &Value::Null)],
+        [put(), put()],
+        [put(), entry("PUT", &by, &patient("p", "p", "x"))],
+        [put(), entry("DELETE", &by, &Value::Null)],
+        [entry("DELETE", &by, &Value::Null), entry("DELETE", "Patient/p", &Value::Null)],
+        [entry("PUT", &none, &nobody()), entry("PUT", &none, &nobody())],
+        [entry("PUT", &none, &nobody()), with(entry("POST", "Patient", &nobody()), "ifNoneExist", &none)],
+        [
+            entry("DELETE", "Patient/p", &Value::Null),
+            with(entry("POST", "Patient", &patient_of("p")), "ifNoneExist", &by),
+        ],
+    ];
+    for entries in table {
+        let reply = gateway.post("/fhir", &bundle("transaction", &entries)).await;
+        assert_eq!(reply.status, 409, "{entries:?}: {}", reply.text());
+        assert!(reply.issues().starts_with("conflict Bundle.entry["), "{}", reply.text());
+    }
+    assert_eq!(gateway.get("/fhir/Patient/p").await.expect(200).header("etag"), "W/\"1\"", "nothing was done");
+    let answer = gateway.post("/fhir", &bundle("batch", &[put(), put()])).await.expect(200).json();
+    assert_eq!(codes(&answer), "200 200", "in a batch each is by itself");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_that_entries_are_for() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    gateway.put("/fhir/Patient/p", &patient("p", "p", "Vega")).await.expect(201);
+    let put = || entry("PUT", "Patient/p", &patient("p", "p", "New"));
+    let delete = || entry("DELETE", "Patient/p", &Value::Null);
+    let get = || entry("GET", "Patient/p", &Value::Null);
+    let table = [
+        (with(put(), "ifMatch", "W/\"9\""), "412 Precondition Failed"),
+        (with(delete(), "ifMatch", "W/\"9\""), "412 Precondition Failed"),
+        (with(entry("PUT", "Patient/q", &patient("q", "q", "x")), "ifMatch", "*"), "412 Precondition Failed"),
+        (with(put(), "ifMatch", "nonsense"), "400 Bad Request"),
+        (with(get(), "ifNoneMatch", "W/\"1\""), "304 Not Modified"),
+        (with(get(), "ifNoneMatch", "W/\"2\""), "200 OK"),
+        (with(get(), "ifModifiedSince", "2099-01-01T00:00:00Z"), "304 Not Modified"),
+        (with(get(), "ifModifiedSince", "2001-01-01T00:00:00Z"), "200 OK"),
+        (entry("HEAD", "Patient/p", &Value::Null), "200 OK"),
+        (entry("GET", "Patient/p/_history", &Value::Null), "200 OK"),
+        (entry("GET", "Patient/_history?_count=1", &Value::Null), "200 OK"),
+        (entry("GET", "_history", &Value::Null), "200 OK"),
+        (entry("GET", "http://localhost/fhir/Patient/p", &Value::Null), "200 OK"),
+        (entry("GET", "Patient?nope=1", &Value::Null), "400 Bad Request"),
+        (entry("GET", "Patient/never", &Value::Null), "404 Not Found"),
+        (entry("POST", "Patient/p", &patient_of("p")), "400 Bad Request"),
+        (entry("POST", "Nope", &patient_of("p")), "400 Bad Request"),
+        (json!({"resource": patient_of("p")}), "422 Unprocessable Entity"),
+        (with(put(), "ifMatch", "W/\"1\""), "200 OK"),
+        (with(delete(), "ifMatch", "W/\"2\""), "204 No Content"),
+        (get(), "410 Gone"),
+    ];
+    for (entry, status) in table {
+        let shown = entry.to_string();
+        let alone = gateway.post("/fhir", &bundle("batch", &[entry])).await;
+        let answer = alone.json();
+        assert_eq!(answer["entry"][0]["response"]["status"], status, "{shown}: {answer}");
+        let wrong = status.starts_with('4');
+        assert_eq!(answer["entry"][0]["response"].get("outcome").is_some(), wrong, "{shown}: {answer}");
+        assert_eq!(
+            answer["entry"][0].get("resource").is_some(),
+            status == "200 OK" && shown.contains("GET"),
+            "{shown}"
+        );
+    }
+    app.stop().await;
+}
+
+/// What is not allowed fails where it stands: alone in a batch, with everything in a transaction.
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_are_allowed_one_by_one() {
+    let app = TestApp::start().await;
+    let narrow = app.machine("system/Observation.cru system/Patient.r");
+    let entries = [
+        entry("POST", "Observation", &about("Patient/1")),
+        entry("POST", "Patient", &patient_of("x")),
+        entry("DELETE", "Patient/p", &Value::Null),
+        entry("DELETE", &format!("Patient?{BY_RECORD}x"), &Value::Null),
+        with(entry("POST", "Observation", &about("Patient/1")), "ifNoneExist", "status=final"),
+        entry("GET", "Patient?name=x", &Value::Null),
+    ];
+    let answer = narrow.post("/fhir", &bundle("batch", &entries)).await.expect(200).json();
+    assert_eq!(codes(&answer), "201 403 403 403 403 403", "{answer}");
+    for (at, one) in entries.iter().enumerate().skip(1) {
+        let both = [entries[0].clone(), one.clone()];
+        let reply = narrow.post("/fhir", &bundle("transaction", &both)).await.expect(403);
+        assert_eq!(reply.issues(), "forbidden Bundle.entry[1]", "entry {at}");
+    }
+    let left = app.gateway().get("/fhir/Observation?_total=accurate").await.json();
+    assert_eq!(left["total"], 1, "only the batch stored one");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_is_a_resource_too() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    let sent = bundle("transaction", &[entry("POST", "Patient", &patient_of("inside"))]);
+    let stored = gateway.post("/fhir/Bundle", &sent).await.expect(201).json();
+    assert_eq!((&stored["type"], &stored["entry"]), (&json!("transaction"), &sent["entry"]));
+    assert!(ids(&gateway.get(&format!("/fhir/Patient?{BY_RECORD}inside")).await.json()).is_empty());
+    app.stop().await;
+}

@@ -1,5 +1,7 @@
 //! A batch: every entry for itself, all of them in one trip to the lane.
 
+use std::collections::HashMap;
+
 use fhir_r4::Issue;
 use serde_json::Value;
 
@@ -12,7 +14,7 @@ use crate::auth::access::Access;
 use crate::error::Error;
 use crate::fhir::bundle::{Request, Writer};
 use crate::pipeline::{Intent, Interaction};
-use crate::store::CONDITION_CHANGED;
+use crate::store::{CONDITION_CHANGED, Written};
 
 enum Step {
     Failed(Error),
@@ -35,12 +37,17 @@ pub(super) async fn run(
     state: &State,
     access: &Access,
     entries: Vec<Option<Request>>,
+    mut faults: HashMap<usize, Vec<Issue>>,
     asked: Asked,
 ) -> Result<Vec<u8>, Error> {
     let base = state.fhir_base();
     let (mut steps, mut intents) = (Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
     for (at, request) in entries.into_iter().enumerate() {
-        let step = match read(request, at, &base) {
+        let entry = match faults.remove(&at) {
+            Some(issues) => Err(Error::from(issues)),
+            None => read(request, at, &base),
+        };
+        let step = match entry {
             Err(error) => Step::Failed(error),
             Ok(Entry::Look(look)) => Step::Look(look),
             Ok(Entry::Write(write)) => {
@@ -112,7 +119,7 @@ async fn finish(
     state: &State,
     access: &Access,
     planned: Planned,
-    answer: Result<crate::store::Written, Error>,
+    answer: Result<Written, Error>,
     asked: Asked,
 ) -> Result<Done, Error> {
     let Planned { kind, deletes, content, warnings, again, .. } = planned;

@@ -6,7 +6,10 @@ mod entry;
 mod look;
 mod transaction;
 
+use std::collections::HashMap;
+
 use actix_web::{HttpRequest, HttpResponse, web};
+use fhir_r4::{Issue, Severity};
 use serde_json::Value;
 
 use super::write::answer::Asked;
@@ -27,20 +30,38 @@ pub(crate) async fn process(state: Shared, caller: Caller, request: HttpRequest,
     if bundle.get("resourceType").and_then(Value::as_str) != Some("Bundle") {
         return Err(Error::invalid("invalid", "resourceType", "this address takes a Bundle"));
     }
-    let issues = fhir_r4::check_bundle_shell(&bundle);
-    if issues.iter().any(|issue| issue.severity == fhir_r4::Severity::Error) {
-        return Err(Error::from(issues));
-    }
     let kind = bundle.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let faults = faults(fhir_r4::check_bundle_shell(&bundle), kind == "batch")?;
     let entries = requests(bundle);
     if entries.len() > state.settings.max_bundle_entries {
         let text = format!("a Bundle may have {} entries here", state.settings.max_bundle_entries);
         return Err(Error::invalid("too-long", "Bundle.entry", text));
     }
     let answer = match kind.as_str() {
-        "batch" => batch::run(&state, &caller, entries, asked).await?,
+        "batch" => batch::run(&state, &caller, entries, faults, asked).await?,
         "transaction" => transaction::run(&state, &caller, entries, asked).await?,
         _ => return Err(Error::invalid("value", "Bundle.type", "this address takes a batch or a transaction")),
     };
     resource(&request, HttpResponse::Ok(), answer)
+}
+
+/// What is wrong with the Bundle around its resources. In a batch the fault of an entry is that entry's alone.
+fn faults(issues: Vec<Issue>, alone: bool) -> Result<HashMap<usize, Vec<Issue>>, Error> {
+    let mut faults: HashMap<usize, Vec<Issue>> = HashMap::new();
+    let (mut whole, mut failed) = (Vec::new(), false);
+    for issue in issues {
+        let wrong = issue.severity == Severity::Error;
+        if let Some(at) = entry_of(&issue).filter(|_| alone && wrong) {
+            faults.entry(at).or_default().push(issue);
+        } else {
+            failed |= wrong;
+            whole.push(issue);
+        }
+    }
+    if failed { Err(Error::from(whole)) } else { Ok(faults) }
+}
+
+/// The entry that an issue lies in.
+fn entry_of(issue: &Issue) -> Option<usize> {
+    issue.expression.strip_prefix("Bundle.entry[")?.split_once("].")?.0.parse().ok()
 }

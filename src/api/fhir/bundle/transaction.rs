@@ -1,7 +1,7 @@
 //! A transaction: all entries or none, in R4's order, with the links between them resolved. What its conditions find
 //! is looked at again where the commit is made; when it changed, the whole is planned anew.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use fhir_r4::Issue;
 use serde_json::Value;
@@ -24,6 +24,9 @@ use crate::store::{CONDITION_CHANGED, Guard, Outcome};
 /// How often a transaction is planned again when what a condition finds changed on the way.
 const ATTEMPTS: usize = 8;
 
+/// Each is a search, and a second one while the commit is made.
+const MAX_CONDITIONS: usize = 1000;
+
 /// One resource may be changed by one entry only.
 const OVERLAP: Error = Error::Conflict("One resource is changed twice in one transaction.");
 
@@ -40,7 +43,7 @@ pub(super) async fn run(
             Entry::Write(write) => writes.push(*write),
         }
     }
-    let conditions = conditions(&writes);
+    let conditions = conditions(&writes)?;
     // Without conditions there is nothing that could change on the way.
     if conditions.is_empty() && writes.iter().all(|write| write.criterion.is_none() && write.method != Method::Patch) {
         return attempt(state, access, writes, &looks, &conditions, asked).await;
@@ -55,17 +58,17 @@ pub(super) async fn run(
 }
 
 /// The conditional references of all entries, each with the first entry that has it.
-fn conditions(writes: &[Write]) -> Vec<(usize, String)> {
-    let mut found: Vec<(usize, String)> = Vec::new();
+fn conditions(writes: &[Write]) -> Result<Vec<(usize, String)>, Error> {
+    let (mut found, mut known) = (Vec::new(), HashSet::new());
     for write in writes {
         let own = write.resource.as_ref().map(links::conditional).unwrap_or_default();
-        for text in own {
-            if !found.iter().any(|(_, known)| *known == text) {
-                found.push((write.at, text));
-            }
+        found.extend(own.into_iter().filter(|text| known.insert(text.clone())).map(|text| (write.at, text)));
+        if found.len() > MAX_CONDITIONS {
+            let text = format!("a transaction may have {MAX_CONDITIONS} conditional references");
+            return Err(Error::invalid("too-long", place(write.at), text));
         }
     }
-    found
+    Ok(found)
 }
 
 /// An entry whose condition has been resolved.
