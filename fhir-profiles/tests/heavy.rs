@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use fhir_r4::{Definitions, Format, Issue, parse};
 
-const SIZE: usize = 1 << 20;
+/// Unoptimised, a quarter of it shows the same.
+const SIZE: usize = if cfg!(debug_assertions) { 1 << 18 } else { 1 << 20 };
 
 /// As many repetitions as a megabyte holds; the part is told its number.
 fn fill(before: &str, part: impl Fn(usize) -> String, after: &str) -> String {
@@ -219,8 +220,8 @@ fn no_body_is_too_much() {
         (
             "paths that almost match",
             Json,
-            repeat(&format!("{structure}{{\"id\":\"a\",\"path\":\""), "a.b[x]:c", " \"}]}}"),
-            "value",
+            format!("{structure}{{\"id\":\"a\",\"path\":\"{} \"}}]}}}}", "a.b[x]:ccc".repeat(SIZE / 20)),
+            "invariant",
         ),
         (
             "slice names",

@@ -1,6 +1,8 @@
 //! Checking a resource against the definitions. [`check`] is the only way to a [`Checked`].
 //! All problems are told at once, each with its place; no message repeats a value.
 
+#[cfg(test)]
+mod agreement;
 mod binding;
 pub(crate) mod calendar;
 mod computed;

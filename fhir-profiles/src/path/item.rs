@@ -161,7 +161,7 @@ impl<'v> Item<'v> {
     }
 
     /// All children, added to `found`.
-    pub(super) fn all_children(&self, found: &mut Vec<Self>) -> Result<(), Stop> {
+    pub(crate) fn all_children(&self, found: &mut Vec<Self>) -> Result<(), Stop> {
         let (node, object) = match self {
             Self::Element { node, object, .. } => (*node, *object),
             Self::Primitive { beside: Some(object), .. } => match TABLES.node_of("Element") {

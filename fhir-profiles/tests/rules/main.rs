@@ -5,6 +5,8 @@ mod bundles;
 #[cfg(test)]
 mod elements;
 #[cfg(test)]
+mod profiles;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod syntax;

@@ -30,9 +30,19 @@ async fn survives(client: &Client, text: &str) {
 async fn digits_extensions_characters_and_order() {
     let app = TestApp::start().await;
     let gateway = app.gateway();
-    for number in
-        ["1.10", "0.100", "0", "0.0", "-0.00", "72", "100", "1e3", "1.0E-7", "0.12345678901234567890123456789", "-5.50"]
-    {
+    for number in [
+        "1.10",
+        "0.100",
+        "0",
+        "0.0",
+        "-0.00",
+        "72",
+        "100",
+        "1e+3",
+        "1.0E-7",
+        "0.12345678901234567890123456789",
+        "-5.50",
+    ] {
         let text = format!(
             "{{\"resourceType\":\"Observation\",\"id\":\"n\",\"status\":\"final\",\"code\":{{\"text\":\"x\"}},\
              \"valueQuantity\":{{\"value\":{number},\"unit\":\"x\"}},\

@@ -25,7 +25,12 @@ impl<'v> Run<'_, 'v> {
         given: &'v [Expr],
         scope: &Scope<'v>,
     ) -> Found<'v> {
-        let Some(item) = single(found)? else { return Ok(Vec::new()) };
+        let Some(item) = single(found)? else {
+            // Invariants of R4 such as bdl-8 and ref-1 count on it that nothing does not begin with '#'.
+            use Function::{Contains, EndsWith, StartsWith};
+            let asks = matches!(function, Contains | EndsWith | StartsWith);
+            return Ok(if asks { vec![Item::Boolean(false)] } else { Vec::new() });
+        };
         let Some(text) = of(item) else { return Ok(Vec::new()) };
         self.fuel.spend(text.len() / 64)?;
         let whole = |n: usize| Item::Integer(i64::try_from(n).unwrap_or(i64::MAX));
