@@ -1,8 +1,6 @@
 //! Bodies of a megabyte that somebody shaped to hurt. Each gets its answer, with the problems bounded in number.
 //! What they cost is shown by `cargo test --release -p fhir-r4 --test heavy -- --nocapture`.
 
-#![expect(clippy::print_stdout, reason = "times for whoever asks for them")]
-
 use std::time::Instant;
 
 use fhir_r4::{Definitions, Format, Issue, parse};
