@@ -125,11 +125,19 @@ fn accepted(headers: &HeaderMap) -> Result<Media, Error> {
 
 /// A range of `Accept` and its weight in thousandths.
 fn weighed(range: &str) -> (&str, u16) {
-    let weight =
-        range.split(';').skip(1).find_map(|parameter| parameter.trim().strip_prefix("q=")?.parse::<f32>().ok());
-    let weight = weight.filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(1.0);
-    let steps = (0..=1000_u16).find(|step| f32::from(*step) >= weight * 1000.0).unwrap_or(1000);
-    (range, steps)
+    let weight = range.split(';').skip(1).find_map(|parameter| thousandths(parameter.trim().strip_prefix("q=")?));
+    (range, weight.unwrap_or(1000))
+}
+
+/// `0.85` is 850. At most three digits, never more than one.
+fn thousandths(text: &str) -> Option<u16> {
+    let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+    let fraction: u16 = if fraction.len() <= 3 { format!("{fraction:0<3}").parse().ok()? } else { return None };
+    match whole {
+        "0" => Some(fraction),
+        "1" if fraction == 0 => Some(1000),
+        _ => None,
+    }
 }
 
 /// A form by any of the names that R4 gives it. Another version of FHIR is not spoken.

@@ -26,9 +26,10 @@ const CONDITIONAL_DELETE: &str = "not-supported";
 /// `modified-since` and `not-match` together.
 const CONDITIONAL_READ: &str = "full-support";
 
-/// `base`: the public address of the FHIR endpoint. `date`: of this build's start, as FHIR writes it.
-pub fn statement(base: &str, date: &str) -> Value {
-    let mut statement = json!({
+/// The statement as JSON text. `base`: the public address of the FHIR endpoint. `date`: of this build's start, as
+/// FHIR writes it.
+pub fn statement(base: &str, date: &str) -> Vec<u8> {
+    let mut head = json!({
         "resourceType": "CapabilityStatement",
         "id": "vigia",
         "url": format!("{base}/metadata"),
@@ -43,17 +44,19 @@ pub fn statement(base: &str, date: &str) -> Value {
         "fhirVersion": "4.0.1",
         "format": FORMATS
     });
-    if let Some(members) = statement.as_object_mut() {
-        if !PATCH_FORMATS.is_empty() {
-            members.insert("patchFormat".into(), json!(PATCH_FORMATS));
-        }
-        members.insert("rest".into(), json!([&*REST]));
+    if let (false, Some(members)) = (PATCH_FORMATS.is_empty(), head.as_object_mut()) {
+        members.insert("patchFormat".into(), json!(PATCH_FORMATS));
     }
-    statement
+    let mut text = head.to_string();
+    text.pop();
+    text.push_str(",\"rest\":[");
+    text.push_str(&REST);
+    text.push_str("]}");
+    text.into_bytes()
 }
 
-/// The same for every caller, and some thousand lines long: written once.
-static REST: LazyLock<Value> = LazyLock::new(rest);
+/// The same for every caller, and long: written once.
+static REST: LazyLock<String> = LazyLock::new(|| rest().to_string());
 
 fn rest() -> Value {
     let resources: Vec<Value> = fhir_r4::resource_types().iter().map(|kind| resource(kind)).collect();
@@ -141,7 +144,9 @@ mod tests {
 
     #[test]
     fn the_statement_is_valid_and_names_our_own_parameters() {
-        let statement = statement("http://localhost/fhir", "2026-01-01");
+        let text = statement("http://localhost/fhir", "2026-01-01");
+        assert!(text.len() < 1 << 20, "{}", text.len());
+        let statement: Value = serde_json::from_slice(&text).unwrap();
         let issue =
             statement["rest"][0]["resource"].as_array().unwrap().iter().find(|r| r["type"] == "DetectedIssue").unwrap();
         let names: Vec<&str> =

@@ -30,6 +30,8 @@ struct Element {
     path: Vec<String>,
 }
 
+const MAX_ELEMENTS: usize = 100;
+
 /// Always there, whatever is asked for.
 const FRAME: [&str; 4] = ["resourceType", "id", "meta", "implicitRules"];
 
@@ -48,6 +50,10 @@ impl View {
                 "_summary" => view.summary = summary(value)?,
                 "_elements" => {
                     for text in value.split(',').map(str::trim).filter(|text| !text.is_empty()) {
+                        if view.elements.len() == MAX_ELEMENTS {
+                            let text = format!("{MAX_ELEMENTS} elements at most");
+                            return Err(Issue::error("too-costly", "http._elements", text));
+                        }
                         view.elements.push(element(text, kinds)?);
                     }
                 }

@@ -11,5 +11,5 @@ use crate::fhir::capability;
     (status = 200, content_type = "application/fhir+json", description = "CapabilityStatement")))]
 pub(crate) async fn metadata(state: Shared, request: HttpRequest) -> Answer {
     let statement = capability::statement(&state.fhir_base(), &state.settings.started);
-    resource(&request, HttpResponse::Ok(), statement.to_string().into_bytes())
+    resource(&request, HttpResponse::Ok(), statement)
 }

@@ -4,8 +4,8 @@
 //! number of the reference. One cursor leads through all of it, and nothing comes twice.
 
 use super::cursor::Cursor;
-use super::include::{by_ids, named, readable};
 use super::order::Order;
+use super::reference::{by_ids, named, readable};
 use super::sql::{self, Sql};
 use super::{Page, Seal, from_where, system};
 use crate::auth::access::{Access, Reach};
@@ -109,7 +109,8 @@ fn page(
         }
         at = system::at(0, REFERRED);
     }
-    let sources = system::present(conn, sources)?;
+    let sources = system::present(conn, sources)?.into_iter();
+    let sources = sources.map(|(query, _)| system::simplified(conn, dict, query)).collect::<Result<Vec<_>, _>>()?;
     let last = referred(conn, dict, access, asked, &sources, at.seq, &mut hits)?;
     Ok((hits, last.map(|number| system::at(number, REFERRED))))
 }
@@ -120,7 +121,7 @@ fn referred(
     dict: &Dict,
     access: &Access,
     asked: &Everything,
-    sources: &[(Query, Reach)],
+    sources: &[Query],
     mut after: i64,
     hits: &mut Vec<Stored>,
 ) -> Result<Option<i64>, Error> {
@@ -173,13 +174,13 @@ fn reference_numbers(
     conn: &mut Conn,
     dict: &Dict,
     asked: &Everything,
-    sources: &[(Query, Reach)],
+    sources: &[Query],
     after: i64,
 ) -> Result<Option<Sql>, Error> {
     let mut sql = Sql::default();
     sql.push("SELECT DISTINCT r.n AS n FROM (");
     let mut written = 0;
-    for (query, _) in sources {
+    for query in sources {
         // What is found by index rows, and of an Observation what its columns hold.
         let columns: &[&str] = if query.resource_type == OBSERVATION { &["device", "subject"] } else { &[] };
         for column in [None].into_iter().chain(columns.iter().map(Some)) {

@@ -4,29 +4,25 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use diesel::prelude::*;
-use fhir_r4::SearchKind;
-
 use super::order::Order;
-use super::sql::{self, HitRow, Sql};
-use super::{Stored, narrowed, select, system};
-use crate::auth::access::{Access, Action, Permit};
+use super::reference::{
+    CHUNK, Place, by_ids, canonicals, has_version, named, numbers, place, readable, readable_rows, seqs,
+};
+use super::sql::{self, HitRow};
+use super::{Stored, system};
+use crate::auth::access::{Access, Permit};
 use crate::error::Error;
-use crate::fhir::include::{Include, leads_to};
-use crate::fhir::params::{Column, Param};
-use crate::fhir::query::Query;
+use crate::fhir::include::Include;
+use crate::fhir::params::{self, Param};
 use crate::store::conn::Conn;
 use crate::store::dict::{Dict, Kind, Source};
-use crate::store::prepare::{OBSERVATION, type_name, type_number};
-use crate::store::schema::term;
-use crate::store::{Store, database, database_bytes, visible};
+use crate::store::prepare::type_number;
+use crate::store::{Store, visible};
 
 /// So many resources are included in one page at most.
 const MAX_INCLUDED: usize = 1000;
 /// And so many rounds are made for `:iterate`.
 const MAX_ROUNDS: usize = 10;
-/// Values in one statement.
-const CHUNK: usize = 500;
 
 /// What belongs to a page beside its matches.
 #[derive(Debug, Default)]
@@ -107,7 +103,11 @@ impl Rounds {
         let mut targets = ByKind::new();
         for param in include.params_of(kind) {
             let place = self.place(conn, dict, kind, param)?;
-            for (target, id) in references(conn, place, param, seqs)? {
+            let numbers = numbers(conn, place, seqs)?;
+            for (canonical, version) in canonicals(conn, &numbers)? {
+                self.named_by(conn, dict, include, param, &canonical, version.as_deref())?;
+            }
+            for (_, target, id) in named(conn, &numbers)? {
                 if include.takes(param, target) && !self.seen.contains(&(target, id.clone())) {
                     targets.entry(target).or_default().push(id);
                 }
@@ -121,6 +121,31 @@ impl Rounds {
                 let rows = by_ids(conn, dict, &permit, target, chunk)?;
                 self.take(target, &permit, rows);
             }
+        }
+        Ok(())
+    }
+
+    /// What has this canonical address, of the types that the parameter may refer to.
+    fn named_by(
+        &mut self,
+        conn: &mut Conn,
+        dict: &Dict,
+        include: &Include,
+        param: &'static Param,
+        canonical: &str,
+        version: Option<&str>,
+    ) -> Result<(), Error> {
+        let Some(term) = dict.terms(Source::Table(conn)).uri(canonical)? else { return Ok(()) };
+        for target in param.target.iter().filter(|target| include.takes(param, target)) {
+            let (Some(url), Some(permit)) = (params::find(target, "url"), readable(&self.access, target)) else {
+                continue;
+            };
+            let place = self.place(conn, dict, target, url)?;
+            let mut rows = self.holding(conn, dict, &permit, target, place, &[term])?;
+            if let Some(version) = version {
+                rows.retain(|row| has_version(target, row, version));
+            }
+            self.take(target, &permit, rows);
         }
         Ok(())
     }
@@ -206,55 +231,6 @@ impl Rounds {
     }
 }
 
-/// Leave to read this type; none when there is none.
-pub(super) fn readable(access: &Access, kind: &str) -> Option<Permit> {
-    access.check(Action::Read, kind).ok()
-}
-
-/// The rows of this type within the permit's reach, to be narrowed further.
-fn readable_rows(conn: &mut Conn, dict: &Dict, permit: &Permit, kind: &str) -> Result<Option<Sql>, Error> {
-    let query = narrowed(&Query::new(kind, &[], 1)?, permit.reach())?;
-    select(conn, dict, &query, &Order::Recent)
-}
-
-/// The resources of one type by their ids, within the permit's reach.
-pub(super) fn by_ids(
-    conn: &mut Conn,
-    dict: &Dict,
-    permit: &Permit,
-    kind: &'static str,
-    ids: &[String],
-) -> Result<Vec<HitRow>, Error> {
-    let Some(mut sql) = readable_rows(conn, dict, permit, kind)? else { return Ok(vec![]) };
-    sql.push(" AND ");
-    one_of_ids(&mut sql, ids);
-    Order::Recent.finish(&mut sql, ids.len())?;
-    sql::hits(conn, sql)
-}
-
-fn one_of_ids(sql: &mut Sql, ids: &[String]) {
-    sql.push("id IN (");
-    for (at, id) in ids.iter().enumerate() {
-        sql.push(if at == 0 { "" } else { ", " }).bind(sql::Bind::Bytes(database_bytes(id)));
-    }
-    sql.push(")");
-}
-
-fn seqs(conn: &mut Conn, kind: &str, ids: &[String]) -> Result<Vec<i64>, Error> {
-    let mut found = Vec::with_capacity(ids.len());
-    for chunk in ids.chunks(CHUNK) {
-        let mut sql = Sql::default();
-        if kind == OBSERVATION {
-            sql.push("SELECT seq AS n FROM observation WHERE ");
-        } else {
-            sql.push("SELECT seq AS n FROM resource WHERE rtype = ").int(type_number(kind)?.into()).push(" AND ");
-        }
-        one_of_ids(&mut sql, chunk);
-        found.extend(sql::numbers(conn, sql)?);
-    }
-    Ok(found)
-}
-
 /// Something about each type's resources.
 fn by_kind<T>(
     all: &ByKind,
@@ -278,69 +254,4 @@ fn terms(
         let found = ids.iter().map(|id| terms.get(Kind::Reference, scope, id));
         Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     })
-}
-
-/// Where the references of a parameter are.
-#[derive(Clone, Copy)]
-enum Place {
-    Column(&'static str),
-    Index(i64),
-    /// No resource was ever indexed by it.
-    Nowhere,
-}
-
-fn place(conn: &mut Conn, dict: &Dict, kind: &str, param: &Param) -> Result<Place, Error> {
-    debug_assert!(param.kind == SearchKind::Reference, "only references are followed");
-    Ok(match param.column {
-        Some(Column::Subject) => Place::Column("subject"),
-        Some(Column::Device) => Place::Column("device"),
-        Some(Column::Encounter) => Place::Column("encounter"),
-        Some(_) => Place::Nowhere,
-        None => {
-            let number = dict.terms(Source::Table(conn)).get(Kind::Param, type_number(kind)?.into(), param.name)?;
-            number.map_or(Place::Nowhere, Place::Index)
-        }
-    })
-}
-
-/// What the rows refer to under this parameter, on this server.
-fn references(
-    conn: &mut Conn,
-    place: Place,
-    param: &Param,
-    seqs: &[i64],
-) -> Result<Vec<(&'static str, String)>, Error> {
-    let mut found = Vec::new();
-    for chunk in seqs.chunks(CHUNK) {
-        let mut sql = Sql::default();
-        match place {
-            Place::Nowhere => return Ok(found),
-            Place::Column(column) => {
-                sql.push("SELECT DISTINCT ").push(column).push(" AS n FROM observation WHERE ");
-                sql.push(column).push(" IS NOT NULL AND ").one_of("seq", chunk)
-            }
-            Place::Index(param) => {
-                sql.push("SELECT DISTINCT term AS n FROM ix_term WHERE param = ").int(param);
-                sql.push(" AND ").one_of("seq", chunk)
-            }
-        };
-        let numbers = sql::numbers(conn, sql)?;
-        found.extend(named(conn, &numbers)?.into_iter().map(|(_, kind, id)| (kind, id)));
-    }
-    found.retain(|(target, _)| leads_to(param, target));
-    Ok(found)
-}
-
-/// The references among these terms: number, type and id.
-pub(super) fn named(conn: &mut Conn, terms: &[i64]) -> Result<Vec<(i64, &'static str, String)>, Error> {
-    let mut found = Vec::with_capacity(terms.len());
-    for chunk in terms.chunks(CHUNK) {
-        let own = term::table.filter(term::id.eq_any(chunk).and(term::kind.eq(Kind::Reference.number())));
-        let rows: Vec<(i64, i64, String)> =
-            own.select((term::id, term::scope, term::text)).load(conn).map_err(database)?;
-        for (number, scope, text) in rows {
-            found.push((number, type_name(i16::try_from(scope).map_err(Error::internal)?)?, text));
-        }
-    }
-    Ok(found)
 }

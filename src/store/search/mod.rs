@@ -6,6 +6,7 @@ mod everything;
 mod filter;
 pub(super) mod include;
 mod order;
+mod reference;
 mod series;
 mod sql;
 pub(super) mod system;

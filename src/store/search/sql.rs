@@ -54,7 +54,7 @@ impl Sql {
 }
 
 /// One hit: the version that stands, with its sort key where the order is not by `seq` alone.
-#[derive(QueryableByName, Debug)]
+#[derive(QueryableByName, Clone, Debug)]
 pub(super) struct HitRow {
     #[diesel(sql_type = BigInt)]
     pub seq: i64,

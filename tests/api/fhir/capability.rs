@@ -35,6 +35,26 @@ async fn every_promised_parameter_can_be_asked_for() {
         }
     }
     assert!(asked > 1000, "{asked}");
+    let patient = resources.iter().find(|resource| resource["type"] == "Patient").unwrap();
+    for (name, member) in [("_include", "searchInclude"), ("_revinclude", "searchRevInclude")] {
+        for value in patient[member].as_array().unwrap() {
+            gateway.get(&format!("/fhir/Patient?{name}={}&_id=none", value.as_str().unwrap())).await.expect(200);
+        }
+    }
+    let rest = &statement["rest"][0];
+    for address in rest["compartment"].as_array().unwrap() {
+        let name = address.as_str().unwrap().rsplit('/').next().unwrap();
+        let kind = name.get(..1).unwrap().to_uppercase() + name.get(1..).unwrap();
+        gateway.get(&format!("/fhir/{kind}/none/*")).await.expect(200);
+    }
+    for param in rest["searchParam"].as_array().unwrap() {
+        let (name, value) = (param["name"].as_str().unwrap(), sample(param["type"].as_str().unwrap()));
+        gateway.get(&format!("/fhir?_type=Patient&{name}={value}")).await.expect(200);
+    }
+    for format in statement["format"].as_array().unwrap() {
+        let format = format.as_str().unwrap().replace('+', "%2B");
+        gateway.get(&format!("/fhir/Patient?_format={format}")).await.expect(200);
+    }
     let xml = app.anonymous().with_header("Accept", "application/fhir+xml").get("/fhir/metadata").await.expect(200);
     fhir_r4::parse(&xml.body, fhir_r4::Format::Xml).unwrap();
     app.stop().await;

@@ -148,6 +148,34 @@ async fn included_resources_belong_to_their_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn canonical_addresses_lead_to_what_they_name() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    let definition = |id: &str, more: Value| {
+        let mut all = json!({"resourceType": "PlanDefinition", "id": id, "status": "active"});
+        more.as_object().unwrap().iter().for_each(|(name, value)| all[name] = value.clone());
+        all
+    };
+    let action = |canonical: &str| json!({"action": [{"definitionCanonical": canonical}]});
+    for resource in [
+        definition("d1", json!({"url": "urn:x:plan", "version": "1"})),
+        definition("d2", json!({"url": "urn:x:plan", "version": "2"})),
+        definition("any", action("urn:x:plan")),
+        definition("second", action("urn:x:plan|2")),
+        definition("none", action("urn:x:nope")),
+    ] {
+        gateway.put(&format!("/fhir/PlanDefinition/{}", resource["id"].as_str().unwrap()), &resource).await.expect(201);
+    }
+    for (id, expected) in
+        [("any", "PlanDefinition/d1 PlanDefinition/d2"), ("second", "PlanDefinition/d2"), ("none", "")]
+    {
+        let query = format!("/fhir/PlanDefinition?_id={id}&_include=PlanDefinition:definition");
+        assert_eq!(modes(&gateway.get(&query).await.expect(200).json())[1], expected, "{id}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn too_much_is_cut_and_said_so() {
     let app = TestApp::start().await;
     let gateway = app.gateway();

@@ -69,6 +69,8 @@ async fn several_types_are_searched_by_what_all_have() {
         let page = gateway.get(&format!("/fhir?{query}")).await.expect(200).json();
         assert_eq!((page["entry"].as_array().map_or(0, Vec::len), &page["total"]), (shown, &total), "{query}");
     }
+    let long = format!("_id={}", vec!["p1"; 2000].join(","));
+    gateway.post_raw("/fhir/_search", FORM, long).await.expect(400).issues();
     for (query, place) in [
         ("_type=Nope", "http._type"),
         ("_type=", "http._type"),

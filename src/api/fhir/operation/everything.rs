@@ -131,6 +131,8 @@ fn kinds<'a>(values: impl Iterator<Item = &'a str>) -> Result<Option<Vec<&'stati
         let known = crate::api::fhir::kind(text.trim());
         kinds.push(known.map_err(|_| Error::invalid("value", "http._type", "this is no R4 resource type"))?);
     }
+    kinds.sort_unstable();
+    kinds.dedup();
     Ok((!kinds.is_empty()).then_some(kinds))
 }
 

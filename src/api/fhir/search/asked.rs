@@ -12,6 +12,9 @@ use crate::store::Several;
 /// So many different includes may be asked for at once; a wildcard is one.
 const MAX_INCLUDES: usize = 50;
 
+/// Conditions of a search of several types are read for each of them: so many bytes of them and no more.
+const MAX_SHARED: usize = 4096;
+
 /// Where is searched.
 #[derive(Clone, Debug)]
 pub(in crate::api::fhir) enum Place {
@@ -179,6 +182,12 @@ fn search(
     named: bool,
     oldest_first: bool,
 ) -> Result<Search, Error> {
+    if !place.is_one_type()
+        && conditions.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > MAX_SHARED
+    {
+        let text = format!("a search of several types takes {MAX_SHARED} bytes of parameters");
+        return Err(Error::invalid("too-long", "http.query", text));
+    }
     let mut queries = Vec::with_capacity(kinds.len());
     for kind in kinds {
         let mut query = query::parse(kind, conditions, lenient)?;

@@ -47,7 +47,7 @@ async fn step(mut way: Way) -> Result<Option<(Bytes, Way)>, Error> {
     let page = match way.page.take() {
         Some(page) => page,
         None if !way.more => return Ok(None),
-        None => find(&way.state, &way.access, &way.asked.search).await?,
+        None => find(&way.state, &way.access, &way.asked.search).await.inspect_err(broken)?,
     };
     let lines = text(&page, &way.asked.view)?;
     way.more = page.next.is_some();
@@ -55,6 +55,11 @@ async fn step(mut way: Way) -> Result<Option<(Bytes, Way)>, Error> {
         way.asked.go_on_from(next);
     }
     Ok(Some((lines, way)))
+}
+
+/// The status is sent already: this is told to the log, and to the client by a connection that breaks off.
+fn broken(error: &Error) {
+    tracing::error!(%error, "a search failed while its matches were sent");
 }
 
 fn text(page: &Page, view: &View) -> Result<Bytes, Error> {
