@@ -65,7 +65,8 @@ impl Rounds {
     }
 
     fn run(mut self, conn: &mut Conn, dict: &Dict, includes: &[Include]) -> Result<Included, Error> {
-        let present = system::present_types(conn)?;
+        let reverse = includes.iter().any(|include| include.reverse);
+        let present = if reverse { system::present_types(conn)? } else { HashSet::new() };
         let mut round = 0;
         while !self.fresh.is_empty() && !self.found.cut {
             let from = std::mem::take(&mut self.fresh);

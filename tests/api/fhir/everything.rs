@@ -117,3 +117,50 @@ async fn who_is_bound_to_a_patient_is_told_of_that_patient_alone() {
     let _: Value = own.get("/fhir/Patient/$everything?_elements=Patient.gender").await.expect(200).json();
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_there_comes_once_while_others_write() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    ward(&gateway).await;
+    let reading = |n: usize| {
+        let mut all = plain_observation(
+            "x",
+            &json!({"subject": {"reference": "Patient/p1"}, "effectiveDateTime": format!("2026-02-{:02}T01:00:00Z", n % 28 + 1)}),
+        );
+        all["id"] = format!("n{n:03}").into();
+        all
+    };
+    for n in 0..40 {
+        gateway.put(&format!("/fhir/Observation/n{n:03}"), &reading(n)).await.expect(201);
+    }
+    for first in [
+        "/fhir/Patient/p1/$everything?_count=6",
+        "/fhir?_type=Observation,Encounter,Patient&_sort=_lastUpdated&_count=6",
+        "/fhir/Patient/p1/Observation?_count=6",
+    ] {
+        let (mut path, mut seen, mut round) = (Some(first.to_owned()), Vec::new(), 0);
+        while let Some(address) = path {
+            let page = gateway.get(&address).await.expect(200).json();
+            seen.extend(crate::helpers::ids(&page));
+            path = next(&page);
+            round += 1;
+            if round < 5 {
+                // One more, and a change of one that was not told yet.
+                let n = 100 + seen.len() + first.len();
+                gateway.put(&format!("/fhir/Observation/n{n:03}"), &reading(n)).await;
+                if let Some(unseen) = (0..40).find(|n| !seen.contains(&format!("n{n:03}"))) {
+                    let mut changed = reading(unseen);
+                    changed["status"] = "amended".into();
+                    changed["note"] = json!([{"text": format!("{first} {round}")}]);
+                    gateway.put(&format!("/fhir/Observation/n{unseen:03}"), &changed).await.expect(200);
+                }
+            }
+        }
+        for n in 0..40 {
+            let id = format!("n{n:03}");
+            assert_eq!(seen.iter().filter(|own| **own == id).count(), 1, "{first}: {id}");
+        }
+    }
+    app.stop().await;
+}

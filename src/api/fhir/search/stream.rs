@@ -11,6 +11,8 @@ use crate::api::State;
 use crate::api::reply::{Answer, NDJSON};
 use crate::auth::access::Access;
 use crate::error::Error;
+use crate::fhir::params::Column;
+use crate::fhir::query::Query;
 use crate::fhir::shape::View;
 use crate::store::Page;
 
@@ -32,15 +34,32 @@ pub(super) async fn lines(state: &State, access: &Access, mut asked: Asked) -> A
         let text = "lines are matches alone; what belongs to them is included in Bundles";
         return Err(Error::invalid("not-supported", "http._include", text));
     }
-    match &mut asked.search {
-        Search::One(query) if query.count > 0 => query.count = PAGE,
-        Search::Several(several) if several.count > 0 => several.count = PAGE,
-        _ => return Err(Error::NotAcceptable),
-    }
+    in_pages(&mut asked)?;
     // The first page before the status: what is wrong with the search is told as ever.
     let page = find(state, access, &asked.search).await?;
     let way = Way { state: state.clone(), access: access.clone(), asked, page: Some(page), more: true };
     Ok(HttpResponse::Ok().content_type(NDJSON).streaming(stream::try_unfold(way, step)))
+}
+
+/// In an order in which what is changed while it is sent comes later, not never. What is about one patient comes by
+/// when it was measured, which a correction does not change.
+fn in_pages(asked: &mut Asked) -> Result<(), Error> {
+    let free = asked.cursor().is_none() && !asked.pairs.iter().any(|(name, _)| name == "_sort");
+    match &mut asked.search {
+        Search::One(query) if query.count > 0 => {
+            query.count = PAGE;
+            let mut conditions = query.filters.iter().chain(&query.any);
+            if free && !conditions.any(|condition| condition.param.column == Some(Column::Subject)) {
+                query.sort = Query::new(query.resource_type, &[("_sort", "_lastUpdated")], PAGE)?.sort;
+            }
+        }
+        Search::Several(several) if several.count > 0 => {
+            several.count = PAGE;
+            several.oldest_first |= free;
+        }
+        _ => return Err(Error::NotAcceptable),
+    }
+    Ok(())
 }
 
 async fn step(mut way: Way) -> Result<Option<(Bytes, Way)>, Error> {
