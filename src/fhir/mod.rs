@@ -11,11 +11,13 @@ pub mod lastn;
 pub mod operation;
 pub mod params;
 pub mod patch;
+pub mod person_match;
 pub mod query;
 pub mod reading;
 pub mod reference;
 pub mod shape;
 pub mod stats;
+pub mod terminology;
 pub mod time;
 pub mod ucum;
 

@@ -161,7 +161,7 @@ fn is_test(observation: &Value) -> bool {
     list(observation.get("meta").and_then(|m| m.get("tag"))).any(|tag| str_of(tag, "code") == Some("HTEST"))
 }
 
-pub(super) fn list(value: Option<&Value>) -> impl Iterator<Item = &Value> {
+pub fn list(value: Option<&Value>) -> impl Iterator<Item = &Value> {
     value.and_then(Value::as_array).into_iter().flatten()
 }
 
