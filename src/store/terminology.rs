@@ -1,0 +1,75 @@
+//! Value sets and code systems from the store, put into a library together with everything they are made of.
+//! The shipped ones are in the library too; a stored definition goes before a shipped one of the same url.
+
+use serde_json::Value;
+
+use super::Store;
+use crate::auth::access::{Access, Action};
+use crate::error::Error;
+use crate::fhir::query::Query;
+use crate::fhir::reading::{Code, str_of};
+use crate::fhir::terminology::{Kind, Library, Problem, expand_url};
+
+/// Definitions that one value set may be made of.
+const MOST: usize = 300;
+/// Stored definitions of one url that are looked at for the newest.
+const VERSIONS: usize = 50;
+
+impl Store {
+    /// The definitions that are named and whatever they refer to, as far as it is known.
+    pub async fn library(
+        &self,
+        access: &Access,
+        definitions: Vec<(Kind, String)>,
+        given: &[Value],
+    ) -> Result<Library, Error> {
+        let mut library = Library::default();
+        for definition in given {
+            let kind = if str_of(definition, "resourceType") == Some("CodeSystem") {
+                Kind::CodeSystem
+            } else {
+                Kind::ValueSet
+            };
+            library.add(kind, str_of(definition, "url").unwrap_or_default(), Some(definition.clone()));
+        }
+        let mut wanted = definitions;
+        wanted.extend(library.missing());
+        while !wanted.is_empty() {
+            for (kind, canonical) in wanted {
+                if library.len() >= MOST {
+                    let why = "this is made of more definitions than one answer may cost";
+                    return Err(Error::unprocessable("too-costly", "http.url", why));
+                }
+                let stored = self.definition(access, kind, &canonical).await?;
+                library.add(kind, &canonical, stored);
+            }
+            wanted = library.missing();
+        }
+        Ok(library)
+    }
+
+    /// All codes of a value set, as `:in` asks for them.
+    pub async fn codes_in(&self, access: &Access, canonical: &str) -> Result<Result<Vec<Code>, Problem>, Error> {
+        let library = self.library(access, vec![(Kind::ValueSet, canonical.to_owned())], &[]).await?;
+        Ok(expand_url(&library, canonical).map(|all| all.into_iter().map(|c| (c.system, c.code)).collect()))
+    }
+
+    /// The newest stored definition of this url (and version) that is not retired, else the newest.
+    async fn definition(&self, access: &Access, kind: Kind, canonical: &str) -> Result<Option<Value>, Error> {
+        // Who may not search these sees the shipped ones.
+        if access.check(Action::Search, kind.name()).is_err() || canonical.is_empty() || canonical.contains('\0') {
+            return Ok(None);
+        }
+        let (url, version) = canonical.split_once('|').map_or((canonical, None), |(url, version)| (url, Some(version)));
+        let escaped = url.replace('\\', "\\\\").replace(',', "\\,").replace('$', "\\$");
+        let query = Query::new(kind.name(), &[("url", &escaped)], VERSIONS)?;
+        let mut found = Vec::new();
+        for stored in self.search(access, query).await?.hits {
+            let definition = stored.value()?;
+            if version.is_none_or(|version| str_of(&definition, "version") == Some(version)) {
+                found.push((str_of(&definition, "status") != Some("retired"), stored.updated, definition));
+            }
+        }
+        Ok(found.into_iter().max_by_key(|(usable, updated, _)| (*usable, *updated)).map(|(.., definition)| definition))
+    }
+}
