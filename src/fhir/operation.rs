@@ -24,6 +24,48 @@ pub struct Operation {
 
 pub const OPERATIONS: &[Operation] = &[
     Operation {
+        name: "convert",
+        definition: "http://hl7.org/fhir/OperationDefinition/Resource-convert",
+        levels: &[Level::System],
+        kinds: &[],
+        safe: false,
+    },
+    Operation {
+        name: "expand",
+        definition: "http://hl7.org/fhir/OperationDefinition/ValueSet-expand",
+        levels: &[Level::Type, Level::Instance],
+        kinds: &["ValueSet"],
+        safe: true,
+    },
+    Operation {
+        name: "lookup",
+        definition: "http://hl7.org/fhir/OperationDefinition/CodeSystem-lookup",
+        levels: &[Level::Type],
+        kinds: &["CodeSystem"],
+        safe: true,
+    },
+    Operation {
+        name: "match",
+        definition: "http://hl7.org/fhir/OperationDefinition/Patient-match",
+        levels: &[Level::Type],
+        kinds: &["Patient"],
+        safe: false,
+    },
+    Operation {
+        name: "validate-code",
+        definition: "http://hl7.org/fhir/OperationDefinition/CodeSystem-validate-code",
+        levels: &[Level::Type, Level::Instance],
+        kinds: &["CodeSystem"],
+        safe: true,
+    },
+    Operation {
+        name: "validate-code",
+        definition: "http://hl7.org/fhir/OperationDefinition/ValueSet-validate-code",
+        levels: &[Level::Type, Level::Instance],
+        kinds: &["ValueSet"],
+        safe: true,
+    },
+    Operation {
         name: "lastn",
         definition: "http://hl7.org/fhir/OperationDefinition/Observation-lastn",
         levels: &[Level::Type],
@@ -54,7 +96,7 @@ pub const OPERATIONS: &[Operation] = &[
     Operation {
         name: "meta",
         definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta",
-        levels: &[Level::Instance],
+        levels: &[Level::System, Level::Type, Level::Instance],
         kinds: &[],
         safe: true,
     },
@@ -111,7 +153,10 @@ mod tests {
     #[test]
     fn an_operation_is_found_where_it_may_be_called() {
         assert!(find("meta", Some("Patient"), Level::Instance).is_some());
-        assert!(find("meta", Some("Patient"), Level::Type).is_none() && find("nope", None, Level::System).is_none());
+        assert!(
+            find("meta-add", Some("Patient"), Level::Type).is_none() && find("nope", None, Level::System).is_none()
+        );
+        assert!(find("lastn", Some("Patient"), Level::Type).is_none() && find("meta", None, Level::System).is_some());
         assert!(of("Observation").any(|o| o.name == "meta"));
     }
 }

@@ -125,6 +125,8 @@ impl Walk<'_> {
             Value::Array(items) => items.iter_mut().for_each(|item| self.value(item, place)),
             // A contained resource, or one of a Bundle in the Bundle, has paths of its own.
             Value::Object(members) if members.contains_key("resourceType") => self.resource(members),
+            // What stands beside a primitive is an Element with nothing but an id and extensions.
+            Value::Object(members) if place.name.starts_with('_') => self.members(members, "Element", None),
             Value::Object(members) => self.members(members, place.kind, Some(place)),
             _ => {}
         }

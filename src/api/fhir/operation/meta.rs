@@ -8,13 +8,19 @@ use super::{Call, value_of};
 use crate::api::reply::{Answer, resource};
 use crate::auth::access::Action;
 use crate::error::Error;
+use crate::fhir::reading::Code;
 use crate::pipeline::Intent;
+use crate::store::Labels;
 
 /// The members of `Meta` that are sets.
 const SETS: [&str; 3] = ["profile", "security", "tag"];
 
-/// The meta of the version that stands.
+/// The meta of the version that stands; of a type or the whole server the labels that are in use.
 pub(super) async fn read(call: &Call<'_>) -> Answer {
+    if call.id.is_none() {
+        let labels = call.state.store.labels(call.access, call.kind).await?;
+        return answer(call, Some(&in_use(&labels)));
+    }
     let (standing, _) = standing(call).await?;
     answer(call, standing.get("meta"))
 }
@@ -51,11 +57,17 @@ async fn change(call: &Call<'_>, work: impl Fn(&mut Vec<Value>, &[Value])) -> An
     let given = given
         .ok_or_else(|| Error::invalid("required", "Parameters.parameter", "this operation needs the parameter meta"))?;
     let (mut standing, version) = standing(call).await?;
+    let mut changed = false;
     let meta = standing.as_object_mut().map(|all| all.entry("meta").or_insert_with(|| json!({})));
     if let Some(meta) = meta.and_then(Value::as_object_mut) {
         for set in SETS {
-            let mut own = meta.get(set).and_then(Value::as_array).cloned().unwrap_or_default();
+            let before = meta.get(set).and_then(Value::as_array).cloned().unwrap_or_default();
+            let mut own = before.clone();
             work(&mut own, given.get(set).and_then(Value::as_array).map_or(&[], Vec::as_slice));
+            if own == before {
+                continue;
+            }
+            changed = true;
             if own.is_empty() {
                 meta.remove(set)
             } else {
@@ -63,11 +75,26 @@ async fn change(call: &Call<'_>, work: impl Fn(&mut Vec<Value>, &[Value])) -> An
             };
         }
     }
-    let meta = standing.get("meta").cloned();
-    let checked = call.state.pipeline.profiles().check(standing).await?;
-    let id = call.id.clone().unwrap_or_default();
-    call.state.pipeline.write(call.access, Intent::Update { resource: checked, id, expect: Some(version) }).await?;
-    answer(call, meta.as_ref())
+    // What is as it shall be already gets no new version.
+    if changed {
+        let checked = call.state.pipeline.profiles().check(standing).await?;
+        let id = call.id.clone().unwrap_or_default();
+        call.state.pipeline.write(call.access, Intent::Update { resource: checked, id, expect: Some(version) }).await?;
+    }
+    read(call).await
+}
+
+fn in_use(labels: &Labels) -> Value {
+    let coding = |(system, code): &Code| match system.as_str() {
+        "" => json!({"code": code}),
+        system => json!({"system": system, "code": code}),
+    };
+    let sets = [
+        ("profile", labels.profile.iter().map(|url| url.as_str().into()).collect()),
+        ("security", labels.security.iter().map(coding).collect()),
+        ("tag", labels.tag.iter().map(coding).collect::<Vec<Value>>()),
+    ];
+    sets.into_iter().filter(|(_, set)| !set.is_empty()).map(|(name, set)| (name.to_owned(), set)).collect()
 }
 
 async fn standing(call: &Call<'_>) -> Result<(Value, i32), Error> {

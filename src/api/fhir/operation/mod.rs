@@ -2,11 +2,14 @@
 //! has a file of its own that works on the `Call`. The table of what exists is `fhir::operation`.
 
 mod everything;
+mod convert;
 mod input;
 mod lastn;
+mod match_;
 mod meta;
 mod stats;
 mod validate;
+mod terminology;
 
 use actix_web::http::Method;
 use actix_web::{HttpRequest, web};
@@ -101,6 +104,12 @@ async fn run(
     let body = body_of(state, request, operation, payload).await?;
     let call = Call { state, access, request, kind, id, body };
     match operation.name {
+        "convert" => convert::run(&call),
+        "expand" => terminology::expand(&call).await,
+        "lookup" => terminology::lookup(&call).await,
+        "match" => match_::run(&call).await,
+        "validate-code" if kind == Some("ValueSet") => terminology::validate_in_set(&call).await,
+        "validate-code" => terminology::validate_in_system(&call).await,
         "lastn" => lastn::run(&call).await,
         "stats" => stats::run(&call).await,
         "everything" => everything::run(&call).await,
