@@ -31,6 +31,13 @@ impl Kind {
             Self::Text(_) => &[],
         }
     }
+
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Coded(_) => "",
+            Self::Text(text) => text,
+        }
+    }
 }
 
 /// For each kind the number of its group. Sharing is passed on: `a`, `ab` and `b` are one group.

@@ -11,6 +11,7 @@ use super::schema::observation;
 use super::{Store, database, id};
 use crate::auth::access::{Access, Action};
 use crate::error::Error;
+use crate::fhir::reading::{Code, Reading};
 
 /// A stored reading with what it is ordered by.
 #[derive(Clone, Debug)]
@@ -45,6 +46,21 @@ impl Store {
         }
         let subject = subject.to_owned();
         self.point_read(move |conn, dict| of_subject(conn, dict, &subject, limit, kinds)).await
+    }
+
+    /// Every category that the subject's readings of one kind have. It looks at all of them.
+    pub async fn categories(
+        &self,
+        access: &Access,
+        subject: &str,
+        codings: &[Code],
+        text: &str,
+    ) -> Result<Vec<Vec<Code>>, Error> {
+        if !access.check(Action::Search, OBSERVATION)?.covers(Some(subject)) {
+            return Ok(vec![]);
+        }
+        let (subject, codings, text) = (subject.to_owned(), codings.to_vec(), text.to_owned());
+        self.read(move |conn, dict| categories(conn, dict, &subject, &codings, &text)).await
     }
 
     /// The readings that stand at these places of the log and are the subject's; one that was superseded is
@@ -112,6 +128,29 @@ fn series(conn: &mut Conn, subject: i64, concept: i64, limit: usize) -> Result<S
         .map_err(database)?;
     let complete = rows.len() <= limit;
     Ok(Series { readings: rows.into_iter().take(limit).map(placed).collect(), complete })
+}
+
+/// One reading of each category tells what its number stands for.
+fn categories(
+    conn: &mut Conn,
+    dict: &Dict,
+    subject: &str,
+    codings: &[Code],
+    text: &str,
+) -> Result<Vec<Vec<Code>>, Error> {
+    let mut terms = dict.terms(Source::Table(conn));
+    let (number, concept) = (prepare::local(&mut terms, subject)?, terms.concept(codings, Some(text))?);
+    let (Some(number), Some(concept)) = (number, concept) else { return Ok(vec![]) };
+    let one_of_each: Vec<Option<i64>> = observation::table
+        .filter(observation::subject.eq(number).and(observation::concept.eq(concept)))
+        .filter(observation::deleted.eq(false))
+        .group_by(observation::category)
+        .select(diesel::dsl::max(observation::seq))
+        .load(conn)
+        .map_err(database)?;
+    let seqs: Vec<i64> = one_of_each.into_iter().flatten().collect();
+    let readings = at(conn, dict, subject, &seqs)?;
+    readings.iter().map(|placed| Ok(Reading::of(&placed.stored.value()?).category)).collect()
 }
 
 fn at(conn: &mut Conn, dict: &Dict, subject: &str, seqs: &[i64]) -> Result<Vec<Placed>, Error> {

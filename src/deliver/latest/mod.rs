@@ -22,8 +22,8 @@ const BATCH: usize = 1000;
 const FAR_BEHIND: i64 = 4096;
 /// A patient with more kinds of readings than this is for the store.
 const KINDS: usize = 300;
-/// How often an answer is tried while writes go on.
-const ATTEMPTS: usize = 5;
+/// Steps to an answer: loading, what is missing, and the same again while writes go on.
+const ATTEMPTS: usize = 40;
 /// Pause after a failure of the follower.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -59,6 +59,11 @@ impl Latest {
                     if !self.load(&question.subject).await? {
                         return Ok(None);
                     }
+                }
+                Found::Categories(kind) => {
+                    let (codings, text) = (kind.codings(), kind.text());
+                    let told = self.shared.store.categories(&house(), &question.subject, codings, text).await?;
+                    self.rings().learn(&question.subject, &kind, told);
                 }
                 Found::Bodies(seqs) => {
                     let readings = self.shared.store.readings_at(&house(), &question.subject, seqs).await?;

@@ -21,6 +21,8 @@ pub(super) enum Found {
     Ready(Vec<Arc<Stored>>),
     /// These readings are known, but not yet what they say.
     Bodies(Vec<i64>),
+    /// Of this kind more must be known: which categories it has further down.
+    Categories(Kind),
     /// Nothing is known about the patient.
     Unknown,
     /// The rings do not reach far enough.
@@ -48,6 +50,10 @@ struct Ring {
     held: Vec<Held>,
     /// There are no older ones than those that are held.
     complete: bool,
+    /// Every category that was met since the ring was loaded.
+    met: Vec<Arc<[Code]>>,
+    /// All that the kind has, as far down as it goes, once somebody had to know.
+    categories: Option<Vec<Arc<[Code]>>>,
 }
 
 struct Held {
@@ -118,13 +124,10 @@ impl Rings {
         let kind = Kind::of(&reading.codings, reading.text.as_deref());
         // A kind that was never seen has no older readings: else it would have been loaded.
         let ring = patient.rings.entry(kind).or_insert_with(|| Ring { complete: true, ..Ring::default() });
-        let held = Held {
-            seq: entry.seq,
-            starts: reading.effective.map_or(NO_TIME, |e| e.0),
-            id: id.clone(),
-            category: ring.shared_category(&reading.category),
-            stored: None,
-        };
+        let category = ring.shared_category(&reading.category);
+        ring.meet(&category);
+        let starts = reading.effective.map_or(NO_TIME, |e| e.0);
+        let held = Held { seq: entry.seq, starts, id: id.clone(), category, stored: None };
         let (placed, dropped) = ring.put(held);
         if placed {
             self.places.insert(id, subject);
@@ -208,11 +211,23 @@ impl Rings {
         }
     }
 
+    /// All categories that a kind of the patient has, as the store told.
+    pub(super) fn learn(&mut self, subject: &str, kind: &Kind, categories: Vec<Vec<Code>>) {
+        let ring = self.patients.get_mut(subject).and_then(|patient| patient.rings.get_mut(kind));
+        let Some(ring) = ring else { return };
+        // What was met while the store was asked may not be in its answer.
+        let told = categories.into_iter().map(Arc::from);
+        ring.categories = Some(told.chain(ring.met.iter().cloned()).collect());
+    }
+
     /// The newest `max` of each group, newest first.
     pub(super) fn answer(&mut self, question: &Plain, max: usize) -> Found {
         self.asked += 1;
         let Some(patient) = self.patients.get_mut(question.subject.as_str()) else { return Found::Unknown };
         patient.last_asked = self.asked;
+        if let Some(kind) = unclear(patient, question) {
+            return Found::Categories(kind.clone());
+        }
         let mut taken: Vec<&Held> = Vec::new();
         for group in grouped(patient, question) {
             match newest(&group, question, max) {
@@ -230,10 +245,16 @@ impl Rings {
     }
 }
 
+/// A kind of which nothing that is held has the category, and nobody knows whether something below has.
+fn unclear<'a>(patient: &'a Patient, question: &Plain) -> Option<&'a Kind> {
+    let is_unclear = |ring: &Ring| !ring.holds(question) && ring.may_hold_below(question).is_none();
+    patient.rings.iter().find(|(kind, ring)| question.wants_kind(kind) && is_unclear(ring)).map(|(kind, _)| kind)
+}
+
 /// The rings that a question may find something in, by groups. A kind without a reading of the category joins
 /// nothing, unless there may be one further down.
 fn grouped<'a>(patient: &'a Patient, question: &Plain) -> Vec<Vec<&'a Ring>> {
-    let meant = |ring: &Ring| !ring.complete || ring.held.iter().any(|held| question.wants_category(&held.category));
+    let meant = |ring: &Ring| ring.holds(question) || ring.may_hold_below(question) == Some(true);
     let (kinds, rings): (Vec<&Kind>, Vec<&Ring>) =
         patient.rings.iter().filter(|(kind, ring)| question.wants_kind(kind) && meant(ring)).unzip();
     let mut by_group: HashMap<usize, Vec<&Ring>> = HashMap::new();
@@ -255,14 +276,34 @@ fn newest<'a>(group: &[&'a Ring], question: &Plain, max: usize) -> Option<Vec<&'
     // of the group something must be, or it might not belong to it.
     let sure = |ring: &&Ring| {
         ring.complete
-            || (held.len() >= max
-                && ring.held.last().is_some_and(|end| end.starts < last)
-                && ring.held.iter().any(|held| question.wants_category(&held.category)))
+            || (held.len() >= max && ring.held.last().is_some_and(|end| end.starts < last) && ring.holds(question))
     };
     group.iter().all(sure).then_some(held)
 }
 
 impl Ring {
+    /// Is something that is held of the categories?
+    fn holds(&self, question: &Plain) -> bool {
+        self.held.iter().any(|held| question.wants_category(&held.category))
+    }
+
+    /// May something further down be? None when that is not known.
+    fn may_hold_below(&self, question: &Plain) -> Option<bool> {
+        if self.complete {
+            return Some(false);
+        }
+        let all = self.categories.as_ref()?;
+        Some(all.iter().any(|category| question.wants_category(category)))
+    }
+
+    fn meet(&mut self, category: &Arc<[Code]>) {
+        for all in [Some(&mut self.met), self.categories.as_mut()].into_iter().flatten() {
+            if !all.contains(category) {
+                all.push(category.clone());
+            }
+        }
+    }
+
     /// Puts a reading at its place; whether it is held now, and the id of one that fell out below.
     fn put(&mut self, held: Held) -> (bool, Option<Arc<str>>) {
         let at = self.held.partition_point(|other| other.place() > held.place());

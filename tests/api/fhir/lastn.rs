@@ -204,3 +204,64 @@ async fn whatever_is_written_the_next_answer_knows() {
     }
     app.stop().await;
 }
+
+/// Kinds with more readings than are kept in memory, of one category and of two.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_history_of_another_category_hides_nothing() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    gateway.put("/fhir/Patient/p", &json!({"resourceType": "Patient", "id": "p"})).await.expect(201);
+    let exam = json!({"category": [{"coding": [{"code": "exam"}]}]});
+    put(&gateway, &reading("b0", "p", "b", 0, &exam)).await;
+    for minute in 1..30 {
+        put(&gateway, &reading(&format!("a{minute}"), "p", "a", minute, &json!({}))).await;
+        put(&gateway, &reading(&format!("b{minute}"), "p", "b", minute, &json!({}))).await;
+    }
+    put(&gateway, &reading("c1", "p", "c", 31, &exam)).await;
+    for (query, expected) in [
+        ("category=lab", "b29 a29"),
+        ("category=exam", "c1 b0"),
+        ("category=exam&max=3", "c1 b0"),
+        ("category=nope", ""),
+        ("category=lab&max=12&code=a", "a29 a28 a27 a26 a25 a24 a23 a22 a21 a20 a19 a18"),
+    ] {
+        for _ in 0..2 {
+            assert_eq!(lastn(&gateway, &format!("patient=p&{query}")).await, expected, "{query}");
+        }
+    }
+    // A late one of the category that the kind did not have.
+    put(&gateway, &reading("late", "p", "a", 2, &exam)).await;
+    assert_eq!(lastn(&gateway, "patient=p&category=exam").await, "c1 late b0");
+    app.stop().await;
+}
+
+/// Everybody who was told 201 finds the own reading at once, whoever else writes and asks.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_never_older_than_ones_own_write() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    for patient in ["p", "q", "r"] {
+        gateway
+            .put(&format!("/fhir/Patient/{patient}"), &json!({"resourceType": "Patient", "id": patient}))
+            .await
+            .expect(201);
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..9_usize {
+        let client = gateway.clone();
+        tasks.spawn(async move {
+            let (patient, code) = (["p", "q", "r"][task % 3], format!("code-{task}"));
+            for minute in 1..40 {
+                let id = format!("t{task}-{minute}");
+                put(&client, &reading(&id, patient, &code, minute, &json!({}))).await;
+                let two = lastn(&client, &format!("patient={patient}&category=lab&code={code}&max=2")).await;
+                let before = if minute > 1 { format!(" t{task}-{}", minute - 1) } else { String::new() };
+                assert_eq!(two, format!("{id}{before}"));
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+    app.stop().await;
+}
