@@ -1,6 +1,6 @@
 //! What other rooms may ask of the tables.
 
-use super::{Child, Kind, Node, TABLES};
+use super::{Child, Kind, Node, Primitive, TABLES};
 
 /// The concrete resource types, in order.
 pub fn resource_types() -> &'static [&'static str] {
@@ -59,6 +59,27 @@ pub fn compartment_params(name: &str, resource_type: &str) -> &'static [&'static
     let members = compartment(name).unwrap_or_default();
     let at = members.binary_search_by_key(&resource_type, |(t, _)| t).ok();
     at.and_then(|i| members.get(i)).map_or(&[], |(_, params)| params.as_slice())
+}
+
+/// The code systems that a `code` element at this path has by its binding; empty where it is no `code`, or where
+/// its value set is not listed here.
+pub fn code_systems(resource_type: &str, path: &[&str]) -> Vec<&'static str> {
+    let Some((last, above)) = path.split_last() else { return Vec::new() };
+    let mut found = Vec::new();
+    for node in nodes_at(resource_type, above) {
+        let codes =
+            node.members.iter().filter(|m| is_named(node, m, last) && m.kind == Kind::Primitive(Primitive::Code));
+        for set in codes.filter_map(|m| TABLES.value_sets.get(usize::from(m.binding?))) {
+            found.extend(set.systems.iter().map(|(system, _)| *system));
+        }
+    }
+    found
+}
+
+/// The systems and codes of a value set that the tables list in full.
+pub fn value_set(url: &str) -> Option<&'static [(&'static str, Vec<&'static str>)]> {
+    let url = url.split('|').next()?;
+    TABLES.value_sets.iter().find(|set| set.url == url).map(|set| set.systems.as_slice())
 }
 
 fn is_named(node: &Node, member: &super::Member, name: &str) -> bool {
@@ -143,6 +164,16 @@ mod tests {
         assert_eq!(of("DetectedIssue", "status").kind, SearchKind::Token);
         assert_eq!(of("DetectedIssue", "severity").expression, "DetectedIssue.severity");
         assert_eq!(of("Resource", "_lastUpdated").kind, SearchKind::Date);
+    }
+
+    #[test]
+    fn codes_have_the_systems_of_their_bindings() {
+        assert_eq!(code_systems("Patient", &["gender"]), ["http://hl7.org/fhir/administrative-gender"]);
+        assert!(
+            code_systems("Patient", &["maritalStatus"]).is_empty() && code_systems("Patient", &["name"]).is_empty()
+        );
+        let genders = value_set("http://hl7.org/fhir/ValueSet/administrative-gender|4.0.1").unwrap();
+        assert!(genders.iter().any(|(_, codes)| codes.contains(&"female")) && value_set("urn:none").is_none());
     }
 
     #[test]
