@@ -56,6 +56,7 @@ impl App {
         let settings = store::Settings {
             url: config.database.url.expose().to_owned(),
             readers: config.database.readers,
+            statement_limit: config.database.statement_limit(),
             queue_rows: config.database.lane_queue,
             seal_key: config.secrets.seal_key()?,
         };

@@ -108,16 +108,7 @@ impl Binding {
             Subject::Identifier { system, value } => {
                 let operand = Operand::Token { system: system.clone(), code: Some(value.clone()) };
                 let Some(param) = params::find(kind, "identifier") else { return Ok(None) };
-                let filters = vec![Filter { param, negated: false, operands: vec![operand] }];
-                let query = Query {
-                    resource_type: kind,
-                    filters,
-                    any: vec![],
-                    sort: vec![],
-                    count: 2,
-                    cursor: None,
-                    total: false,
-                };
+                let query = Query::of(kind, vec![Filter::new(param, vec![operand])], 2);
                 match self.store.search(&access, query).await?.hits.as_slice() {
                     [one] => Ok(Some(format!("{kind}/{}", one.id))),
                     // Two that fit are as good as none.

@@ -14,6 +14,7 @@ use source::{Environment, explain, source, write_table};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The whole configuration, one part per concern.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -87,6 +88,8 @@ pub struct Database {
     pub url: DatabaseUrl,
     /// Connections that read. `VIGIA__DATABASE__READERS`
     pub readers: u32,
+    /// A statement that reads may take so long; 0 is without limit. `VIGIA__DATABASE__STATEMENT_TIMEOUT_MS`
+    pub statement_timeout_ms: u64,
     /// Rows that may wait for a write lane before callers are told to come later.
     /// `VIGIA__DATABASE__LANE_QUEUE`
     pub lane_queue: usize,
@@ -94,7 +97,19 @@ pub struct Database {
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: DatabaseUrl::new("sqlite:vigia-data/vigia.db"), readers: 8, lane_queue: 4096 }
+        Self {
+            url: DatabaseUrl::new("sqlite:vigia-data/vigia.db"),
+            readers: 8,
+            statement_timeout_ms: 10_000,
+            lane_queue: 4096,
+        }
+    }
+}
+
+impl Database {
+    /// How long a statement may take, if there is a limit.
+    pub fn statement_limit(&self) -> Option<Duration> {
+        (self.statement_timeout_ms > 0).then(|| Duration::from_millis(self.statement_timeout_ms))
     }
 }
 

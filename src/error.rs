@@ -59,6 +59,9 @@ pub enum Error {
     /// Nothing wrong with the request; the server cannot do it now.
     #[error("unavailable: {0}")]
     Unavailable(&'static str),
+    /// What was asked for took longer than a statement may.
+    #[error("the statement took too long")]
+    Timeout,
     /// A fault of ours. Its text is for the log alone.
     #[error("internal error: {0:#}")]
     Internal(#[from] anyhow::Error),
@@ -135,6 +138,9 @@ impl Error {
             Self::NotSupported(what) => (400, "not-supported", what.clone()),
             Self::At { error, .. } => return error.view(),
             Self::Unavailable(what) => (503, "transient", (*what).to_owned()),
+            Self::Timeout => {
+                (503, "timeout", "The search takes longer than this server allows; make it narrower.".to_owned())
+            }
             Self::Internal(_) => (
                 500,
                 "exception",
@@ -267,6 +273,7 @@ mod tests {
             (Error::MethodNotAllowed, 405, "not-supported"),
             (Error::NotSupported("Chained search is not supported.".into()), 400, "not-supported"),
             (Error::Unavailable("The database is not reachable."), 503, "transient"),
+            (Error::Timeout, 503, "timeout"),
             (Error::MultipleMatches.at("Bundle.entry[3]"), 412, "multiple-matches"),
             (Error::Internal(anyhow::anyhow!("canary-secret").context("inner canary")), 500, "exception"),
         ];
@@ -290,6 +297,7 @@ mod tests {
                 | Error::MethodNotAllowed
                 | Error::NotSupported(_)
                 | Error::Unavailable(_)
+                | Error::Timeout
                 | Error::Internal(_)
                 | Error::At { .. } => {}
             }

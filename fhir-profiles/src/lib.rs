@@ -26,8 +26,8 @@ pub use definition::{Definitions, Policies, Policy};
 pub use issue::{Issue, Severity};
 pub use search_parameter::{SearchKind, SearchParameter, search_parameters};
 pub use tables::{
-    code_systems, compartment, compartment_params, is_list, is_mandatory, is_summary, resource_type_index, resource_types,
-    types_of, value_set,
+    code_systems, compartment, compartment_params, is_list, is_mandatory, is_summary, resource_type_index,
+    resource_types, types_of, value_set,
 };
 pub use xml::write_xml;
 

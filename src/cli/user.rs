@@ -32,6 +32,7 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
     let settings = Settings {
         url: config.database.url.expose().to_owned(),
         readers: 1,
+        statement_limit: config.database.statement_limit(),
         queue_rows: config.database.lane_queue,
         seal_key: [0; 32],
     };

@@ -41,6 +41,16 @@ pub fn compile(expression: &str, resource_type: &str) -> Result<Vec<Selector>, S
     Ok(selectors)
 }
 
+/// What a path selects that begins at an element: `value.as(Quantity) | value.as(Range)`.
+pub fn compile_below(path: &str) -> Result<Vec<Selector>, String> {
+    let one = |text: &str| {
+        let mut steps = Vec::new();
+        push_steps(&mut steps, &format!(".{}", text.trim()))?;
+        Ok(Selector { steps })
+    };
+    split_top(path, '|').into_iter().map(one).collect()
+}
+
 fn compile_one(text: &str, resource_type: &str) -> Result<Option<Selector>, String> {
     if let Some((left, right)) = text.split_once(".exists() and ") {
         let path = compile_path(left, resource_type)?;
@@ -69,7 +79,10 @@ fn compile_path(text: &str, resource_type: &str) -> Result<Option<Selector>, Str
         Some((path, cast)) => (path.trim(), Some(cast.trim())),
         None => (text, None),
     };
-    let (root, rest) = path.find('.').map_or((path, ""), |dot| path.split_at(dot));
+    // `name | alias`: the path of an expression without a type begins at the resource.
+    let bare = path.starts_with(|c: char| c.is_ascii_lowercase()) && path.chars().all(|c| c.is_ascii_alphanumeric());
+    let rooted = if bare { format!("{resource_type}.{path}") } else { path.to_owned() };
+    let (root, rest) = rooted.find('.').map_or((rooted.as_str(), ""), |dot| rooted.split_at(dot));
     if root != resource_type && root != "Resource" && root != "DomainResource" {
         return if root.starts_with(|c: char| c.is_ascii_uppercase()) {
             Ok(None)
@@ -196,6 +209,23 @@ const CHOICE_TYPES: [&str; 32] = [
 ];
 
 impl Selector {
+    /// The names of the elements on the way, choices by their full names.
+    pub fn path(&self) -> Vec<&str> {
+        let names = self.steps.iter().filter_map(|step| match step {
+            Step::Child(name) | Step::Choice(name) => Some(name.as_str()),
+            _ => None,
+        });
+        names.collect()
+    }
+
+    /// The resource type that a reference must point to.
+    pub fn resolves(&self) -> Option<&str> {
+        self.steps.iter().find_map(|step| match step {
+            Step::Resolves(kind) => Some(kind.as_str()),
+            _ => None,
+        })
+    }
+
     /// Calls `found` for every value that the selector reaches; arrays are walked through.
     pub fn walk<'a>(&self, resource: &'a Value, found: &mut dyn FnMut(&'a Value)) {
         walk_steps(&self.steps, resource, found);
@@ -327,7 +357,7 @@ mod tests {
 
     #[test]
     fn refuses_what_it_does_not_know() {
-        for expression in ["Patient.name.first()", "name", "Patient.where(a or b)", "Patient..name", "(Patient.name"] {
+        for expression in ["Patient.name.first()", "Patient.where(a or b)", "Patient..name", "(Patient.name"] {
             assert!(compile(expression, "Patient").is_err(), "{expression}");
         }
     }

@@ -4,6 +4,7 @@
 pub mod bundle;
 pub mod capability;
 pub mod compartment;
+pub mod composite;
 pub mod expression;
 pub mod include;
 pub mod index;

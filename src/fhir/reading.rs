@@ -72,6 +72,14 @@ impl Status {
         Self::ALL.iter().find(|(status, ..)| *status == self).map_or(7, |(_, _, number)| *number)
     }
 
+    pub fn code(self) -> &'static str {
+        Self::ALL.iter().find(|(status, ..)| *status == self).map_or("unknown", |(_, code, _)| code)
+    }
+
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().map(|(status, ..)| *status)
+    }
+
     /// May it be shown as a value and judged by rules?
     pub fn counts(self) -> bool {
         matches!(self, Self::Final | Self::Preliminary | Self::Amended | Self::Corrected)

@@ -8,6 +8,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
+use super::deadline;
 use crate::error::Error;
 
 const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
@@ -42,8 +43,20 @@ pub(super) enum Location {
 /// What a connection is for: only the lane writes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    Read,
+    /// A statement may take so long.
+    Read {
+        limit: Option<Duration>,
+    },
     Write,
+}
+
+impl Purpose {
+    fn limit(self) -> Option<Duration> {
+        match self {
+            Self::Read { limit } => limit,
+            Self::Write => None,
+        }
+    }
 }
 
 impl Location {
@@ -66,11 +79,16 @@ impl Location {
             Self::Sqlite(path) => {
                 let mut conn = SqliteConnection::establish(path).map_err(unavailable)?;
                 conn.batch_execute(sqlite_settings(purpose)).map_err(unavailable)?;
+                deadline::register(&mut conn, purpose.limit()).map_err(unavailable)?;
                 Ok(Conn::Sqlite(conn))
             }
             Self::Postgres(url) => {
                 let mut conn = PgConnection::establish(url).map_err(unavailable)?;
                 conn.batch_execute(postgres_settings(purpose)).map_err(unavailable)?;
+                if let Some(limit) = purpose.limit() {
+                    let text = format!("SET statement_timeout = {}", limit.as_millis());
+                    conn.batch_execute(&text).map_err(unavailable)?;
+                }
                 Ok(Conn::Postgres(conn))
             }
         }
@@ -108,7 +126,7 @@ fn sqlite_settings(purpose: Purpose) -> &'static str {
              PRAGMA wal_autocheckpoint = 20000; PRAGMA journal_size_limit = 268435456; \
              PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;"
         }
-        Purpose::Read => {
+        Purpose::Read { .. } => {
             "PRAGMA busy_timeout = 10000; PRAGMA query_only = ON; PRAGMA cache_size = -8192; \
              PRAGMA mmap_size = 268435456; PRAGMA temp_store = MEMORY;"
         }
@@ -120,7 +138,9 @@ fn sqlite_settings(purpose: Purpose) -> &'static str {
 fn postgres_settings(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Write => "SET synchronous_commit = on; SET client_min_messages = warning;",
-        Purpose::Read => "SET plan_cache_mode = force_custom_plan; SET client_min_messages = warning; SET jit = off;",
+        Purpose::Read { .. } => {
+            "SET plan_cache_mode = force_custom_plan; SET client_min_messages = warning; SET jit = off;"
+        }
     }
 }
 
@@ -138,15 +158,18 @@ pub(super) fn is_lost(conn: &mut Conn) -> bool {
 pub(super) type Pool = r2d2::Pool<Readers>;
 
 /// The pool's manager of read connections.
-pub(super) struct Readers(Location);
+pub(super) struct Readers {
+    location: Location,
+    limit: Option<Duration>,
+}
 
-pub(super) fn pool(location: &Location, size: u32) -> Result<Pool, Error> {
+pub(super) fn pool(location: &Location, size: u32, limit: Option<Duration>) -> Result<Pool, Error> {
     r2d2::Pool::builder()
         .max_size(size)
         .min_idle(Some(1))
         .test_on_check_out(false)
         .connection_timeout(Duration::from_secs(5))
-        .build(Readers(location.clone()))
+        .build(Readers { location: location.clone(), limit })
         .map_err(unavailable)
 }
 
@@ -155,7 +178,7 @@ impl r2d2::ManageConnection for Readers {
     type Error = Error;
 
     fn connect(&self) -> Result<Conn, Error> {
-        self.0.connect(Purpose::Read)
+        self.location.connect(Purpose::Read { limit: self.limit })
     }
 
     fn is_valid(&self, conn: &mut Conn) -> Result<(), Error> {

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::conn::{Conn, each};
 use super::database;
-use super::schema::{concept_coding, term};
+use super::schema::{concept_coding, referent, term};
 use crate::error::Error;
 use crate::fhir::reading::Code;
 
@@ -31,6 +31,8 @@ pub(super) enum Kind {
     Reference,
     /// scope: the resource type's number
     Param,
+    /// scope: a concept; text: what it is called, folded
+    Name,
 }
 
 impl Kind {
@@ -42,6 +44,7 @@ impl Kind {
             Self::Unit => 4,
             Self::Reference => 5,
             Self::Param => 6,
+            Self::Name => 7,
         }
     }
 }
@@ -190,7 +193,7 @@ impl Terms<'_> {
 }
 
 /// The text as it is stored: what would not fit an index entry of PostgreSQL is its beginning and its hash.
-fn key(text: &str) -> Cow<'_, str> {
+pub(super) fn key(text: &str) -> Cow<'_, str> {
     if text.len() <= MAX_KEY {
         return Cow::Borrowed(text);
     }
@@ -210,7 +213,20 @@ fn make(conn: &mut Conn, kind: Kind, scope: i64, text: &str) -> Result<i64, Erro
     let values = (term::kind.eq(kind.number()), term::scope.eq(scope), term::text.eq(text));
     each!(conn, c => diesel::insert_into(term::table).values(&values).on_conflict_do_nothing().execute(c))
         .map_err(database)?;
-    find(conn, kind, scope, text)?.ok_or_else(|| Error::internal("a term that was just made is not there"))
+    let id = find(conn, kind, scope, text)?.ok_or_else(|| Error::internal("a term that was just made is not there"))?;
+    if kind == Kind::Reference {
+        refer(conn, id, scope, text)?;
+    }
+    Ok(id)
+}
+
+/// A reference learns what it refers to, as the tables of resources say it.
+fn refer(conn: &mut Conn, term: i64, scope: i64, text: &str) -> Result<(), Error> {
+    let kind = i16::try_from(scope).map_err(Error::internal)?;
+    let values = (referent::term.eq(term), referent::kind.eq(kind), referent::key.eq(super::id::encode(text)));
+    each!(conn, c => diesel::insert_into(referent::table).values(&values).on_conflict_do_nothing().execute(c))
+        .map_err(database)?;
+    Ok(())
 }
 
 fn link(conn: &mut Conn, concept: i64, codings: &[i64]) -> Result<(), Error> {
@@ -223,29 +239,31 @@ fn link(conn: &mut Conn, concept: i64, codings: &[i64]) -> Result<(), Error> {
 }
 
 /// The codings of a code in any system.
-pub(super) fn codings_of_code(conn: &mut Conn, code: &str) -> Result<Vec<i64>, Error> {
+pub(super) fn codings_of_code(conn: &mut Conn, code: &str, limit: usize) -> Result<Vec<i64>, Error> {
     let found = term::table.filter(term::kind.eq(Kind::Coding.number()).and(term::text.eq(key(code))));
-    found.select(term::id).load(conn).map_err(database)
+    found.select(term::id).limit(at_most(limit)?).load(conn).map_err(database)
 }
 
-/// Every coding of a system that was met.
-pub(super) fn codings_of_system(conn: &mut Conn, system: i64) -> Result<Vec<i64>, Error> {
-    let found = term::table.filter(term::kind.eq(Kind::Coding.number()).and(term::scope.eq(system)));
-    found.select(term::id).load(conn).map_err(database)
+fn at_most(limit: usize) -> Result<i64, Error> {
+    i64::try_from(limit).map_err(Error::internal)
 }
 
-/// The concepts that hold any of these codings.
-pub(super) fn concepts_of(conn: &mut Conn, codings: &[i64]) -> Result<Vec<i64>, Error> {
+/// The concepts that hold any of these codings, at most so many.
+pub(super) fn concepts_of(conn: &mut Conn, codings: &[i64], limit: usize) -> Result<Vec<i64>, Error> {
     let mut found: Vec<i64> = match codings {
         [] => return Ok(vec![]),
         [coding] => concept_coding::table
             .filter(concept_coding::coding.eq(coding))
             .select(concept_coding::concept)
+            .distinct()
+            .limit(at_most(limit)?)
             .load(conn)
             .map_err(database)?,
         many => concept_coding::table
             .filter(concept_coding::coding.eq_any(many))
             .select(concept_coding::concept)
+            .distinct()
+            .limit(at_most(limit)?)
             .load(conn)
             .map_err(database)?,
     };
@@ -254,7 +272,22 @@ pub(super) fn concepts_of(conn: &mut Conn, codings: &[i64]) -> Result<Vec<i64>, 
     Ok(found)
 }
 
-/// All unit terms: few, and needed to find those that measure the same.
-pub(super) fn units(conn: &mut Conn) -> Result<Vec<(i64, String)>, Error> {
+/// All unit terms of these systems: few, and needed to find those that measure the same.
+pub(super) fn units(conn: &mut Conn, systems: &[i64]) -> Result<Vec<(i64, String)>, Error> {
+    term::table
+        .filter(term::kind.eq(Kind::Unit.number()).and(term::scope.eq_any(systems)))
+        .select((term::id, term::text))
+        .load(conn)
+        .map_err(database)
+}
+
+/// Every unit term of any system.
+pub(super) fn all_units(conn: &mut Conn) -> Result<Vec<(i64, String)>, Error> {
     term::table.filter(term::kind.eq(Kind::Unit.number())).select((term::id, term::text)).load(conn).map_err(database)
+}
+
+/// The units that are called so, in any system.
+pub(super) fn units_called(conn: &mut Conn, code: &str) -> Result<Vec<i64>, Error> {
+    let found = term::table.filter(term::kind.eq(Kind::Unit.number()).and(term::text.eq(key(code))));
+    found.select(term::id).limit(500).load(conn).map_err(database)
 }

@@ -85,7 +85,7 @@ impl Store {
             let Some(subject) = prepare::local(&mut dict.terms(Source::Table(conn)), &subject)? else {
                 return Ok(Some(vec![]));
             };
-            let units = dict::units(conn)?.into_iter().collect();
+            let units = dict::all_units(conn)?.into_iter().collect();
             of_subject(conn, &Asked { subject, wanted: &wanted, period, most, units })
         })
         .await

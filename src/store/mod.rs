@@ -8,6 +8,7 @@ mod batch;
 #[doc(hidden)]
 pub mod body;
 mod conn;
+mod deadline;
 mod dict;
 mod history;
 mod id;
@@ -28,6 +29,7 @@ mod write;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
@@ -103,6 +105,8 @@ pub struct Commit {
 pub struct Settings {
     pub url: String,
     pub readers: u32,
+    /// A statement that reads may take so long.
+    pub statement_limit: Option<Duration>,
     /// Rows that may wait for the lane.
     pub queue_rows: usize,
     pub seal_key: [u8; 32],
@@ -130,7 +134,7 @@ impl Store {
     pub fn open(settings: &Settings, clock: Clock, metrics: Metrics) -> Result<Self, Error> {
         let location = Location::parse(&settings.url)?;
         location.migrate()?;
-        let readers = conn::pool(&location, settings.readers)?;
+        let readers = conn::pool(&location, settings.readers, settings.statement_limit)?;
         let (dict, log) = (Arc::new(Dict::default()), Arc::new(Log::new()));
         let queue = Arc::new(Queue::new(settings.queue_rows));
         let lane = Lane {
@@ -258,8 +262,9 @@ impl Store {
         Ok(page)
     }
 
-    pub async fn search(&self, access: &Access, query: Query) -> Result<Page, Error> {
+    pub async fn search(&self, access: &Access, mut query: Query) -> Result<Page, Error> {
         let permit = access.check(Action::Search, query.resource_type)?;
+        search::chains(access, &mut query)?;
         let seal = self.inner.seal.clone();
         self.read(move |conn, dict| search::page(conn, dict, &query, permit.reach(), &seal)).await
     }
@@ -471,6 +476,7 @@ fn database(error: diesel::result::Error) -> Error {
         Diesel::DatabaseError(_, information) if connection_lost(information.message()) => {
             Error::Unavailable("The database is not reachable.")
         }
+        Diesel::DatabaseError(_, information) if deadline::is_timeout(information.message()) => Error::Timeout,
         Diesel::DatabaseError(kind, information) => {
             Error::internal(format!("database: {kind:?}: {}", information.message()))
         }

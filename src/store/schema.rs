@@ -31,6 +31,7 @@ diesel::table! {
         device -> Nullable<BigInt>,
         encounter -> Nullable<BigInt>,
         body -> Binary,
+        profile -> Nullable<BigInt>,
     }
 }
 
@@ -82,6 +83,34 @@ diesel::table! {
         unit -> BigInt,
         seq -> BigInt,
     }
+}
+
+diesel::table! {
+    ix_pair (param, first, second, low, high, unit, seq) {
+        param -> BigInt,
+        first -> BigInt,
+        second -> BigInt,
+        low -> Double,
+        high -> Double,
+        unit -> BigInt,
+        seq -> BigInt,
+    }
+}
+
+diesel::table! {
+    component (seq, n) {
+        seq -> BigInt,
+        n -> SmallInt,
+        concept -> BigInt,
+        value -> Nullable<Double>,
+        unit -> Nullable<BigInt>,
+        canonical -> Nullable<Double>,
+        value_concept -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    referent (term) { term -> BigInt, kind -> SmallInt, key -> Binary, }
 }
 
 diesel::table! {

@@ -28,7 +28,7 @@ pub(super) fn before(
     for (system, code) in codings {
         known.extend(dict.terms(Source::Table(conn)).coding(system, code)?);
     }
-    let concepts = dict::concepts_of(conn, &known)?;
+    let concepts = dict::concepts_of(conn, &known, 10_000)?;
     let limit = i64::try_from(limit).map_err(Error::internal)?;
     let rows: Vec<VersionRow> = observation_versions!(type_number(OBSERVATION)?)
         .filter(observation::subject.eq(subject))

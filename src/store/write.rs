@@ -5,12 +5,15 @@ use diesel::prelude::*;
 use super::conn::{Conn, each};
 use super::database;
 use super::prepare::{
-    DateRow, NO_TIME, NOTHING, OBSERVATION, ObservationRow, Prepared, QuantityRow, StringRow, TermRow, Verb,
+    ComponentRow, DateRow, NO_TIME, NOTHING, OBSERVATION, ObservationRow, PairRow, Prepared, QuantityRow, StringRow,
+    TermRow, Verb,
 };
-use super::schema::{history, ix_date, ix_quantity, ix_string, ix_term, observation, observation_span, resource};
+use super::schema::{
+    component, history, ix_date, ix_pair, ix_quantity, ix_string, ix_term, observation, observation_span, resource,
+};
 use crate::error::Error;
 
-/// PostgreSQL takes 65,535 binds a statement; an Observation row has 17.
+/// PostgreSQL takes 65,535 binds a statement; an Observation row has 18.
 const ROWS_A_STATEMENT: usize = 1000;
 
 /// Observations that cover no more than this (1 s, µs) are found without the recorded span.
@@ -120,6 +123,8 @@ pub(super) struct Pending {
     strings: Vec<StringRow>,
     dates: Vec<DateRow>,
     quantities: Vec<QuantityRow>,
+    pairs: Vec<PairRow>,
+    components: Vec<ComponentRow>,
 }
 
 impl Pending {
@@ -154,7 +159,9 @@ impl Pending {
                 device: c.device,
                 encounter: c.encounter,
                 body,
+                profile: c.profile,
             });
+            self.components.extend(rows.components.into_iter().map(|row| ComponentRow { seq, ..row }));
         } else {
             self.resources.push(ResourceRow { seq, rtype: change.rtype, id, version, updated, deleted, body });
         }
@@ -168,6 +175,16 @@ impl Pending {
             canonical,
             value,
             unit,
+            seq,
+        }));
+        let pairs = rows.pairs.into_iter();
+        self.pairs.extend(pairs.map(|p| PairRow {
+            param: p.param,
+            first: p.first,
+            second: p.second,
+            low: p.low,
+            high: p.high,
+            unit: p.unit,
             seq,
         }));
     }
@@ -202,6 +219,8 @@ impl Pending {
             diesel::delete(ix_string::table.filter(ix_string::seq.eq_any(&seqs))).execute(conn)?;
             diesel::delete(ix_date::table.filter(ix_date::seq.eq_any(&seqs))).execute(conn)?;
             diesel::delete(ix_quantity::table.filter(ix_quantity::seq.eq_any(&seqs))).execute(conn)?;
+            diesel::delete(ix_pair::table.filter(ix_pair::seq.eq_any(&seqs))).execute(conn)?;
+            diesel::delete(component::table.filter(component::seq.eq_any(&seqs))).execute(conn)?;
         }
         Ok(())
     }
@@ -233,5 +252,7 @@ fn insert_all(conn: &mut Conn, pending: &Pending) -> QueryResult<()> {
     insert_rows!(conn, ix_string::table, &pending.strings);
     insert_rows!(conn, ix_date::table, &pending.dates);
     insert_rows!(conn, ix_quantity::table, &pending.quantities);
+    insert_rows!(conn, ix_pair::table, &pending.pairs);
+    insert_rows!(conn, component::table, &pending.components);
     Ok(())
 }

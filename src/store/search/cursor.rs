@@ -1,6 +1,7 @@
 //! Page links: where a page ended, sealed, so that a client can neither read nor make one, nor use it with
 //! another query.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use base64::Engine;
@@ -8,17 +9,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::sql::Key;
 use crate::auth::access::Reach;
 use crate::error::Error;
 use crate::fhir::query::Query;
 
 /// The row that a page ended with.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Cursor {
     pub seq: i64,
-    /// Its sort key, where the order has one.
-    pub int: i64,
-    pub text: String,
+    /// Its sort keys, where the order has any.
+    pub keys: Vec<Key>,
 }
 
 /// The key that page links are sealed with.
@@ -41,10 +42,19 @@ impl Seal {
     }
 
     pub(super) fn close(&self, cursor: &Cursor, fingerprint: u64) -> Result<String, Error> {
-        let mut payload = Vec::with_capacity(16 + cursor.text.len() + TAG);
-        payload.extend_from_slice(&cursor.seq.to_le_bytes());
-        payload.extend_from_slice(&cursor.int.to_le_bytes());
-        payload.extend_from_slice(cursor.text.as_bytes());
+        let mut payload = cursor.seq.to_le_bytes().to_vec();
+        for key in &cursor.keys {
+            let (letter, content): (u8, Cow<'_, [u8]>) = match key {
+                Key::Absent => (b'-', Cow::Borrowed(&[])),
+                Key::Int(value) => (b'i', value.to_le_bytes().to_vec().into()),
+                Key::Float(value) => (b'f', value.to_le_bytes().to_vec().into()),
+                Key::Text(value) => (b't', value.as_bytes().into()),
+                Key::Bytes(value) => (b'b', value.into()),
+            };
+            payload.push(letter);
+            payload.extend_from_slice(&u32::try_from(content.len()).map_err(Error::internal)?.to_le_bytes());
+            payload.extend_from_slice(&content);
+        }
         let tag = self.tag(&payload, fingerprint)?;
         payload.extend_from_slice(&tag);
         Ok(URL_SAFE_NO_PAD.encode(payload))
@@ -88,10 +98,21 @@ impl Seal {
 }
 
 fn read(payload: &[u8]) -> Option<Cursor> {
-    let (seq, rest) = payload.split_first_chunk::<8>()?;
-    let (int, text) = rest.split_first_chunk::<8>()?;
-    let text = std::str::from_utf8(text).ok()?.to_owned();
-    Some(Cursor { seq: i64::from_le_bytes(*seq), int: i64::from_le_bytes(*int), text })
+    let (seq, mut rest) = payload.split_first_chunk::<8>()?;
+    let mut keys = Vec::new();
+    while let Some((letter, after)) = rest.split_first() {
+        let (length, after) = after.split_first_chunk::<4>()?;
+        let (content, after) = after.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+        keys.push(match letter {
+            b'-' => Key::Absent,
+            b'i' => Key::Int(i64::from_le_bytes(content.try_into().ok()?)),
+            b'f' => Key::Float(f64::from_le_bytes(content.try_into().ok()?)),
+            b't' => Key::Text(std::str::from_utf8(content).ok()?.to_owned()),
+            _ => Key::Bytes(content.to_vec()),
+        });
+        rest = after;
+    }
+    Some(Cursor { seq: i64::from_le_bytes(*seq), keys })
 }
 
 /// What a page link belongs to: the conditions, the order and the caller's reach, not the page size.
@@ -106,9 +127,13 @@ pub(super) fn fingerprint(query: &Query, reach: &Reach) -> u64 {
 mod tests {
     use super::*;
 
+    fn keys() -> Vec<Key> {
+        vec![Key::Text("núñez".into()), Key::Absent, Key::Int(-3), Key::Float(0.1), Key::Bytes(vec![0, 255])]
+    }
+
     #[test]
     fn a_link_opens_with_its_own_key_and_query_only() {
-        let (seal, cursor) = (Seal::new([7; 32]), Cursor { seq: 5, int: -3, text: "núñez".into() });
+        let (seal, cursor) = (Seal::new([7; 32]), Cursor { seq: 5, keys: keys() });
         let text = seal.close(&cursor, 1).unwrap();
         assert_eq!(seal.open(&text, 1).unwrap(), cursor);
         for (other, fingerprint, text) in [

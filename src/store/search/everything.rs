@@ -6,7 +6,7 @@
 use super::cursor::Cursor;
 use super::order::Order;
 use super::reference::{by_ids, named, readable};
-use super::sql::{self, Sql};
+use super::sql::{self, Key, Sql};
 use super::{Page, Seal, from_where, system};
 use crate::auth::access::{Access, Reach};
 use crate::error::Error;
@@ -70,6 +70,13 @@ struct Way<'a> {
     sources: Vec<(Query, Reach)>,
 }
 
+fn part(at: &Cursor) -> i64 {
+    match at.keys.first() {
+        Some(Key::Int(part)) => *part,
+        _ => OTHERS,
+    }
+}
+
 /// The hits, and where they end when there are more.
 fn page(
     conn: &mut Conn,
@@ -82,7 +89,7 @@ fn page(
         wanted.into_iter().partition(|(query, _)| query.resource_type == OBSERVATION);
     let mut at = after.unwrap_or_else(|| system::at(0, OTHERS));
     let mut hits = Vec::new();
-    if at.int == OTHERS {
+    if part(&at) == OTHERS {
         let others = system::present(conn, others)?;
         let mut rows = system::rows(conn, dict, &others, &Order::Oldest, Some(&at), asked.count + 1)?;
         let more = rows.len() > asked.count;
@@ -94,17 +101,21 @@ fn page(
         }
         at = system::at(0, OBSERVATIONS);
     }
-    if at.int == OBSERVATIONS {
+    if part(&at) == OBSERVATIONS {
         for (mut query, reach) in observations {
             query.count = asked.count.saturating_sub(hits.len());
             if query.count == 0 {
                 return Ok((hits, Some(at)));
             }
-            query.cursor = Some(std::mem::take(&mut at.text)).filter(|text| !text.is_empty());
+            query.cursor = match at.keys.pop() {
+                Some(Key::Text(link)) => Some(link),
+                _ => None,
+            };
             let page = super::page(conn, dict, &query, &reach, seal)?;
             hits.extend(page.hits);
             if let Some(next) = page.next {
-                return Ok((hits, Some(Cursor { text: next, ..at })));
+                let keys = vec![Key::Int(OBSERVATIONS), Key::Text(next)];
+                return Ok((hits, Some(Cursor { keys, ..at })));
             }
         }
         at = system::at(0, REFERRED);
@@ -177,7 +188,7 @@ fn reference_numbers(
     sources: &[Query],
     after: i64,
 ) -> Result<Option<Sql>, Error> {
-    let mut sql = Sql::default();
+    let mut sql = Sql::new(conn);
     sql.push("SELECT DISTINCT r.n AS n FROM (");
     let mut written = 0;
     for query in sources {

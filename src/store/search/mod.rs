@@ -1,32 +1,38 @@
 //! Search: a typed query compiled to SQL over integers, and its pages by keyset. A page is found by the sort
 //! key and `seq` of the row before it, so deep pages cost what first pages cost.
 
+mod composite;
 mod cursor;
 mod everything;
 mod filter;
 pub(super) mod include;
+mod join;
+mod narrow;
 mod order;
+mod range;
 mod reference;
 mod series;
+mod set;
 mod sql;
 pub(super) mod system;
 
 pub(super) use cursor::Seal;
 pub use everything::Everything;
 pub use include::Included;
+pub(super) use narrow::chains;
 pub use system::Several;
 
 use self::cursor::Cursor;
+use self::filter::Writer;
 use self::order::Order;
-use self::sql::Sql;
+use self::sql::{HitRow, Key, Sql};
 use super::conn::Conn;
 use super::dict::Dict;
-use super::prepare::{OBSERVATION, type_number};
+use super::prepare::{NO_TIME, OBSERVATION, type_number};
 use super::{Stored, id};
 use crate::auth::access::Reach;
 use crate::error::Error;
-use crate::fhir::params;
-use crate::fhir::query::{Filter, Operand, Query};
+use crate::fhir::query::Query;
 
 /// One page of a search.
 #[derive(Debug, Default)]
@@ -44,67 +50,91 @@ pub(super) fn ids(conn: &mut Conn, dict: &Dict, query: &Query, limit: usize) -> 
     Ok(sql::hits(conn, sql)?.into_iter().map(|row| id::decode(&row.id)).collect())
 }
 
+/// One page of what matches, as far as `reach` goes. Chains in it are narrowed already (`chains`).
 pub(super) fn page(conn: &mut Conn, dict: &Dict, query: &Query, reach: &Reach, seal: &Seal) -> Result<Page, Error> {
-    let query = narrowed(query, reach)?;
+    let query = narrow::to(query, reach)?;
     let fingerprint = cursor::fingerprint(&query, reach);
+    let cursor = query.cursor.as_deref().map(|text| seal.open(text, fingerprint)).transpose()?;
     let query = system::simplified(conn, dict, query)?;
     let order = order::of(conn, dict, &query)?;
-    let Some(mut sql) = select(conn, dict, &query, &order)? else {
-        return Ok(Page { total: query.total.then_some(0), ..Page::default() });
+    let Some(base) = select(conn, dict, &query, &order)? else {
+        let total = (query.total || query.count == 0).then_some(0);
+        return Ok(Page { total, ..Page::default() });
     };
-    let total = if query.total { Some(total(conn, dict, &query)?) } else { None };
+    let total = if query.total || query.count == 0 { Some(total(conn, dict, &query)?) } else { None };
     if query.count == 0 {
-        return Ok(Page { total: Some(total.map_or_else(|| self::total(conn, dict, &query), Ok)?), ..Page::default() });
+        return Ok(Page { total, ..Page::default() });
     }
-    if let Some(text) = &query.cursor {
-        let cursor = seal.open(text, fingerprint)?;
-        order.after(&mut sql, &cursor);
-    }
-    let mut rows = if let Some(concepts) = series::concepts(conn, dict, &query, &order)? {
-        series::merged(conn, &sql, &order, &concepts, query.count + 1)?
-    } else {
-        order.finish(&mut sql, query.count + 1)?;
-        sql::hits(conn, sql)?
-    };
+    let mut rows = rows(conn, dict, &query, &order, &base, cursor.as_ref())?;
     let more = rows.len() > query.count;
     rows.truncate(query.count);
-    let next = match rows.last().filter(|_| more) {
-        Some(row) => {
-            Some(seal.close(&Cursor { seq: row.seq, int: row.key_int, text: row.key_text.clone() }, fingerprint)?)
-        }
+    let next = match rows.last_mut().filter(|_| more) {
+        Some(row) => Some(seal.close(&Cursor { seq: row.seq, keys: std::mem::take(&mut row.keys) }, fingerprint)?),
         None => None,
     };
     let hits = rows.into_iter().map(|row| system::stored(query.resource_type, row));
     Ok(Page { hits: hits.collect(), next, total })
 }
 
-/// A caller who may see one patient only asks for that patient, whatever else is asked.
-fn narrowed(query: &Query, reach: &Reach) -> Result<Query, Error> {
-    let mut query = query.clone();
-    if let Reach::Patient(own) = reach {
-        let (name, operand) = if query.resource_type == "Patient" {
-            ("_id", Operand::Id(own.trim_start_matches("Patient/").to_owned()))
-        } else {
-            ("patient", Operand::References(vec![own.clone()]))
-        };
-        let param = params::find(query.resource_type, name)
-            .ok_or_else(|| Error::Forbidden("This type cannot be narrowed to one patient.".to_owned()))?;
-        query.filters.push(Filter { param, negated: false, operands: vec![operand] });
+/// The rows of a page and one more.
+fn rows(
+    conn: &mut Conn,
+    dict: &Dict,
+    query: &Query,
+    order: &Order,
+    base: &Sql,
+    cursor: Option<&Cursor>,
+) -> Result<Vec<HitRow>, Error> {
+    let limit = query.count + 1;
+    let concepts = series::concepts(conn, dict, query, order)?;
+    let mut stage = |more: Option<&str>, cursor: Option<&Cursor>, limit: usize| {
+        let mut sql = base.clone();
+        if let Some(more) = more {
+            sql.push(more).int(NO_TIME);
+        }
+        if let Some(cursor) = cursor {
+            order.after(&mut sql, cursor);
+        }
+        if let Some(concepts) = &concepts {
+            return series::merged(conn, &sql, order, concepts, limit);
+        }
+        order.finish(&mut sql, limit)?;
+        sql::hits(conn, sql)
+    };
+    if !matches!(order, Order::Measured { descending: false }) {
+        return stage(None, cursor, limit);
     }
-    Ok(query)
+    // The index has what has no time before everything else; it is to come last.
+    let untimed = cursor.filter(|c| c.keys == [Key::Int(NO_TIME)]);
+    let mut rows = if untimed.is_some() { vec![] } else { stage(Some(" AND starts > "), cursor, limit)? };
+    if rows.len() < limit {
+        rows.extend(stage(Some(" AND starts = "), untimed, limit - rows.len())?);
+    }
+    Ok(rows)
 }
 
+/// How many match; no more than the limit where one is set.
 fn total(conn: &mut Conn, dict: &Dict, query: &Query) -> Result<i64, Error> {
-    let mut sql = Sql::default();
-    sql.push("SELECT COUNT(*) AS n FROM ");
-    if from_where(&mut sql, conn, dict, query)? { sql::count(conn, sql) } else { Ok(0) }
+    let mut sql = Sql::new(conn);
+    sql.push(if query.total_limit.is_some() {
+        "SELECT COUNT(*) AS n FROM (SELECT 1 FROM "
+    } else {
+        "SELECT COUNT(*) AS n FROM "
+    });
+    if !from_where(&mut sql, conn, dict, query)? {
+        return Ok(0);
+    }
+    if let Some(limit) = query.total_limit {
+        sql.push(" LIMIT ").int(limit).push(") matches");
+    }
+    sql::count(conn, sql)
 }
 
 /// `SELECT … FROM … WHERE …`; none when nothing can match.
 fn select(conn: &mut Conn, dict: &Dict, query: &Query, order: &Order) -> Result<Option<Sql>, Error> {
-    let mut sql = Sql::default();
-    sql.push("SELECT seq, id, version, updated, body, ");
-    order.key(&mut sql);
+    let mut sql = Sql::new(conn);
+    sql.push("SELECT seq, id, version, updated, body");
+    order.columns(&mut sql);
     sql.push(" FROM ");
     Ok(from_where(&mut sql, conn, dict, query)?.then_some(sql))
 }
@@ -115,9 +145,11 @@ fn from_where(sql: &mut Sql, conn: &mut Conn, dict: &Dict, query: &Query) -> Res
     } else {
         sql.push("resource WHERE NOT deleted AND rtype = ").int(type_number(query.resource_type)?.into());
     }
+    sql.alive();
+    let mut writer = Writer { conn, dict };
     for condition in &query.filters {
         sql.push(" AND (");
-        if !filter::write(sql, conn, dict, query.resource_type, condition)? {
+        if !writer.filter(sql, query.resource_type, condition)? {
             return Ok(false);
         }
         sql.push(")");

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::order::Order;
 use super::sql::{self, HitRow, Sql};
-use super::{narrowed, select, system};
+use super::{narrow, select, system};
 use crate::auth::access::{Access, Action, Permit};
 use crate::error::Error;
 use crate::fhir::params::{Column, Param};
@@ -25,7 +25,7 @@ pub(super) fn readable(access: &Access, kind: &str) -> Option<Permit> {
 
 /// The rows of this type within the permit's reach, to be narrowed further.
 pub(super) fn readable_rows(conn: &mut Conn, dict: &Dict, permit: &Permit, kind: &str) -> Result<Option<Sql>, Error> {
-    let query = narrowed(&Query::new(kind, &[], 1)?, permit.reach())?;
+    let query = narrow::to(&Query::new(kind, &[], 1)?, permit.reach())?;
     select(conn, dict, &query, &Order::Recent)
 }
 
@@ -55,7 +55,7 @@ fn one_of_ids(sql: &mut Sql, ids: &[String]) {
 pub(super) fn seqs(conn: &mut Conn, kind: &str, ids: &[String]) -> Result<Vec<i64>, Error> {
     let mut found = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(CHUNK) {
-        let mut sql = Sql::default();
+        let mut sql = Sql::new(conn);
         if kind == OBSERVATION {
             sql.push("SELECT seq AS n FROM observation WHERE ");
         } else {
@@ -93,7 +93,7 @@ pub(super) fn place(conn: &mut Conn, dict: &Dict, kind: &str, param: &Param) -> 
 pub(super) fn numbers(conn: &mut Conn, place: Place, seqs: &[i64]) -> Result<Vec<i64>, Error> {
     let mut found = Vec::new();
     for chunk in seqs.chunks(CHUNK) {
-        let mut sql = Sql::default();
+        let mut sql = Sql::new(conn);
         match place {
             Place::Nowhere => return Ok(found),
             Place::Column(column) => {

@@ -4,7 +4,7 @@
 
 use super::filter;
 use super::order::Order;
-use super::sql::{self, HitRow, Sql};
+use super::sql::{self, HitRow, Key, Sql};
 use crate::error::Error;
 use crate::fhir::params::Column;
 use crate::fhir::query::Query;
@@ -30,7 +30,7 @@ pub(super) fn concepts(conn: &mut Conn, dict: &Dict, query: &Query, order: &Orde
 
 /// All concepts of a subject: one step of the index for each concept, not one for each row.
 fn of_subject(conn: &mut Conn, subject: i64) -> Result<Vec<i64>, Error> {
-    let mut sql = Sql::default();
+    let mut sql = Sql::new(conn);
     sql.push("WITH RECURSIVE k(c) AS (SELECT MIN(concept) FROM observation WHERE subject = ").int(subject);
     sql.push(" UNION ALL SELECT (SELECT MIN(concept) FROM observation WHERE subject = ").int(subject);
     sql.push(" AND concept > k.c) FROM k WHERE k.c IS NOT NULL) SELECT c AS n FROM k WHERE c IS NOT NULL LIMIT ");
@@ -53,7 +53,8 @@ pub(super) fn merged(
         order.finish(&mut one, limit)?;
         rows.extend(sql::hits(conn, one)?);
     }
-    rows.sort_unstable_by_key(|row| (row.key_int, row.seq));
+    let at = |row: &HitRow| if let Some(Key::Int(at)) = row.keys.first() { *at } else { i64::MIN };
+    rows.sort_unstable_by_key(|row| (at(row), row.seq));
     if order.descending() {
         rows.reverse();
     }

@@ -1,8 +1,13 @@
 //! SQL text with its binds, and how it is run on either engine. Placeholders are numbered as they are written,
 //! each used once, which both engines read the same way.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use diesel::backend::Backend;
+use diesel::deserialize::{self, FromSql};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Double, Text};
+use diesel::row::{Field, NamedRow, Row};
+use diesel::sql_types::{BigInt, Binary, Double, Integer, Nullable, Text};
 
 use crate::error::Error;
 use crate::store::conn::{Conn, each};
@@ -16,13 +21,28 @@ pub(super) enum Bind {
     Bytes(Vec<u8>),
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Sql {
     pub text: String,
     pub binds: Vec<Bind>,
+    /// When it began, µs: the embedded database has no clock of its own to stop a statement by.
+    began: Option<i64>,
 }
 
 impl Sql {
+    pub(super) fn new(conn: &Conn) -> Self {
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_micros()).ok());
+        let began = if matches!(conn, Conn::Sqlite(_)) { now() } else { None };
+        Self { text: String::new(), binds: vec![], began }
+    }
+
+    /// ` AND` not longer than a statement may take: asked for each row that is looked at.
+    pub(super) fn alive(&mut self) {
+        if let Some(began) = self.began {
+            self.push(" AND vigia_within(seq, ").int(began).push(")");
+        }
+    }
+
     pub(super) fn push(&mut self, text: &str) -> &mut Self {
         self.text.push_str(text);
         self
@@ -53,23 +73,56 @@ impl Sql {
     }
 }
 
-/// One hit: the version that stands, with its sort key where the order is not by `seq` alone.
-#[derive(QueryableByName, Clone, Debug)]
+/// A sort key of a row; `Absent` where the row has no such value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Key {
+    Absent,
+    Int(i64),
+    Float(f64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+/// One hit: the version that stands, with its sort keys where the order is not by `seq` alone. They are the
+/// columns after the body; the second letter of their names says what they are.
+#[derive(Clone, Debug)]
 pub(super) struct HitRow {
-    #[diesel(sql_type = BigInt)]
     pub seq: i64,
-    #[diesel(sql_type = Binary)]
     pub id: Vec<u8>,
-    #[diesel(sql_type = diesel::sql_types::Integer)]
     pub version: i32,
-    #[diesel(sql_type = BigInt)]
     pub updated: i64,
-    #[diesel(sql_type = Binary)]
     pub body: Vec<u8>,
-    #[diesel(sql_type = BigInt)]
-    pub key_int: i64,
-    #[diesel(sql_type = Text)]
-    pub key_text: String,
+    pub keys: Vec<Key>,
+}
+
+impl<DB: Backend> QueryableByName<DB> for HitRow
+where
+    i64: FromSql<BigInt, DB>,
+    i32: FromSql<Integer, DB>,
+    f64: FromSql<Double, DB>,
+    String: FromSql<Text, DB>,
+    Vec<u8>: FromSql<Binary, DB>,
+{
+    fn build<'a>(row: &impl NamedRow<'a, DB>) -> deserialize::Result<Self> {
+        let mut keys = Vec::new();
+        for at in 5..row.field_count() {
+            let name = Row::get(row, at).and_then(|field| field.field_name().map(str::to_owned)).unwrap_or_default();
+            keys.push(match name.as_bytes().get(1) {
+                Some(b'i') => NamedRow::get::<Nullable<BigInt>, Option<i64>>(row, &name)?.map(Key::Int),
+                Some(b'f') => NamedRow::get::<Nullable<Double>, Option<f64>>(row, &name)?.map(Key::Float),
+                Some(b't') => NamedRow::get::<Nullable<Text>, Option<String>>(row, &name)?.map(Key::Text),
+                _ => NamedRow::get::<Nullable<Binary>, Option<Vec<u8>>>(row, &name)?.map(Key::Bytes),
+            });
+        }
+        Ok(Self {
+            seq: NamedRow::get::<BigInt, i64>(row, "seq")?,
+            id: NamedRow::get::<Binary, Vec<u8>>(row, "id")?,
+            version: NamedRow::get::<Integer, i32>(row, "version")?,
+            updated: NamedRow::get::<BigInt, i64>(row, "updated")?,
+            body: NamedRow::get::<Binary, Vec<u8>>(row, "body")?,
+            keys: keys.into_iter().map(|key| key.unwrap_or(Key::Absent)).collect(),
+        })
+    }
 }
 
 #[derive(QueryableByName)]
@@ -80,7 +133,7 @@ struct CountRow {
 
 macro_rules! bound {
     ($sql:expr) => {{
-        let Sql { text, binds } = $sql;
+        let Sql { text, binds, .. } = $sql;
         let mut query = diesel::sql_query(text).into_boxed();
         for bind in binds {
             query = match bind {

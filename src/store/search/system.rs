@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::cursor::{self, Cursor};
+use super::filter::Writer;
 use super::order::Order;
-use super::sql::{self, HitRow, Sql};
-use super::{Page, filter, from_where, narrowed, select, total};
+use super::sql::{self, HitRow, Key, Sql};
+use super::{Page, from_where, narrow, select, total};
 use crate::auth::access::{Access, Action, Reach};
 use crate::error::Error;
 use crate::fhir::query::Query;
@@ -56,7 +57,7 @@ impl Store {
 
 /// A place in the order of `seq`.
 pub(super) fn at(seq: i64, phase: i64) -> Cursor {
-    Cursor { seq, int: phase, text: String::new() }
+    Cursor { seq, keys: vec![Key::Int(phase)] }
 }
 
 /// The queries that the caller may make, each narrowed to the caller's reach.
@@ -64,7 +65,7 @@ pub(super) fn permitted(access: &Access, queries: Vec<Query>, named: bool) -> Re
     let (mut wanted, mut denied) = (Vec::with_capacity(queries.len()), None);
     for query in queries {
         match access.check(Action::Search, query.resource_type) {
-            Ok(permit) => wanted.push((narrowed(&query, permit.reach())?, permit.reach().clone())),
+            Ok(permit) => wanted.push((narrow::to(&query, permit.reach())?, permit.reach().clone())),
             Err(why) if named => return Err(why.into()),
             Err(why) => denied = Some(why),
         }
@@ -86,7 +87,7 @@ pub(super) fn present(conn: &mut Conn, wanted: Vec<(Query, Reach)>) -> Result<Ve
 
 /// The types that have resources: one step of the index for each.
 pub(super) fn present_types(conn: &mut Conn) -> Result<HashSet<&'static str>, Error> {
-    let mut sql = Sql::default();
+    let mut sql = Sql::new(conn);
     sql.push(
         "WITH RECURSIVE k(c) AS (SELECT MIN(rtype) FROM resource UNION ALL \
          SELECT (SELECT MIN(rtype) FROM resource WHERE rtype > k.c) FROM k WHERE k.c IS NOT NULL) \
@@ -150,7 +151,7 @@ pub(super) fn simplified(conn: &mut Conn, dict: &Dict, mut query: Query) -> Resu
     let mut found = Vec::with_capacity(query.any.len());
     for alternative in &query.any {
         let one = Query { any: vec![alternative.clone()], filters: vec![], ..query.clone() };
-        let mut sql = Sql::default();
+        let mut sql = Sql::new(conn);
         sql.push("SELECT seq AS n FROM ");
         let possible = from_where(&mut sql, conn, dict, &one)?;
         sql.push(" LIMIT 1");
@@ -180,7 +181,7 @@ pub(super) fn any_of(sql: &mut Sql, conn: &mut Conn, dict: &Dict, query: &Query)
         } else {
             sql.push("resource WHERE rtype = ").int(type_number(query.resource_type)?.into()).push(" AND ");
         }
-        if filter::write(sql, conn, dict, query.resource_type, alternative)? {
+        if (Writer { conn, dict }).filter(sql, query.resource_type, alternative)? {
             found = true;
         } else {
             sql.text.truncate(text);

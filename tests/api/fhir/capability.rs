@@ -1,17 +1,20 @@
 //! `/fhir/metadata`: what it promises is kept.
 
 use serde_json::Value;
+use vigia::fhir::params;
 
 use crate::helpers::TestApp;
 
 /// A value that a parameter of this type can have.
-fn sample(kind: &str) -> &'static str {
-    match kind {
-        "number" | "quantity" => "5",
-        "date" => "2026-01-01",
-        "reference" => "Patient/1",
-        "uri" => "urn:x",
-        _ => "x",
+fn sample(resource: &str, name: &str) -> String {
+    let param = params::find(resource, name).unwrap();
+    match param.kind.code() {
+        "number" | "quantity" => "5".to_owned(),
+        "date" => "2026-01-01".to_owned(),
+        "reference" => "Patient/1".to_owned(),
+        "uri" => "urn:x".to_owned(),
+        "composite" => param.parts.iter().map(|part| sample(resource, part.param)).collect::<Vec<_>>().join("$"),
+        _ => "x".to_owned(),
     }
 }
 
@@ -28,7 +31,8 @@ async fn every_promised_parameter_can_be_asked_for() {
     for resource in resources {
         let kind = resource["type"].as_str().unwrap();
         for param in resource["searchParam"].as_array().unwrap_or(&none) {
-            let (name, value) = (param["name"].as_str().unwrap(), sample(param["type"].as_str().unwrap()));
+            let name = param["name"].as_str().unwrap();
+            let value = sample(kind, name);
             let bundle = gateway.get(&format!("/fhir/{kind}?{name}={value}&_count=1")).await.expect(200).json();
             assert_eq!(bundle["type"], "searchset", "{kind} {name}");
             asked += 1;
@@ -48,7 +52,8 @@ async fn every_promised_parameter_can_be_asked_for() {
         gateway.get(&format!("/fhir/{kind}/none/*")).await.expect(200);
     }
     for param in rest["searchParam"].as_array().unwrap() {
-        let (name, value) = (param["name"].as_str().unwrap(), sample(param["type"].as_str().unwrap()));
+        let name = param["name"].as_str().unwrap();
+        let value = if name == "_type" { "Patient".to_owned() } else { sample("Patient", name) };
         gateway.get(&format!("/fhir?_type=Patient&{name}={value}")).await.expect(200);
     }
     for format in statement["format"].as_array().unwrap() {

@@ -25,13 +25,13 @@ pub(super) async fn found(client: &Client, query: &str) -> String {
     ids.join(" ")
 }
 
-async fn check(client: &Client, kind: &str, table: &[(&str, &str)]) {
+pub(super) async fn check(client: &Client, kind: &str, table: &[(&str, &str)]) {
     for (query, expected) in table {
         assert_eq!(found(client, &format!("{kind}?{query}")).await, *expected, "{kind}?{query}");
     }
 }
 
-fn observation(id: &str, more: &Value) -> Value {
+pub(super) fn observation(id: &str, more: &Value) -> Value {
     let mut observation = json!({"resourceType": "Observation", "id": id, "status": "final", "code": {"text": "x"}});
     for (name, value) in more.as_object().unwrap() {
         observation[name] = value.clone();
@@ -39,7 +39,7 @@ fn observation(id: &str, more: &Value) -> Value {
     observation
 }
 
-fn coded(codings: &[(&str, &str)]) -> Value {
+pub(super) fn coded(codings: &[(&str, &str)]) -> Value {
     let coding = |(system, code): &(&str, &str)| match *system {
         "" => json!({"code": code}),
         system => json!({"system": system, "code": code}),
@@ -47,7 +47,7 @@ fn coded(codings: &[(&str, &str)]) -> Value {
     json!({"coding": codings.iter().map(coding).collect::<Vec<_>>()})
 }
 
-fn quantity(value: &str, unit: &str) -> Value {
+pub(super) fn quantity(value: &str, unit: &str) -> Value {
     let value: Value = serde_json::from_str(value).unwrap();
     json!({"value": value, "unit": unit, "system": "http://unitsofmeasure.org", "code": unit})
 }
@@ -346,20 +346,37 @@ async fn what_cannot_be_searched_is_said() {
     let gateway = app.gateway();
     for (query, issue) in [
         ("nope=1", "not-supported http.nope"),
-        ("code:text=x", "not-supported http.code:text"),
-        ("subject.name=x", "not-supported http.subject.name"),
+        ("code:exact=x", "not-supported http.code:exact"),
+        ("code:below=x", "not-supported http.code:below"),
+        ("date:contains=2026", "not-supported http.date:contains"),
+        ("status.name=x", "not-supported http.status.name"),
+        ("subject.nope=x", "not-supported http.subject.nope"),
+        ("subject:Practitioner=x", "not-supported http.subject:Practitioner"),
+        ("subject:Patient=Group/1", "value http.subject:Patient"),
+        ("code:in=urn:none", "not-supported http.code"),
+        ("code:missing=perhaps", "value http.code:missing"),
+        ("identifier:of-type=a|b", "value http.identifier:of-type"),
+        ("value-quantity=5|x", "value http.value-quantity"),
+        ("code-value-quantity=5", "value http.code-value-quantity"),
+        ("_has:Observation:code:status=final", "not-supported http._has:Observation:code:status"),
+        ("_has:Nope:x:y=1", "value http._has:Nope:x:y"),
         ("date=yesterday", "value http.date"),
         ("date=zz2026", "value http.date"),
         ("value-quantity=much", "value http.value-quantity"),
         ("code=", "value http.code"),
         ("_sort=nope", "not-supported http._sort"),
-        ("_sort=date,-_lastUpdated", "not-supported http._sort"),
+        ("_sort=code-value-quantity", "not-supported http._sort"),
+        ("_sort=date,code,status,category,device,encounter,subject", "too-costly http._sort"),
         ("_total=maybe", "value http._total"),
         ("_count=many", "value http._count"),
         ("nope=1&date=x", "not-supported http.nope; value http.date"),
     ] {
         assert_eq!(gateway.get(&format!("/fhir/Observation?{query}")).await.expect(400).issues(), issue, "{query}");
     }
+    let many = vec!["x"; 501].join(",");
+    let refused =
+        gateway.post_raw("/fhir/Observation/_search", "application/x-www-form-urlencoded", format!("code={many}"));
+    assert_eq!(refused.await.expect(400).issues(), "too-costly http.code");
     let lenient =
         gateway.with_header("Prefer", "handling=lenient").get("/fhir/Observation?nope=1").await.expect(200).json();
     assert!(

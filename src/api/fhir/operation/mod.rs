@@ -1,15 +1,15 @@
 //! `$operations`: what is asked is read once, here, from the address or from a `Parameters` body; each operation
 //! has a file of its own that works on the `Call`. The table of what exists is `fhir::operation`.
 
-mod everything;
 mod convert;
+mod everything;
 mod input;
 mod lastn;
 mod match_;
 mod meta;
 mod stats;
-mod validate;
 mod terminology;
+mod validate;
 
 use actix_web::http::Method;
 use actix_web::{HttpRequest, web};

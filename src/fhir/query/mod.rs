@@ -1,18 +1,43 @@
 //! A search as it was asked for: the query string turned into typed conditions over declared parameters.
 //! It knows the search page of R4 and nothing of tables; the store compiles it to SQL.
 
-use fhir_r4::{Issue, SearchKind};
+mod condition;
+mod operand;
+mod text;
 
-use super::index::fold;
-use super::params::{self, Param};
-use super::{reference, time};
+use fhir_r4::Issue;
+
+use super::params::{self, Facet, Param};
+use super::reading::Code;
+pub use operand::of_type_code;
 
 /// How many resources a page has when nothing is said, and at most.
 pub const DEFAULT_COUNT: usize = 50;
 pub const MAX_COUNT: usize = 1000;
 
-/// Parameters that say how to answer, not what to find.
-const RESULT_PARAMETERS: [&str; 6] = ["_count", "_cursor", "_total", "_sort", "_format", "_pretty"];
+/// Matches are counted so far when an estimate is asked for.
+pub const ESTIMATE: i64 = 10_000;
+
+/// Conditions, values of all of them and sort keys of one query.
+const MAX_FILTERS: usize = 60;
+const MAX_OPERANDS: usize = 2000;
+const MAX_SORTS: usize = 6;
+
+/// Parameters that say how to answer, not what to find. Those that shape what is shown are read by who shows it.
+const RESULT_PARAMETERS: [&str; 12] = [
+    "_count",
+    "_cursor",
+    "_total",
+    "_sort",
+    "_format",
+    "_pretty",
+    "_summary",
+    "_elements",
+    "_include",
+    "_revinclude",
+    "_contained",
+    "_containedType",
+];
 
 #[derive(Clone, Debug)]
 pub struct Query {
@@ -21,21 +46,24 @@ pub struct Query {
     pub filters: Vec<Filter>,
     /// Of these at least one, where there are any: what puts a resource into a compartment.
     pub any: Vec<Filter>,
-    /// At most one sort key; empty means the server's own order.
+    /// The first key decides, the next among what it leaves equal; empty means the server's own order.
     pub sort: Vec<Sort>,
     pub count: usize,
     /// The opaque text of a page link.
     pub cursor: Option<String>,
-    /// Count all matches (`_total=accurate`), or none.
+    /// Count the matches, or not.
     pub total: bool,
+    /// With `total`: so many at most (`_total=estimate`).
+    pub total_limit: Option<i64>,
 }
 
-#[derive(Clone)]
+/// One condition: a parameter, and values of which any may match.
+#[derive(Clone, PartialEq)]
 pub struct Filter {
     pub param: &'static Param,
-    /// `:not`: none of the operands may match.
+    /// `:not`, `:not-in`: none of the operands may match.
     pub negated: bool,
-    /// Any of them may match.
+    pub facet: Facet,
     pub operands: Vec<Operand>,
 }
 
@@ -56,6 +84,10 @@ pub enum Operand {
     /// The local references that it may mean (`subject=1` may be several types).
     References(Vec<String>),
     Uri(String),
+    UriLike {
+        text: String,
+        mode: Match,
+    },
     Text {
         folded: String,
         exact: String,
@@ -74,6 +106,26 @@ pub enum Operand {
         high: f64,
         unit: Option<Unit>,
     },
+    /// `:missing`
+    Missing(bool),
+    /// `:in` and `:not-in`: the codes of a value set, none until they are known (`Query::resolve`).
+    In {
+        url: String,
+        codes: Option<Vec<Code>>,
+    },
+    /// The values of a composite parameter, in its order.
+    Parts(Vec<Self>),
+    /// What the reference points to is of this type, and all of this holds for it.
+    Chain {
+        kind: &'static str,
+        filters: Vec<Filter>,
+    },
+    /// Something of this type refers here by this parameter, and all of this holds for it.
+    Has {
+        kind: &'static str,
+        link: &'static Param,
+        filters: Vec<Filter>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +139,16 @@ pub enum TextMode {
     StartsWith,
     Contains,
     Exact,
+}
+
+/// How a uri is like another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Match {
+    Contains,
+    /// It begins with this.
+    Below,
+    /// This begins with it.
+    Above,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +166,8 @@ pub enum Prefix {
 
 impl std::fmt::Debug for Filter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}{}{:?}", self.param.name, if self.negated { ":not" } else { "" }, self.operands)
+        let not = if self.negated { ":not" } else { "" };
+        write!(f, "{}{not}{:?}", self.param.index_name(self.facet), self.operands)
     }
 }
 
@@ -122,15 +185,7 @@ pub fn parse(resource_type: &str, pairs: &[(String, String)], lenient: bool) -> 
     else {
         return Err(vec![Issue::error("not-supported", "", "this is no R4 resource type")]);
     };
-    let mut query = Query {
-        resource_type,
-        filters: vec![],
-        any: vec![],
-        sort: vec![],
-        count: DEFAULT_COUNT,
-        cursor: None,
-        total: false,
-    };
+    let mut query = Query::of(resource_type, vec![], DEFAULT_COUNT);
     let mut issues = Vec::new();
     for (name, value) in pairs {
         if let Err(problem) = read_pair(&mut query, name, value, lenient) {
@@ -147,12 +202,65 @@ impl Query {
             conditions.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Ok(Self { count, ..parse(resource_type, &pairs, false)? })
     }
+
+    /// The same with conditions that need no reading.
+    pub fn of(resource_type: &'static str, filters: Vec<Filter>, count: usize) -> Self {
+        Self { resource_type, filters, any: vec![], sort: vec![], count, cursor: None, total: false, total_limit: None }
+    }
+
+    /// The value sets whose codes are not known yet.
+    pub fn unresolved(&mut self) -> Vec<String> {
+        let mut found = Vec::new();
+        each_operand(&mut self.filters, &mut |operand| {
+            if let Operand::In { url, codes: None } = operand {
+                found.push(url.clone());
+            }
+        });
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Says the codes of a value set, wherever the query names it.
+    pub fn resolve(&mut self, value_set: &str, found: &[Code]) {
+        each_operand(&mut self.filters, &mut |operand| match operand {
+            Operand::In { url, codes } if url == value_set => *codes = Some(found.to_vec()),
+            _ => {}
+        });
+    }
+}
+
+fn each_operand(filters: &mut [Filter], work: &mut dyn FnMut(&mut Operand)) {
+    for operand in filters.iter_mut().flat_map(|filter| &mut filter.operands) {
+        work(operand);
+        if let Operand::Chain { filters, .. } | Operand::Has { filters, .. } = operand {
+            each_operand(filters, work);
+        }
+    }
+}
+
+impl Filter {
+    /// Any of the operands must match.
+    pub fn new(param: &'static Param, operands: Vec<Operand>) -> Self {
+        Self { param, negated: false, facet: Facet::Value, operands }
+    }
+
+    /// Its operands, if they are plain values of the parameter that may match.
+    pub fn values(&self) -> Option<&[Operand]> {
+        let plain = |operand: &Operand| {
+            !matches!(operand, Operand::Missing(_) | Operand::Chain { .. } | Operand::Has { .. } | Operand::In { .. })
+        };
+        let is_plain = !self.negated && self.facet == Facet::Value && self.operands.iter().all(plain);
+        is_plain.then_some(&self.operands)
+    }
 }
 
 /// Whether the type has this parameter, with or without a modifier.
 pub fn is_known(resource_type: &str, name: &str) -> bool {
-    let bare = name.split(':').next().unwrap_or(name);
-    RESULT_PARAMETERS.contains(&bare) || params::find(resource_type, bare).is_some()
+    let bare = name.split([':', '.']).next().unwrap_or(name);
+    RESULT_PARAMETERS.contains(&bare)
+        || ["_has", "_list"].contains(&bare)
+        || params::find(resource_type, bare).is_some()
 }
 
 struct Problem {
@@ -176,14 +284,15 @@ fn read_pair(query: &mut Query, name: &str, value: &str, lenient: bool) -> Resul
         }
         "_cursor" => query.cursor = Some(value.to_owned()),
         "_total" => {
-            query.total = match value {
-                "accurate" | "estimate" => true,
-                "none" => false,
+            (query.total, query.total_limit) = match value {
+                "accurate" => (true, None),
+                "estimate" => (true, Some(ESTIMATE)),
+                "none" => (false, None),
                 _ => return Err(problem("value", "_total is none, estimate or accurate")),
             }
         }
         "_sort" => read_sort(query, value)?,
-        "_format" | "_pretty" => {}
+        other if RESULT_PARAMETERS.contains(&other.split(':').next().unwrap_or(other)) => {}
         _ => read_filter(query, name, value, lenient)?,
     }
     Ok(())
@@ -194,161 +303,41 @@ fn read_sort(query: &mut Query, value: &str) -> Result<(), Problem> {
         let (descending, name) = key.strip_prefix('-').map_or((false, key), |name| (true, name));
         let param = params::find(query.resource_type, name)
             .ok_or_else(|| problem("not-supported", "cannot sort by a parameter that the type does not have"))?;
+        if !params::is_sortable(param) {
+            return Err(problem("not-supported", format!("{name} gives no order")));
+        }
         query.sort.push(Sort { param, descending });
     }
-    if query.sort.len() > 1 {
-        return Err(problem("not-supported", "one sort key at most"));
+    if query.sort.len() > MAX_SORTS {
+        return Err(problem("too-costly", format!("at most {MAX_SORTS} sort keys")));
     }
     Ok(())
 }
 
 fn read_filter(query: &mut Query, name: &str, value: &str, lenient: bool) -> Result<(), Problem> {
-    let (name, modifier) = name.split_once(':').map_or((name, None), |(name, modifier)| (name, Some(modifier)));
-    let Some(param) = params::find(query.resource_type, name) else {
+    let Some(filter) = condition::filter(query.resource_type, name, value, 0)? else {
         return if lenient {
             Ok(())
         } else {
             Err(problem("not-supported", format!("{} has no such search parameter", query.resource_type)))
         };
     };
-    let negated = match modifier {
-        Some("not") if param.kind == SearchKind::Token => true,
-        Some("exact" | "contains") if param.kind == SearchKind::String => false,
-        Some(kind) if param.kind == SearchKind::Reference && param.target.contains(&kind) => false,
-        None => false,
-        Some(_) => return Err(problem("not-supported", "this modifier is not supported here")),
-    };
-    let operands =
-        split(value, ',').iter().map(|v| operand(param, modifier, v)).collect::<Result<Vec<_>, Problem>>()?;
-    if operands.is_empty() {
-        return Err(problem("value", "a search parameter needs a value"));
+    query.filters.push(filter);
+    let operands: usize = query.filters.iter().map(weight).sum();
+    if query.filters.len() > MAX_FILTERS || operands > MAX_OPERANDS {
+        return Err(problem("too-costly", "the query has too many conditions"));
     }
-    query.filters.push(Filter { param, negated, operands });
     Ok(())
 }
 
-fn operand(param: &Param, modifier: Option<&str>, value: &str) -> Result<Operand, Problem> {
-    if value.is_empty() {
-        return Err(problem("value", "an empty value matches nothing"));
-    }
-    if param.name == "_id" {
-        return Ok(Operand::Id(unescape(value)));
-    }
-    match param.kind {
-        SearchKind::Token => Ok(token(value)),
-        SearchKind::Reference => Ok(reference_operand(param, modifier, &unescape(value))),
-        SearchKind::String => {
-            let mode = match modifier {
-                Some("exact") => TextMode::Exact,
-                Some("contains") => TextMode::Contains,
-                _ => TextMode::StartsWith,
-            };
-            let exact = unescape(value);
-            Ok(Operand::Text { folded: fold(&exact), exact, mode })
-        }
-        SearchKind::Date => {
-            let (prefix, text) = prefix(value);
-            let range = time::range(text).ok_or_else(|| problem("value", "this is no FHIR date or dateTime"))?;
-            Ok(Operand::Date { prefix, start: range.start, end: range.end })
-        }
-        SearchKind::Number | SearchKind::Quantity => quantity(value),
-        SearchKind::Uri => Ok(Operand::Uri(unescape(value))),
-        SearchKind::Composite | SearchKind::Special => Err(problem("not-supported", "not supported")),
-    }
-}
-
-fn token(value: &str) -> Operand {
-    let parts = split(value, '|');
-    match parts.as_slice() {
-        [code] => Operand::Token { system: None, code: Some(unescape(code)) },
-        [system, code, ..] => {
-            Operand::Token { system: Some(unescape(system)), code: Some(unescape(code)).filter(|c| !c.is_empty()) }
-        }
-        [] => Operand::Token { system: None, code: None },
-    }
-}
-
-fn reference_operand(param: &Param, modifier: Option<&str>, value: &str) -> Operand {
-    if reference::local(value).is_some() {
-        return Operand::References(vec![reference::unversioned(value).to_owned()]);
-    }
-    if !reference::is_id(value) {
-        return Operand::Uri(value.to_owned());
-    }
-    // A bare id: every type that the parameter may point to; `patient` only ever means a Patient.
-    let kinds: Vec<&str> = match modifier {
-        Some(kind) => vec![kind],
-        None if param.name == "patient" => vec!["Patient"],
-        None => param.target.to_vec(),
+/// The values of a condition, on all levels.
+fn weight(filter: &Filter) -> usize {
+    let one = |operand: &Operand| match operand {
+        Operand::Chain { filters, .. } | Operand::Has { filters, .. } => filters.iter().map(weight).sum(),
+        Operand::References(texts) => texts.len(),
+        _ => 1,
     };
-    Operand::References(kinds.iter().map(|kind| format!("{kind}/{value}")).collect())
-}
-
-fn quantity(value: &str) -> Result<Operand, Problem> {
-    let (prefix, rest) = prefix(value);
-    let parts = split(rest, '|');
-    let text = parts.first().map_or("", String::as_str);
-    let number: f64 =
-        text.parse().ok().filter(|n: &f64| n.is_finite()).ok_or_else(|| problem("value", "this is no decimal"))?;
-    let half = half_of_last_digit(text);
-    let unit = match (parts.get(1), parts.get(2)) {
-        (Some(system), Some(code)) if !code.is_empty() => {
-            Some(Unit { system: Some(unescape(system)).filter(|s| !s.is_empty()), code: unescape(code) })
-        }
-        _ => None,
-    };
-    Ok(Operand::Quantity { prefix, value: number, low: number - half, high: number + half, unit })
-}
-
-/// `5.40` stands for [5.395, 5.405): half a unit of the last written digit to each side.
-fn half_of_last_digit(text: &str) -> f64 {
-    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-    let decimals = mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len());
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    0.5 * 10_f64.powi(exponent.saturating_sub(i32::try_from(decimals).unwrap_or(i32::MAX)))
-}
-
-fn prefix(value: &str) -> (Prefix, &str) {
-    let known = [
-        ("eq", Prefix::Eq),
-        ("ne", Prefix::Ne),
-        ("gt", Prefix::Gt),
-        ("lt", Prefix::Lt),
-        ("ge", Prefix::Ge),
-        ("le", Prefix::Le),
-        ("sa", Prefix::Sa),
-        ("eb", Prefix::Eb),
-        ("ap", Prefix::Ap),
-    ];
-    known.iter().find_map(|(text, prefix)| Some((*prefix, value.strip_prefix(text)?))).unwrap_or((Prefix::Eq, value))
-}
-
-/// Splits at an unescaped separator; the parts keep their escapes.
-fn split(text: &str, separator: char) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    let mut escaped = false;
-    for c in text.chars() {
-        if c == separator && !escaped {
-            parts.push(String::new());
-        } else if let Some(part) = parts.last_mut() {
-            part.push(c);
-        }
-        escaped = c == '\\' && !escaped;
-    }
-    parts
-}
-
-/// Takes the backslash off `\,` `\|` `\$` `\\`.
-fn unescape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => out.extend(chars.next()),
-            c => out.push(c),
-        }
-    }
-    out
+    filter.operands.iter().map(one).sum()
 }
 
 #[cfg(test)]
@@ -385,7 +374,15 @@ mod tests {
     fn refuses_what_it_cannot_do_and_names_it() {
         for (name, value) in [
             ("nope", "1"),
-            ("code:text", "x"),
+            ("device:text", "x"),
+            ("code:exact", "x"),
+            ("date:not", "2026"),
+            ("subject:Organization", "1"),
+            ("code.display", "x"),
+            ("patient.nope", "x"),
+            ("_has:Observation:code:code", "x"),
+            ("code-value-quantity", "1"),
+            ("status:missing", "maybe"),
             ("date", "yesterday"),
             ("value-quantity", "NaN"),
             ("_count", "x"),

@@ -1,13 +1,18 @@
 //! What a resource is found by: the values of every declared search parameter, taken out of it by the
 //! parameter's selectors. The shape of a value decides how it is read, as R4's search page describes per type.
 
+mod component;
+mod facet;
+
 use fhir_r4::SearchKind;
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+pub use self::component::{Component, components};
+pub use self::facet::names;
 use super::params::{self, Param};
-use super::reading::{amount, list, period, str_of};
+use super::reading::{Code, amount, list, period, str_of};
 use super::{reference, time};
 
 /// One value that a resource is found by.
@@ -27,27 +32,83 @@ pub enum Entry {
     Date(i64, i64),
     Quantity {
         value: f64,
-        unit: Option<(String, String)>,
+        unit: Option<Code>,
+    },
+    /// Values of one element that belong together.
+    Pair {
+        first: Code,
+        second: Box<Second>,
     },
 }
 
-/// Every index value of the resource, with its parameter; columns are left out.
-pub fn entries(resource_type: &str, resource: &Value) -> Vec<(&'static Param, Entry)> {
+/// What stands beside the code in a pair.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Second {
+    Value(Entry),
+    /// From, to.
+    Numbers(f64, f64),
+}
+
+/// A value with the name that it is indexed under.
+pub type Named = (&'static str, Entry);
+
+/// Every index value of the resource, with the name it is found under; columns are left out.
+pub fn entries(resource_type: &str, resource: &Value) -> Vec<Named> {
     let mut found = Vec::new();
-    for param in params::of(resource_type).iter().filter(|p| p.column.is_none()) {
+    for param in params::of(resource_type) {
         let from = found.len();
+        let mut push = |name: &'static str, entry: Entry| {
+            let pair = (name, entry);
+            if !found.get(from..).is_some_and(|seen: &[Named]| seen.contains(&pair)) {
+                found.push(pair);
+            }
+        };
+        if param.kind == SearchKind::Composite {
+            if param.column.is_none() {
+                pairs(param, resource_type, resource, &mut |entry| push(param.name, entry));
+            }
+            continue;
+        }
         for selector in &param.selectors {
             selector.walk(resource, &mut |value| {
-                read(param.kind, value, &mut |entry| {
-                    let pair = (param, entry);
-                    if !found.get(from..).is_some_and(|seen| seen.iter().any(|s: &(_, Entry)| s.1 == pair.1)) {
-                        found.push(pair);
-                    }
-                });
+                if param.column.is_none() {
+                    read(param.kind, value, &mut |entry| push(param.name, entry));
+                }
+                facet::read(param, value, &mut |facet, entry| push(param.index_name(facet), entry));
             });
         }
     }
     found
+}
+
+fn pairs(param: &Param, kind: &str, resource: &Value, found: &mut dyn FnMut(Entry)) {
+    let values = |element: &Value, at: usize| {
+        let mut values = Vec::new();
+        let Some(part) = param.parts.get(at) else { return values };
+        let Some(of) = params::find(kind, part.param) else { return values };
+        let from = if part.from_resource { resource } else { element };
+        for selector in &part.selectors {
+            selector.walk(from, &mut |value| read(of.kind, value, &mut |entry| values.push(entry)));
+        }
+        values
+    };
+    let number = |entry: &Entry| if let Entry::Quantity { value, .. } = entry { Some(*value) } else { None };
+    for selector in &param.selectors {
+        selector.walk(resource, &mut |element| {
+            let seconds: Vec<Second> = if param.parts.len() == 3 {
+                let (from, to) = (values(element, 1), values(element, 2));
+                from.iter().zip(&to).filter_map(|(a, b)| Some(Second::Numbers(number(a)?, number(b)?))).collect()
+            } else {
+                values(element, 1).into_iter().map(Second::Value).collect()
+            };
+            for first in values(element, 0) {
+                let Entry::Token { system, code } = first else { continue };
+                for second in &seconds {
+                    found(Entry::Pair { first: (system.clone(), code.clone()), second: Box::new(second.clone()) });
+                }
+            }
+        });
+    }
 }
 
 fn read(kind: SearchKind, value: &Value, found: &mut dyn FnMut(Entry)) {
@@ -93,14 +154,22 @@ fn reference_entry(value: &Value, found: &mut dyn FnMut(Entry)) {
     if reference::local(text).is_some() {
         found(Entry::Reference(reference::unversioned(text).to_owned()));
     } else if !text.starts_with('#') {
-        found(Entry::Uri(text.to_owned()));
+        uri_entry(text, found);
     }
 }
 
 fn uri(value: &Value, found: &mut dyn FnMut(Entry)) {
     if let Some(text) = value.as_str() {
-        found(Entry::Uri(text.to_owned()));
+        uri_entry(text, found);
     }
+}
+
+/// A canonical with a version is found by it, and without it.
+fn uri_entry(text: &str, found: &mut dyn FnMut(Entry)) {
+    if let Some((url, _)) = text.split_once('|') {
+        found(Entry::Uri(url.to_owned()));
+    }
+    found(Entry::Uri(text.to_owned()));
 }
 
 /// A text, or the texts of a `HumanName` or an `Address`.
@@ -140,23 +209,34 @@ fn dates(value: &Value, found: &mut dyn FnMut(Entry)) {
     } else if let Some((start, end)) = period(value) {
         found(Entry::Date(start, end));
     } else {
-        // Timing: each of its events
+        // Timing: each of its events, and what bounds its repetition.
         for range in list(value.get("event")).filter_map(Value::as_str).filter_map(time::range) {
             found(Entry::Date(range.start, range.end));
+        }
+        if let Some((start, end)) = value.get("repeat").and_then(|r| r.get("boundsPeriod")).and_then(period) {
+            found(Entry::Date(start, end));
         }
     }
 }
 
+/// A number, a Quantity, a Money, or both ends of a Range.
 fn quantity(value: &Value, found: &mut dyn FnMut(Entry)) {
     if let Some(number) = value.as_number() {
         if let Some(value) = number.as_f64().filter(|v| v.is_finite()) {
             found(Entry::Quantity { value, unit: None });
         }
     } else if let Some(amount) = amount(value) {
+        let currency = || str_of(value, "currency").map(|code| (CURRENCIES.to_owned(), code.to_owned()));
         let unit = amount.unit.map(|unit| (amount.system.unwrap_or_default(), unit));
-        found(Entry::Quantity { value: amount.value, unit });
+        found(Entry::Quantity { value: amount.value, unit: unit.or_else(currency) });
+    } else {
+        for end in ["low", "high"].iter().filter_map(|end| value.get(end)) {
+            quantity(end, found);
+        }
     }
 }
+
+const CURRENCIES: &str = "urn:iso:std:iso:4217";
 
 /// A text as string search compares it: lower case, without accents (R4 search, "string").
 pub fn fold(text: &str) -> String {
@@ -177,11 +257,11 @@ mod tests {
         let patient = json!({"resourceType": "Patient", "identifier": [{"system": "urn:mrn", "value": "7"}], "active": true,
             "name": [{"family": "Núñez", "given": ["Ana"]}], "birthDate": "1950-02", "gender": "female"});
         let found = entries("Patient", &patient);
-        let has = |name: &str, entry: &Entry| found.iter().any(|(p, e)| p.name == name && e == entry);
+        let has = |name: &str, entry: &Entry| found.iter().any(|(n, e)| *n == name && e == entry);
         assert!(has("identifier", &Entry::Token { system: "urn:mrn".into(), code: "7".into() }));
         assert!(has("family", &Entry::Text("Núñez".into())) && has("name", &Entry::Text("Ana".into())));
         assert!(has("active", &Entry::Token { system: String::new(), code: "true".into() }));
-        assert_eq!(found.iter().filter(|(p, _)| p.name == "birthdate").count(), 1);
+        assert_eq!(found.iter().filter(|(n, _)| *n == "birthdate").count(), 1);
         assert_eq!(fold("NÚÑEZ"), "nunez");
     }
 

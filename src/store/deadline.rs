@@ -1,0 +1,50 @@
+//! How long a statement may take. PostgreSQL has a setting for it; the embedded database is asked for each row
+//! that a search looks at, through a function of ours that fails when it is too late. Nothing else may fail here.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use diesel::prelude::*;
+use diesel::serialize::{self, IsNull, Output, ToSql};
+use diesel::sql_types::{BigInt, Bool};
+use diesel::sqlite::Sqlite;
+
+/// What both engines say in their errors of a statement that was stopped.
+const WORDS: [&str; 2] = ["statement timeout", "vigia_within"];
+
+diesel::define_sql_function! {
+    /// Whether a statement that began then (µs) may go on; `seq` ties the question to each row.
+    fn vigia_within(seq: BigInt, began: BigInt) -> Bool;
+}
+
+#[derive(Debug)]
+enum Within {
+    Time,
+    NoTime,
+}
+
+impl ToSql<Bool, Sqlite> for Within {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+        match self {
+            Self::Time => {
+                out.set_value(1_i32);
+                Ok(IsNull::No)
+            }
+            Self::NoTime => Err("vigia_within: out of time".into()),
+        }
+    }
+}
+
+/// Gives the connection the function; with no limit it always says yes.
+pub(super) fn register(conn: &mut SqliteConnection, limit: Option<Duration>) -> QueryResult<()> {
+    vigia_within_utils::register_nondeterministic_impl(conn, move |_seq: i64, began: i64| {
+        let since = |now: Duration| i64::try_from(now.as_micros()).ok()?.checked_sub(began);
+        let spent = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(since).unwrap_or(0);
+        let late = limit.is_some_and(|limit| u128::try_from(spent).is_ok_and(|spent| spent > limit.as_micros()));
+        if late { Within::NoTime } else { Within::Time }
+    })
+}
+
+/// Whether a database error says that time was up.
+pub(super) fn is_timeout(message: &str) -> bool {
+    WORDS.iter().any(|words| message.contains(words))
+}

@@ -1,0 +1,165 @@
+//! A change on its way to the lane: everything that can be done before the transaction (reading the resource,
+//! index values, compression, integers of terms) is done here, in the caller's thread.
+
+mod observation;
+mod rows;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use self::observation::Parts;
+pub(super) use self::rows::{ComponentRow, DateRow, ObservationRow, PairRow, QuantityRow, Rows, StringRow, TermRow};
+
+use super::body;
+use super::dict::{Dict, Kind, Source, Terms};
+use crate::error::Error;
+use crate::fhir::index::{self, Named};
+use crate::fhir::reading::Reading;
+use crate::fhir::{reference, ucum};
+
+pub(super) const OBSERVATION: &str = "Observation";
+
+/// `starts` and `ends` of an Observation without an effective time.
+pub(super) const NO_TIME: i64 = i64::MIN;
+
+/// The version that is expected where nothing may stand: never stored, or deleted.
+pub const NOTHING: i32 = 0;
+
+/// What is asked of the lane for one resource.
+#[derive(Clone, Debug)]
+pub enum Verb {
+    /// A new resource. `again`: its id says what it is, so that the same one sent again is found, not doubled.
+    Create {
+        again: bool,
+    },
+    /// The next version; `expect` is the version that must stand ([`NOTHING`]: none may). With `or_create` it may
+    /// be the first.
+    Update {
+        expect: Option<i32>,
+        or_create: bool,
+    },
+    Delete {
+        expect: Option<i32>,
+    },
+}
+
+/// One change of one resource.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub verb: Verb,
+    pub resource_type: &'static str,
+    pub id: String,
+    /// The resource after the change; none when it is deleted.
+    pub resource: Option<Value>,
+}
+
+/// A change made ready.
+pub(super) struct Prepared {
+    pub verb: Verb,
+    pub resource_type: &'static str,
+    pub rtype: i16,
+    pub id: String,
+    pub key: Vec<u8>,
+    pub body: Vec<u8>,
+    pub content: Content,
+    index: Vec<Named>,
+    parts: Parts,
+    /// None until all its terms have numbers.
+    pub rows: Option<Rows>,
+}
+
+/// What a committed version is for its readers.
+#[derive(Clone, Debug)]
+pub enum Content {
+    Reading(Arc<Reading>),
+    Resource(Arc<Value>),
+    Gone,
+}
+
+/// The number stored for a resource type: its place in R4's sorted list, which is closed.
+pub(super) fn type_number(resource_type: &str) -> Result<i16, Error> {
+    fhir_r4::resource_type_index(resource_type)
+        .and_then(|index| i16::try_from(index).ok())
+        .ok_or_else(|| Error::internal(format!("no R4 resource type: {resource_type}")))
+}
+
+pub(super) fn type_name(number: i16) -> Result<&'static str, Error> {
+    let index = usize::try_from(number).map_err(Error::internal)?;
+    let name = fhir_r4::resource_types().get(index).copied();
+    name.ok_or_else(|| Error::internal(format!("no resource type has the number {number}")))
+}
+
+impl Content {
+    pub(super) fn of(resource_type: &str, resource: Value) -> Self {
+        if resource_type == OBSERVATION {
+            Self::Reading(Arc::new(Reading::of(&resource)))
+        } else {
+            Self::Resource(Arc::new(resource))
+        }
+    }
+}
+
+impl Prepared {
+    pub(super) fn new(change: Change, dict: &Dict) -> Result<Self, Error> {
+        let Change { verb, resource_type, id, resource } = change;
+        let mut parts = Parts::default();
+        let (body, index, content) = match resource {
+            None => (vec![], vec![], Content::Gone),
+            Some(resource) => {
+                if resource_type == OBSERVATION {
+                    parts = Parts::of(&resource);
+                }
+                let index = index::entries(resource_type, &resource);
+                (body::encode(&resource)?, index, Content::of(resource_type, resource))
+            }
+        };
+        let rtype = type_number(resource_type)?;
+        let key = super::id::encode(&id);
+        let mut prepared = Self { verb, resource_type, rtype, id, key, body, content, index, parts, rows: None };
+        prepared.resolve(&mut dict.terms(Source::Cache))?;
+        Ok(prepared)
+    }
+
+    /// Turns every term into its number; leaves `rows` empty when one is not known to the source.
+    pub(super) fn resolve(&mut self, terms: &mut Terms<'_>) -> Result<(), Error> {
+        self.rows = rows(self, terms)?;
+        Ok(())
+    }
+}
+
+/// None as soon as one term has no number.
+fn rows(change: &Prepared, terms: &mut Terms<'_>) -> Result<Option<Rows>, Error> {
+    let mut rows = Rows::default();
+    if let Content::Reading(reading) = &change.content
+        && !change.parts.fill(&mut rows, reading, terms)?
+    {
+        return Ok(None);
+    }
+    for (name, entry) in &change.index {
+        let Some(param) = terms.get(Kind::Param, change.rtype.into(), name)? else { return Ok(None) };
+        if rows.add(param, entry, terms)?.is_none() {
+            return Ok(None);
+        }
+    }
+    rows.tidy();
+    Ok(Some(rows))
+}
+
+/// The value in the canonical unit of what it measures; as it is when the unit is not in the table.
+pub(super) fn canonical(value: f64, unit: Option<&str>) -> f64 {
+    unit.and_then(ucum::canonical).map_or(value, |c| c.of(value))
+}
+
+/// The term of a local reference `Type/id`.
+pub(super) fn local(terms: &mut Terms<'_>, text: &str) -> Result<Option<i64>, Error> {
+    match reference::local(text) {
+        Some(local) => terms.get(Kind::Reference, type_number(local.resource_type)?.into(), local.id),
+        None => Ok(None),
+    }
+}
+
+/// As much of a text as is searched by: an index entry of PostgreSQL has a limit.
+pub(super) fn short(text: &str) -> String {
+    text.chars().take(256).collect()
+}
