@@ -27,7 +27,7 @@ pub use issue::{Issue, Severity};
 pub use search_parameter::{SearchKind, SearchParameter, search_parameters};
 pub use tables::{
     code_systems, compartment, compartment_params, is_list, is_mandatory, is_summary, resource_type_index,
-    resource_types, types_of, value_set,
+    resource_types, targets_of, types_of, value_set,
 };
 pub use xml::write_xml;
 

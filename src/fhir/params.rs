@@ -168,7 +168,7 @@ fn one(resource_type: &'static str, definition: &'static SearchParameter) -> Opt
         name,
         kind: definition.kind,
         definition,
-        target: targets(&selectors, definition),
+        target: targets(resource_type, &selectors, definition),
         systems: systems(resource_type, &selectors),
         selectors,
         parts,
@@ -177,22 +177,24 @@ fn one(resource_type: &'static str, definition: &'static SearchParameter) -> Opt
     })
 }
 
-/// `patient` only ever means a Patient, whatever the element may point to.
-fn targets(selectors: &[Selector], definition: &'static SearchParameter) -> Vec<&'static str> {
+/// `patient` only ever means a Patient, and `encounter` of a type that knows no EpisodeOfCare an Encounter: what
+/// the definition says of all its types, as far as the element allows it.
+fn targets(kind: &str, selectors: &[Selector], definition: &'static SearchParameter) -> Vec<&'static str> {
     if definition.kind != SearchKind::Reference {
         return vec![];
     }
-    let mut resolved: Vec<&'static str> = Vec::new();
+    let mut found: Vec<&'static str> = Vec::new();
     for selector in selectors {
+        let allowed = fhir_r4::targets_of(kind, &selector.path());
         match selector.resolves().and_then(fhir_r4::resource_type_index) {
-            Some(index) => resolved.extend(fhir_r4::resource_types().get(index)),
-            None if definition.name == "patient" => resolved.push("Patient"),
-            None => return definition.target.clone(),
+            Some(index) => found.extend(fhir_r4::resource_types().get(index)),
+            None if definition.name == "patient" => found.push("Patient"),
+            None => found.extend(definition.target.iter().filter(|t| allowed.is_empty() || allowed.contains(t))),
         }
     }
-    resolved.sort_unstable();
-    resolved.dedup();
-    resolved
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 /// A boolean has a system too: R4 search, "token".
@@ -306,6 +308,8 @@ mod tests {
         assert_eq!(find("Observation", "status").unwrap().systems, ["http://hl7.org/fhir/observation-status"]);
         assert_eq!(find("Patient", "active").unwrap().systems, [BOOLEANS]);
         assert_eq!(find("Observation", "patient").unwrap().target, ["Patient"]);
+        assert_eq!(find("Observation", "encounter").unwrap().target, ["Encounter"]);
+        assert_eq!(find("Observation", "subject").unwrap().target, ["Device", "Group", "Location", "Patient"]);
         assert!(find("Observation", "code").unwrap().systems.is_empty());
     }
 }

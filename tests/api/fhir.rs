@@ -1,7 +1,10 @@
 //! `/fhir`: what R4 promises to whoever reads and writes resources.
 
+mod any_query;
 mod bundle;
 mod capability;
+mod chain;
+mod composite;
 mod conditional;
 mod content;
 mod convert;
@@ -11,6 +14,7 @@ mod fidelity;
 mod history;
 mod include;
 mod lastn;
+mod modifiers;
 mod operation;
 mod paging;
 mod patch;
@@ -25,3 +29,4 @@ mod stats;
 mod system;
 mod terminology;
 mod validate;
+mod sort;

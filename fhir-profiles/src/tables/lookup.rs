@@ -76,6 +76,16 @@ pub fn code_systems(resource_type: &str, path: &[&str]) -> Vec<&'static str> {
     found
 }
 
+/// The resource types that a reference at this path may point to; empty: any, or no reference.
+pub fn targets_of(resource_type: &str, path: &[&str]) -> Vec<&'static str> {
+    let Some((last, above)) = path.split_last() else { return Vec::new() };
+    let members = nodes_at(resource_type, above)
+        .into_iter()
+        .flat_map(|node| node.members.iter().filter(move |m| is_named(node, m, last)));
+    let targets = members.flat_map(|m| &m.targets).filter_map(|i| TABLES.resource_names.get(usize::from(*i)));
+    targets.copied().collect()
+}
+
 /// The systems and codes of a value set that the tables list in full.
 pub fn value_set(url: &str) -> Option<&'static [(&'static str, Vec<&'static str>)]> {
     let url = url.split('|').next()?;
@@ -174,6 +184,14 @@ mod tests {
         );
         let genders = value_set("http://hl7.org/fhir/ValueSet/administrative-gender|4.0.1").unwrap();
         assert!(genders.iter().any(|(_, codes)| codes.contains(&"female")) && value_set("urn:none").is_none());
+    }
+
+    #[test]
+    fn references_have_their_targets() {
+        assert_eq!(targets_of("Observation", &["encounter"]), ["Encounter"]);
+        assert!(
+            targets_of("AuditEvent", &["entity", "what"]).is_empty() && targets_of("Patient", &["name"]).is_empty()
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::{collections::HashMap, sync::LazyLock};
 
 pub use lookup::{
     code_systems, compartment, compartment_params, is_list, is_mandatory, is_summary, resource_type_index,
-    resource_types, types_of, value_set,
+    resource_types, targets_of, types_of, value_set,
 };
 pub(crate) use node::{Child, Constraint, Kind, Member, Node, NodeId, Primitive, Rule};
 pub(crate) use profile::{Profile, ProfileElement};

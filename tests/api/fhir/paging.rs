@@ -15,7 +15,7 @@ fn next(bundle: &Value) -> Option<String> {
 }
 
 /// All ids, page after page.
-async fn walk(client: &Client, first: &str) -> Vec<String> {
+pub(super) async fn walk(client: &Client, first: &str) -> Vec<String> {
     let (mut path, mut seen) = (Some(first.to_owned()), Vec::new());
     while let Some(address) = path {
         let page = client.get(&address).await.expect(200).json();
