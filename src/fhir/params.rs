@@ -177,7 +177,7 @@ fn one(resource_type: &'static str, definition: &'static SearchParameter) -> Opt
     })
 }
 
-/// `patient` only ever means a Patient, and `encounter` of a type that knows no EpisodeOfCare an Encounter: what
+/// `patient` only ever means a Patient, and `encounter` of a type that knows no `EpisodeOfCare` an Encounter: what
 /// the definition says of all its types, as far as the element allows it.
 fn targets(kind: &str, selectors: &[Selector], definition: &'static SearchParameter) -> Vec<&'static str> {
     if definition.kind != SearchKind::Reference {

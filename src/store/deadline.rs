@@ -48,3 +48,24 @@ pub(super) fn register(conn: &mut SqliteConnection, limit: Option<Duration>) -> 
 pub(super) fn is_timeout(message: &str) -> bool {
     WORDS.iter().any(|words| message.contains(words))
 }
+
+#[cfg(test)]
+mod tests {
+    use diesel::dsl::sql;
+    use diesel::sql_types::Integer;
+
+    use super::*;
+
+    #[test]
+    fn a_statement_that_began_too_long_ago_is_stopped() {
+        let mut conn = SqliteConnection::establish(":memory:").unwrap();
+        for (limit, stopped) in [(None, false), (Some(Duration::from_secs(1)), true)] {
+            register(&mut conn, limit).unwrap();
+            let asked = diesel::select(sql::<Integer>("1")).filter(vigia_within(1, 0)).get_result::<i32>(&mut conn);
+            match asked {
+                Ok(one) => assert!(!stopped && one == 1),
+                Err(error) => assert!(stopped && is_timeout(&error.to_string()), "{error}"),
+            }
+        }
+    }
+}

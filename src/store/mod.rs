@@ -172,7 +172,7 @@ impl Store {
     ) -> Result<Vec<Result<Vec<Written>, Error>>, Error> {
         let (mut groups, mut refused) = (Vec::with_capacity(commits.len()), Vec::with_capacity(commits.len()));
         for commit in commits {
-            let group = authorise(access, &commit).and_then(|()| self.prepared(commit));
+            let group = authorise(access, &commit).and_then(|()| self.prepared(access, commit));
             refused.push(group.map(|group| groups.push(group)).err());
         }
         let mut answers = self.commit_groups(priority, groups).await?.into_iter();
@@ -182,7 +182,10 @@ impl Store {
         Ok(all.collect())
     }
 
-    fn prepared(&self, commit: Commit) -> Result<Group, Error> {
+    fn prepared(&self, access: &Access, mut commit: Commit) -> Result<Group, Error> {
+        for guard in &mut commit.guards {
+            search::chains(access, &mut guard.query)?;
+        }
         let changes = commit.changes.into_iter().map(|change| Prepared::new(change, &self.inner.dict));
         Ok(Group { changes: changes.collect::<Result<_, _>>()?, guards: commit.guards, cursor: commit.cursor })
     }

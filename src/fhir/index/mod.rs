@@ -270,7 +270,19 @@ mod tests {
         let observation = json!({"resourceType": "Observation", "status": "final", "subject": {"reference": "Patient/1"},
             "code": {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]}, "effectiveDateTime": "2026-01-01T00:00:00Z",
             "category": [{"coding": [{"code": "vital-signs"}]}], "device": {"reference": "Device/1"},
-            "valueQuantity": {"value": 72, "code": "/min"}});
-        assert!(entries("Observation", &observation).is_empty());
+            "valueQuantity": {"value": 72, "code": "/min"}, "meta": {"profile": ["http://hl7.org/fhir/StructureDefinition/heartrate"]}});
+        assert!(entries("Observation", &observation).is_empty() && components(&observation).is_empty());
+    }
+
+    #[test]
+    fn a_blood_pressure_is_two_components_and_no_index_rows() {
+        let part = |code: &str, value: i32| json!({"code": {"coding": [{"system": "http://loinc.org", "code": code}]}, "valueQuantity": {"value": value, "code": "mm[Hg]"}});
+        let pressure = json!({"resourceType": "Observation", "status": "final", "subject": {"reference": "Patient/1"},
+            "code": {"coding": [{"system": "http://loinc.org", "code": "85354-9"}]}, "effectiveDateTime": "2026-01-01T00:00:00Z",
+            "component": [part("8480-6", 120), part("8462-4", 80)]});
+        assert!(entries("Observation", &pressure).is_empty());
+        let found: Vec<_> =
+            components(&pressure).into_iter().map(|c| (c.codings[0].1.clone(), c.amount.unwrap().value)).collect();
+        assert_eq!(found, [("8480-6".to_owned(), 120.0), ("8462-4".to_owned(), 80.0)]);
     }
 }

@@ -109,8 +109,7 @@ fn pair(w: &mut Writer<'_>, sql: &mut Sql, kind: &str, filter: &Filter, values: 
             range::write(sql, w.conn, w.dict, value, place)?
         } else {
             let set = set::of(w.conn, w.dict, param, std::slice::from_ref(value))?;
-            set.write(sql, if at == 0 { "first" } else { "second" }, Kind::Uri);
-            !set.is_empty()
+            set.write(sql, if at == 0 { "first" } else { "second" }, Kind::Uri)?
         };
     }
     Ok(possible)

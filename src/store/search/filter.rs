@@ -53,7 +53,7 @@ impl Writer<'_> {
         }
         match (filter.param.column, filter.facet) {
             (Some(column), Facet::Value) => self.column(sql, kind, column, filter),
-            (Some(column @ (Column::Concept | Column::Category)), Facet::Text) => Ok(named(sql, column, filter)),
+            (Some(column @ (Column::Concept | Column::Category)), Facet::Text) => named(sql, column, filter),
             (None, Facet::Value) if filter.param.kind == SearchKind::Composite => {
                 composite::pairs(self, sql, kind, filter)
             }
@@ -74,8 +74,7 @@ impl Writer<'_> {
             }
             Column::Subject | Column::Device | Column::Encounter => {
                 let set = set::of(self.conn, self.dict, filter.param, &filter.operands)?;
-                set.write(sql, name(column), Kind::Uri);
-                Ok(!set.is_empty())
+                set.write(sql, name(column), Kind::Uri)
             }
             Column::ComponentConcept | Column::ComponentValueConcept => self.component(sql, |w, sql| {
                 let set = set::of(w.conn, w.dict, filter.param, &filter.operands)?;
@@ -125,14 +124,10 @@ impl Writer<'_> {
         operands: &[T],
         mut one: impl FnMut(&mut Self, &mut Sql, &T) -> Result<bool, Error>,
     ) -> Result<bool, Error> {
-        let mut possible = false;
-        for (at, operand) in operands.iter().enumerate() {
-            sql.push(if at == 0 { "((" } else { " OR (" });
-            possible |= one(self, sql, operand)?;
-            sql.push(")");
-        }
-        sql.push(if operands.is_empty() { "1 = 0" } else { ")" });
-        Ok(possible)
+        sql.any_of(operands.len(), |sql, at| match operands.get(at) {
+            Some(operand) => one(self, sql, operand),
+            None => Ok(false),
+        })
     }
 
     /// The number of a parameter's index rows; none when nothing was ever indexed by it.
@@ -155,8 +150,7 @@ impl Writer<'_> {
             }
             _ => {
                 let set = set::of(self.conn, self.dict, filter.param, &filter.operands)?;
-                set.write(sql, "term", Kind::Uri);
-                !set.is_empty()
+                set.write(sql, "term", Kind::Uri)?
             }
         };
         sql.push(")");
@@ -243,7 +237,10 @@ impl Membership {
     /// `seq IN (SELECT … WHERE `, to be closed by the caller.
     pub(super) fn open(self, sql: &mut Sql, kind: &str, index: &str) {
         match self {
-            Self::Inside => sql.push("seq IN (SELECT seq FROM ").push(index).push(" WHERE "),
+            Self::Inside => {
+                sql.push("seq IN (SELECT seq FROM ").push(index).push(" WHERE ");
+                sql.within()
+            }
             Self::Outside => {
                 sql.push("NOT EXISTS (SELECT 1 FROM ").push(index).push(" x WHERE x.seq = ");
                 sql.push(table(kind)).push(".seq AND ")
@@ -322,17 +319,19 @@ fn statuses(sql: &mut Sql, filter: &Filter) -> bool {
 }
 
 /// Concepts that are called so.
-fn named(sql: &mut Sql, column: Column, filter: &Filter) -> bool {
+fn named(sql: &mut Sql, column: Column, filter: &Filter) -> Result<bool, Error> {
     sql.push(name(column)).push(" IN (SELECT scope FROM term WHERE kind = ").int(Kind::Name.number().into());
-    sql.push(" AND (");
-    let texts =
-        filter.operands.iter().filter_map(|o| if let Operand::Text { folded, .. } = o { Some(folded) } else { None });
-    for (at, text) in texts.enumerate() {
-        sql.push(if at == 0 { "" } else { " OR " });
-        set::begins(sql, &prepare::short(text));
-    }
-    sql.push("))");
-    true
+    sql.push(" AND ");
+    sql.any_of(filter.operands.len(), |sql, at| {
+        if let Some(Operand::Text { folded, .. }) = filter.operands.get(at) {
+            set::begins(sql, &prepare::short(folded));
+        } else {
+            sql.push("1 = 0");
+        }
+        Ok(true)
+    })?;
+    sql.push(")");
+    Ok(true)
 }
 
 fn text(sql: &mut Sql, operand: &Operand) -> bool {

@@ -60,11 +60,10 @@ pub(super) fn has(w: &mut Writer<'_>, sql: &mut Sql, kind: &str, filter: &Filter
 
 /// What stands of a type and meets the conditions.
 fn standing(w: &mut Writer<'_>, sql: &mut Sql, kind: &str, filters: &[Filter]) -> Result<bool, Error> {
-    sql.push("NOT deleted");
+    sql.within().push("NOT deleted");
     if kind != OBSERVATION {
         sql.push(" AND rtype = ").int(type_number(kind)?.into());
     }
-    sql.alive();
     let mut possible = true;
     for filter in filters {
         sql.push(" AND (");

@@ -141,11 +141,13 @@ fn select(conn: &mut Conn, dict: &Dict, query: &Query, order: &Order) -> Result<
 
 fn from_where(sql: &mut Sql, conn: &mut Conn, dict: &Dict, query: &Query) -> Result<bool, Error> {
     if query.resource_type == OBSERVATION {
-        sql.push("observation WHERE NOT deleted");
+        sql.push("observation WHERE ").within().push("NOT deleted");
     } else {
-        sql.push("resource WHERE NOT deleted AND rtype = ").int(type_number(query.resource_type)?.into());
+        sql.push("resource WHERE ")
+            .within()
+            .push("NOT deleted AND rtype = ")
+            .int(type_number(query.resource_type)?.into());
     }
-    sql.alive();
     let mut writer = Writer { conn, dict };
     for condition in &query.filters {
         sql.push(" AND (");

@@ -114,50 +114,26 @@ fn prefixes(uri: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Set {
-    pub(super) fn is_empty(&self) -> bool {
-        self.terms.is_empty() && self.systems.is_empty() && self.codes.is_empty() && self.uris.is_empty()
-    }
-
     /// The numbers, where they are all known.
     pub(super) fn list(&self) -> Option<&[i64]> {
         let all = self.systems.is_empty() && self.codes.is_empty() && self.uris.is_empty();
         all.then_some(&self.terms)
     }
 
-    /// `column` is one of these terms. Uris are terms of `kind`.
-    pub(super) fn write(&self, sql: &mut Sql, column: &str, kind: Kind) {
-        let mut first = true;
-        let mut or = |sql: &mut Sql| {
-            sql.push(if first { "(" } else { " OR " });
-            first = false;
-        };
-        if !self.terms.is_empty() {
-            or(sql);
-            sql.one_of(column, &self.terms);
-        }
-        if !self.systems.is_empty() {
-            or(sql);
-            sql.push(column).push(" IN (SELECT id FROM term WHERE kind = 2 AND ");
-            sql.one_of("scope", &self.systems).push(")");
-        }
-        for code in &self.codes {
-            or(sql);
-            sql.push(column).push(" IN (SELECT id FROM term WHERE kind = 2 AND text = ");
-            sql.bind(Bind::Text(dict::key(code).into_owned())).push(")");
-        }
-        for (text, mode) in &self.uris {
-            or(sql);
-            sql.push(column).push(" IN (SELECT id FROM term WHERE kind = ").int(kind.number().into());
-            sql.push(" AND scope = 0 AND ");
-            match mode {
-                Match::Contains => {
-                    sql.push("replace(text, ").bind(Bind::Text(text.clone())).push(", '') <> text");
-                }
-                _ => begins(sql, text),
+    /// `column` is one of these terms. Uris are terms of `kind`. False when there is none.
+    pub(super) fn write(&self, sql: &mut Sql, column: &str, kind: Kind) -> Result<bool, Error> {
+        let parts: Vec<Part<'_>> = std::iter::once(Part::Terms(&self.terms))
+            .filter(|_| !self.terms.is_empty())
+            .chain((!self.systems.is_empty()).then_some(Part::Systems(&self.systems)))
+            .chain(self.codes.iter().map(|code| Part::Code(code)))
+            .chain(self.uris.iter().map(|(text, mode)| Part::Uri(text, *mode)))
+            .collect();
+        sql.any_of(parts.len(), |sql, at| {
+            if let Some(part) = parts.get(at) {
+                part.write(sql, column, kind);
             }
-            sql.push(")");
-        }
-        sql.push(if first { "1 = 0" } else { ")" });
+            Ok(true)
+        })
     }
 
     /// `column` is a concept that holds one of these codings. Many concepts may hold one coding.
@@ -171,9 +147,9 @@ impl Set {
             return Ok(true);
         }
         sql.push(column).push(" IN (SELECT concept FROM concept_coding WHERE ");
-        self.write(sql, "coding", Kind::Coding);
+        let possible = self.write(sql, "coding", Kind::Coding)?;
         sql.push(")");
-        Ok(!self.is_empty())
+        Ok(possible)
     }
 
     /// The concepts that hold one of these codings, unless they are too many to be listed.
@@ -181,6 +157,42 @@ impl Set {
         let Some(list) = self.list() else { return Ok(None) };
         let concepts = dict::concepts_of(conn, list, MAX_LIST + 1)?;
         Ok((concepts.len() <= MAX_LIST).then_some(concepts))
+    }
+}
+
+/// One way of saying which terms are meant.
+enum Part<'a> {
+    Terms(&'a [i64]),
+    Systems(&'a [i64]),
+    Code(&'a str),
+    Uri(&'a str, Match),
+}
+
+impl Part<'_> {
+    fn write(&self, sql: &mut Sql, column: &str, kind: Kind) {
+        match self {
+            Self::Terms(terms) => {
+                sql.one_of(column, terms);
+            }
+            Self::Systems(systems) => {
+                sql.push(column).push(" IN (SELECT id FROM term WHERE kind = 2 AND ");
+                sql.one_of("scope", systems).push(")");
+            }
+            Self::Code(code) => {
+                sql.push(column).push(" IN (SELECT id FROM term WHERE kind = 2 AND text = ");
+                sql.bind(Bind::Text(dict::key(code).into_owned())).push(")");
+            }
+            Self::Uri(text, mode) => {
+                sql.push(column).push(" IN (SELECT id FROM term WHERE kind = ").int(kind.number().into());
+                sql.push(" AND scope = 0 AND ");
+                if *mode == Match::Contains {
+                    sql.push("replace(text, ").bind(Bind::Text((*text).to_owned())).push(", '') <> text");
+                } else {
+                    begins(sql, text);
+                }
+                sql.push(")");
+            }
+        }
     }
 }
 

@@ -36,10 +36,11 @@ impl Sql {
         Self { text: String::new(), binds: vec![], began }
     }
 
-    /// ` AND` not longer than a statement may take: asked for each row that is looked at.
-    pub(super) fn alive(&mut self) {
-        if let Some(began) = self.began {
-            self.push(" AND vigia_within(seq, ").int(began).push(")");
+    /// Not longer than a statement may take, and `AND`: asked for each row that is looked at.
+    pub(super) fn within(&mut self) -> &mut Self {
+        match self.began {
+            Some(began) => self.push("vigia_within(seq, ").int(began).push(") AND "),
+            None => self,
         }
     }
 
@@ -59,6 +60,31 @@ impl Sql {
         self.bind(Bind::Int(value))
     }
 
+    /// `a OR b …` in groups: the embedded database takes only so many that follow each other. False when none of
+    /// them can be true.
+    pub(super) fn any_of(
+        &mut self,
+        count: usize,
+        mut one: impl FnMut(&mut Self, usize) -> Result<bool, Error>,
+    ) -> Result<bool, Error> {
+        if count == 0 {
+            self.push("1 = 0");
+            return Ok(false);
+        }
+        let mut possible = false;
+        for at in 0..count {
+            self.push(match at {
+                0 => "(((",
+                _ if at % GROUP == 0 => ") OR ((",
+                _ => " OR (",
+            });
+            possible |= one(self, at)?;
+            self.push(")");
+        }
+        self.push("))");
+        Ok(possible)
+    }
+
     /// `column = $1`, or `column IN ($1, …)`.
     pub(super) fn one_of(&mut self, column: &str, values: &[i64]) -> &mut Self {
         self.push(column);
@@ -72,6 +98,9 @@ impl Sql {
         self.push(")")
     }
 }
+
+/// Alternatives that stand side by side; 500 of them are 25 groups.
+const GROUP: usize = 20;
 
 /// A sort key of a row; `Absent` where the row has no such value.
 #[derive(Clone, Debug, PartialEq)]

@@ -163,6 +163,11 @@ async fn show_no_more_than_could_be_searched() {
     ] {
         mine.get(&format!("/fhir/{query}")).await.expect(403);
     }
+    // A condition of a write sees no further than a search.
+    let half = app.patient_app("system/Observation.crs patient/Patient.rs", "soto");
+    let ask = |family: &str| half.with_header("If-None-Exist", &format!("patient.family={family}&code=hr"));
+    ask("soto").post("/fhir/Observation", &observation("x", &json!({}))).await.expect(200);
+    ask("vega").post("/fhir/Observation", &observation("x", &json!({}))).await.expect(201);
     let narrow = app.machine("system/Observation.rs");
     narrow.get("/fhir/Observation?code=hr").await.expect(200);
     narrow.get("/fhir/Observation?patient.family=vega").await.expect(403);

@@ -431,3 +431,18 @@ async fn a_value_that_was_never_seen_leaves_the_other_conditions_as_they_are() {
     )
     .await;
 }
+
+/// Far more work than fits into the limit: the caller is told, and the server goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_that_takes_too_long_is_stopped() {
+    let app = TestApp::with(|config| config.database.statement_timeout_ms = 1).await;
+    let gateway = app.gateway();
+    let people: Vec<Value> = (0..300).map(|n| patient(&format!("p{n}"), &format!("r{n}"), "Vega")).collect();
+    store(&gateway, &people).await;
+    let many = (0..500).map(|n| format!("zz{n}")).collect::<Vec<_>>().join(",");
+    let form = format!("name:contains={many}&given:contains={many}&family:contains={many}");
+    let reply = gateway.post_raw("/fhir/Patient/_search", "application/x-www-form-urlencoded", form).await;
+    assert_eq!(reply.expect(503).issues(), "timeout");
+    gateway.get("/fhir/Patient/p1").await.expect(200);
+    app.stop().await;
+}
