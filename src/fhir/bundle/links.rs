@@ -98,7 +98,14 @@ impl Place<'_> {
     }
 
     fn is_of(&self, types: &[&str]) -> bool {
-        fhir_r4::types_of(self.kind, &self.path()).iter().any(|own| types.contains(own))
+        let path = self.path();
+        // An extension is the same everywhere, also beside a primitive, which has no members of its own.
+        let extension = path.iter().rposition(|name| *name == "extension").map(|at| at + 1);
+        let (kind, below) = match extension.and_then(|at| path.get(at..)).filter(|below| !below.is_empty()) {
+            Some(below) => ("Extension", below),
+            None => (self.kind, path.as_slice()),
+        };
+        fhir_r4::types_of(kind, below).iter().any(|own| types.contains(own))
     }
 }
 

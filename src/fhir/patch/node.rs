@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::path::{Condition, Literal, Path, Step};
 
 /// How many elements all paths of a patch may look at.
-const MAX_VISITS: usize = 2_000_000;
+const MAX_VISITS: usize = 500_000;
 
 /// One element: where it is, and what the definitions know it by.
 #[derive(Clone, Debug, PartialEq)]

@@ -157,7 +157,7 @@ fn build(node: &Node, given: &Given, depth: usize) -> Result<Pair, &'static str>
             for (name, part) in parts {
                 let item = build(&node.below(name), part, depth + 1)?;
                 if node.is_list(name) {
-                    let mut items = take(&members, name);
+                    let mut items = take(&mut members, name);
                     items.push(item);
                     put_list(&mut members, name, items);
                 } else {
@@ -221,11 +221,11 @@ fn has(members: &Map<String, Value>, name: &str) -> bool {
     members.contains_key(name) || members.contains_key(&format!("_{name}"))
 }
 
-/// The elements of a list with what each has beside it.
-fn take(members: &Map<String, Value>, name: &str) -> Vec<Pair> {
-    let list = |name: &str| match members.get(name) {
-        Some(Value::Array(items)) => items.clone(),
-        Some(one) => vec![one.clone()],
+/// The elements of a list with what each has beside it; the list is put back by [`put_list`].
+fn take(members: &mut Map<String, Value>, name: &str) -> Vec<Pair> {
+    let mut list = |name: &str| match members.get_mut(name).map(Value::take) {
+        Some(Value::Array(items)) => items,
+        Some(one) => vec![one],
         None => vec![],
     };
     let (mut values, mut beside) = (list(name), list(&format!("_{name}")));

@@ -3,6 +3,8 @@
 
 /// Longer paths address nothing.
 const MAX_LENGTH: usize = 2000;
+/// No resource nests as deep.
+const MAX_STEPS: usize = 64;
 /// How deep parentheses may nest.
 const MAX_NESTING: usize = 12;
 
@@ -117,6 +119,9 @@ impl Reader<'_> {
         while self.take(".") {
             self.step(&mut steps)?;
             self.indexers(&mut steps)?;
+        }
+        if steps.len() > MAX_STEPS {
+            return Err("the path is deeper than any resource");
         }
         Ok(Path { steps })
     }
@@ -326,6 +331,7 @@ mod tests {
             assert!(parse(text).is_err(), "{text}: {:?}", parse(text));
         }
         assert!(parse(&"(".repeat(1000)).is_err() && parse(&"a.".repeat(5000)).is_err());
+        assert!(parse(&vec!["item"; 65].join(".")).is_err() && parse(&vec!["item"; 64].join(".")).is_ok());
     }
 
     proptest! {

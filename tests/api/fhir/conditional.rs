@@ -25,8 +25,15 @@ async fn none_one_several() {
         ("", "value http.If-None-Exist"),
         ("_count=1", "value http.If-None-Exist"),
         ("nope=1", "not-supported http.nope"),
+        ("Device?identifier=x", "value http.If-None-Exist"),
     ] {
         assert_eq!(create_unless(&gateway, "r9", bad).await.expect(400).issues(), place, "{bad}");
+    }
+    let odd = "identifier=http://else.where/records?ward=1|r2";
+    let mut sent = patient("x", "r2", "Vega");
+    sent["identifier"][0]["system"] = json!("http://else.where/records?ward=1");
+    for status in [201, 200] {
+        gateway.with_header("If-None-Exist", odd).post("/fhir/Patient", &sent).await.expect(status);
     }
     app.stop().await;
 }

@@ -87,6 +87,11 @@ pub(super) fn read(request: Option<Request>, at: usize, base: &str) -> Result<En
 }
 
 impl Write {
+    /// Whether what it comes to depends on what stands.
+    pub(super) fn depends(&self) -> bool {
+        self.criterion.is_some() || self.method == Method::Patch || self.if_match == Some(Match::Any)
+    }
+
     /// The checked interaction. `name`: what a created resource will be called.
     pub(super) async fn interaction(self, profiles: &Profiles, name: Option<String>) -> Result<Interaction, Error> {
         let Self { at, method, kind, id, criterion, if_match, resource, .. } = self;

@@ -45,7 +45,7 @@ pub(super) async fn run(
     }
     let conditions = conditions(&writes)?;
     // Without conditions there is nothing that could change on the way.
-    if conditions.is_empty() && writes.iter().all(|write| write.criterion.is_none() && write.method != Method::Patch) {
+    if conditions.is_empty() && !writes.iter().any(Write::depends) {
         return attempt(state, access, writes, &looks, &conditions, asked).await;
     }
     for _ in 0..ATTEMPTS {

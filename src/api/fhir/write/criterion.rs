@@ -24,7 +24,11 @@ pub(super) fn in_address(request: &HttpRequest, kind: &str) -> Result<Query, Err
 /// A condition in the form of a query string. One without a filter would match everything and is refused; every
 /// parameter must be known, or more would match than is meant.
 pub(in crate::api::fhir) fn condition(kind: &str, text: &str, place: &str) -> Result<Query, Error> {
-    let text = text.split_once('?').map_or(text, |(_, query)| query);
+    // `Patient?identifier=…`; a question mark after the first `=` belongs to a value.
+    let (named, text) = text.split_once('?').filter(|(named, _)| !named.contains('=')).unwrap_or((kind, text));
+    if !named.is_empty() && named != kind {
+        return Err(Error::invalid("value", place, format!("the condition is about {kind} here")));
+    }
     let query = query::parse(kind, &pairs(text), false)?;
     if query.filters.is_empty() {
         return Err(Error::invalid("value", place, "a condition needs a search parameter"));
