@@ -1,5 +1,6 @@
 //! The operations of `FHIRPath` Patch as a table: what stood, what is asked, what stands then.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::Patch;
@@ -333,4 +334,24 @@ fn a_patch_without_end_is_stopped() {
     assert_eq!(apply(&all, &patient).unwrap_err().view().status, 422);
     let operations = format!("[{}]", vec![r#"{"op":"copy","from":"/name","path":"/name/0/x"}"#; 60].join(","));
     assert_eq!(Patch::json(operations.as_bytes()).unwrap().apply(patient).unwrap_err().view().status, 422);
+}
+
+proptest! {
+    /// Whatever path is given, a patch is done or refused, and what it leaves has the same identity.
+    #[test]
+    fn no_operation_panics(
+        steps in prop::collection::vec(prop::sample::select(vec!["name", "given", "birthDate", "extension", "value", "deceased",
+            "contained", "id", "first()", "last()", "where(use = 'usual')", "ofType(boolean)", "name[1]", "given[7]"]), 0..5),
+        kind in prop::sample::select(vec!["add", "insert", "delete", "replace", "move"]),
+        at in 0_usize..3,
+    ) {
+        let patient = of(&json!({"id": "p", "birthDate": "1920", "_birthDate": {"id": "b"}, "deceasedBoolean": true,
+            "name": [{"use": "usual", "given": ["A", "B"], "_given": [null, {"extension": [{"url": "x", "valueString": "y"}]}]}, {"text": "z"}],
+            "contained": [{"resourceType": "Patient", "id": "q", "name": [{"text": "w"}]}]}));
+        let path = ["Patient"].into_iter().chain(steps).collect::<Vec<_>>().join(".");
+        let more = [name("given"), value("String", "x"), number("index", at), number("source", at), number("destination", at)];
+        if let Ok(patched) = apply(&[operation(kind, &path, &more)], &patient) {
+            prop_assert_eq!((&patched["resourceType"], &patched["id"]), (&json!("Patient"), &json!("p")));
+        }
+    }
 }
