@@ -1,6 +1,6 @@
 //! Whatever comes in, nothing panics; and what passes the check can be written and read again.
 
-use fhir_r4::{Format, check, check_bundle_shell, parse, resource_types, write_xml};
+use fhir_r4::{Definitions, Format, Policies, check, check_bundle_shell, parse, resource_types, write_xml};
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Map, Value, json};
 
@@ -123,6 +123,34 @@ proptest! {
             let xml = write_xml(checked.value()).map_err(|i| TestCaseError::fail(format!("{i:?}")))?;
             prop_assert!(parse(&xml, Format::Xml).and_then(check).is_ok());
         }
+    }
+
+    #[test]
+    fn expressions_never_panic(
+        parts in vec(select(&[
+            "name", "$this", "%resource", "%context", "descendants()", "children()", ".", ".", "(", ")", "[0]", "[", "]", "{}", "1", "-1",
+            "9223372036854775807", "'a'", "'", "@2026", "=", "!=", "<", ">=", "~", "and", "or", "implies", "xor", "in", "contains", "|", "&", "+",
+            "*", "div", "mod", "/", " ", " ", "is", "as", "Quantity", "where(", "select(", "all(", "exists()", "first()", "matches('(a*)*b')",
+            "matches('[')", "replaceMatches('a', '$1')", "substring(1)", "toInteger()", "length()", "iif(true, ", "resolve()", "extension('u')",
+            "ofType(string)", "isDistinct()", "intersect(", "skip(1)", "trace('x')", "`a`", "//", "/*", "\u{1f600}", "not()", ",",
+        ][..]), 0..16),
+        value in resource(),
+        slicing in any::<String>(),
+    ) {
+        let text = parts.concat();
+        let constraint = json!([{"key": "x-1", "severity": "error", "human": "x", "expression": text}]);
+        let kind = value["resourceType"].as_str().unwrap_or_default().to_owned();
+        let elements = json!([
+            {"path": kind, "constraint": constraint},
+            {"path": format!("{kind}.extension"), "slicing": {"discriminator": [{"type": "value", "path": text}]}},
+            {"path": format!("{kind}.extension"), "sliceName": slicing, "constraint": constraint, "min": 1},
+            {"path": format!("{kind}.extension.url"), "fixedUri": "u"}]);
+        let profile = json!({"resourceType": "StructureDefinition", "url": "urn:x", "type": kind, "derivation": "constraint",
+            "snapshot": {"element": elements}});
+        let (definitions, _) = Definitions::compile([&profile], Policies::default());
+        let _ = definitions.validate(&value, &["urn:x"]);
+        let _ = Definitions::problem(&value);
+        let _ = Definitions::compile([&value], Policies::default());
     }
 
     #[test]

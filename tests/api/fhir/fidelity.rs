@@ -39,7 +39,7 @@ async fn digits_extensions_characters_and_order() {
         "72",
         "100",
         "1e+3",
-        "1.0E-7",
+        "1.0e-7",
         "0.12345678901234567890123456789",
         "-5.50",
     ] {
