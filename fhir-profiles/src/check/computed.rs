@@ -49,7 +49,7 @@ pub(super) fn of_child<'v>(
 }
 
 fn judge<'v>(walk: &mut Walk<'v>, constraint: &'static Constraint, item: &Item<'v>) {
-    let Ok(expression) = &constraint.expression else { return };
+    let Ok(expression) = constraint.expression() else { return };
     let severity = if constraint.is_error { Severity::Error } else { Severity::Warning };
     match holds(walk, expression, item) {
         Ok(Some(true)) | Err(Stop::Unknown | Stop::Wrong) => {}

@@ -69,6 +69,9 @@ impl Builder {
         if (self.open.is_empty() && self.root.is_some()) || self.open.len() > depth && depth == 0 {
             return Err("the snapshot has two roots".to_owned());
         }
+        if depth > 0 && self.open.last().map(|open| open.depth + 1) != Some(depth) {
+            return Err("an element of the snapshot stands without the one above it".to_owned());
+        }
         let full_name = path.rsplit('.').next().unwrap_or_default();
         let name = full_name.strip_suffix("[x]").unwrap_or(full_name);
         let above = self.open.last().and_then(|open| open.node);

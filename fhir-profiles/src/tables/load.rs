@@ -17,7 +17,7 @@
 use super::{
     Child, Constraint, Kind, Member, Node, NodeId, Primitive, ProfileElement, Rule, Tables, ValueSet, profile::Builder,
 };
-use crate::{SearchKind, SearchParameter, path::Expression};
+use crate::{SearchKind, SearchParameter};
 
 type Fields = std::str::Split<'static, char>;
 
@@ -171,8 +171,8 @@ fn add_profile_element(tables: &Tables, builder: &mut Builder, fields: &mut Fiel
 /// Those that are written by hand are not computed as well.
 fn add_constraint(tables: &mut Tables, fields: &mut Fields) {
     let (path, key, severity) = (next(fields), next(fields), next(fields));
-    let expression = Expression::read(next(fields));
-    let constraint = Constraint { key, is_error: severity == "error", expression, words: next(fields) };
+    let (expression, words) = (next(fields), next(fields));
+    let constraint = Constraint::new(key, severity == "error", expression, words);
     let by_hand = Rule::covers(path, key);
     let node = |tables: &Tables, path: &str| tables.by_path.get(path).map(|id| usize::from(*id));
     if let Some(node) = node(tables, path).and_then(|id| tables.nodes.get_mut(id)) {

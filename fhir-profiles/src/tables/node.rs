@@ -1,5 +1,7 @@
 //! A node is anything with children: a resource, a datatype or a backbone element.
 
+use std::sync::OnceLock;
+
 use crate::path::Expression;
 
 pub(crate) type NodeId = u16;
@@ -25,9 +27,21 @@ pub(crate) struct Node {
 pub(crate) struct Constraint {
     pub(crate) key: &'static str,
     pub(crate) is_error: bool,
-    /// Or what of it is not understood.
-    pub(crate) expression: Result<Expression, String>,
+    text: &'static str,
+    /// Read when it is first needed: some take long, and most are of types that a ward never sees.
+    read: OnceLock<Result<Expression, String>>,
     pub(crate) words: &'static str,
+}
+
+impl Constraint {
+    pub(crate) fn new(key: &'static str, is_error: bool, text: &'static str, words: &'static str) -> Self {
+        Self { key, is_error, text, read: OnceLock::new(), words }
+    }
+
+    /// The expression, or what of it is not understood.
+    pub(crate) fn expression(&self) -> &Result<Expression, String> {
+        self.read.get_or_init(|| Expression::read(self.text))
+    }
 }
 
 #[derive(Default)]

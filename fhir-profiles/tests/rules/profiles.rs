@@ -100,7 +100,7 @@ fn rules_of_one_element() {
         ],
     );
     holds(
-        &[("communication.language", binding("required", "urn:test:set"))],
+        &[("communication", json!({})), ("communication.language", binding("required", "urn:test:set"))],
         &[
             (json!({"communication": [{"language": {"coding": [{"system": "urn:a", "code": "1"}]}}]}), &[]),
             (json!({"communication": [{"language": {"coding": [{"system": "urn:tree", "code": "c"}]}}]}), &[]),
@@ -291,6 +291,7 @@ fn what_cannot_be_used_is_told_and_never_panics() {
     differential.as_object_mut().unwrap().shift_remove("snapshot");
     let logical = json!({"resourceType": "StructureDefinition", "url": "urn:l", "kind": "logical", "derivation": "constraint", "type": "urn:x"});
     let odd = [
+        profile("Patient", &[("name.family", json!({}))]),
         differential.clone(),
         profile("Banana", &[]),
         json!({"resourceType": "StructureDefinition", "type": "Patient", "derivation": "constraint", "snapshot": {"element": []}}),
@@ -305,5 +306,5 @@ fn what_cannot_be_used_is_told_and_never_panics() {
     assert!(Definitions::problem(&logical).is_none());
     let (definitions, problems) = Definitions::compile(&odd, Policies::default());
     assert_eq!((definitions.profiles().len(), problems.len()), (0, odd.len()));
-    assert!(problems[0].diagnostics.contains("snapshot"));
+    assert!(problems[1].diagnostics.contains("snapshot"));
 }
