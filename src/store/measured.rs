@@ -101,12 +101,16 @@ fn of_subject(conn: &mut Conn, asked: &Asked<'_>) -> Result<Option<Vec<Measured>
     let (mut found, mut members) = (Vec::new(), Vec::new());
     let mut left = asked.most;
     for concept in concepts {
-        let rows = rows(conn, asked, concept, left + 1)?;
+        let Some(newest) = rows(conn, asked, concept, 1, false)?.pop() else { continue };
+        let newest = newest.stored().value()?;
+        let own: Arc<[Code]> = Reading::of(&newest).codings.into();
+        let by_code = own.iter().any(|coding| asked.wanted.iter().any(|wanted| is_wanted(wanted, coding)));
+        // Of other kinds only components are wanted. Readings with a value of their own have none, unless the
+        // kind is one that has both.
+        let only_valueless = !by_code && newest.get("component").is_none();
+        let rows = rows(conn, asked, concept, left + 1, only_valueless)?;
         let Some(rest) = left.checked_sub(rows.len()) else { return Ok(None) };
         left = rest;
-        let Some(first) = rows.first() else { continue };
-        let own: Arc<[Code]> = Reading::of(&first.stored().value()?).codings.into();
-        let by_code = own.iter().any(|coding| asked.wanted.iter().any(|wanted| is_wanted(wanted, coding)));
         for row in rows {
             found.extend(measured(asked, &row, &own, by_code, &mut members)?);
         }
@@ -158,8 +162,17 @@ fn standing<'a>(asked: &Asked<'_>) -> observation::BoxedQuery<'a, super::conn::M
         .into_boxed()
 }
 
-fn rows(conn: &mut Conn, asked: &Asked<'_>, concept: i64, limit: usize) -> Result<Vec<Row>, Error> {
+fn rows(
+    conn: &mut Conn,
+    asked: &Asked<'_>,
+    concept: i64,
+    limit: usize,
+    only_valueless: bool,
+) -> Result<Vec<Row>, Error> {
     let mut query = standing(asked).filter(observation::concept.eq(concept));
+    if only_valueless {
+        query = query.filter(observation::value.is_null());
+    }
     if let Some((from, to)) = asked.period {
         query = query.filter(observation::starts.ge(from).and(observation::starts.lt(to)));
     }

@@ -60,6 +60,12 @@ async fn figures_are_those_worked_out_by_hand() {
     readings.push(observation(&p, "8310-5", "38.00", "Cel", &at(3)));
     readings.push(pressure(&p, 120, 80, &at(1)));
     readings.push(pressure(&p, 130, 70, &at(2)));
+    // A score with its parts has both a value and components.
+    let mut apgar = observation(&p, "9274-2", "9", "{score}", &at(1));
+    apgar.as_object_mut().unwrap().remove("category");
+    apgar["component"] = json!([{"code": {"coding": [{"system": LOINC, "code": "32407-3"}]},
+        "valueQuantity": {"value": 2, "unit": "{score}", "system": UCUM, "code": "{score}"}}]);
+    readings.push(apgar);
     readings.push(observation(&q, "8867-4", "200", "/min", &at(1)));
     for reading in &readings {
         gateway.post("/fhir/Observation", reading).await.expect(201);
@@ -89,6 +95,8 @@ async fn figures_are_those_worked_out_by_hand() {
         ),
         ("code=8480-6&statistic=max&statistic=min".to_owned(), vec!["8480-6: 130 mm[Hg], 120 mm[Hg]"]),
         ("code=8480-6&code=85354-9&statistic=count".to_owned(), vec!["8480-6: 2 1", "8462-4: 2 1"]),
+        ("code=32407-3&statistic=sum".to_owned(), vec!["32407-3: 2 {score}"]),
+        ("code=9274-2&statistic=sum".to_owned(), vec!["9274-2: 9 {score}", "32407-3: 2 {score}"]),
         ("code=nope&statistic=average&statistic=count".to_owned(), vec!["nope: not-a-number, 0 1"]),
         ("code=8867-4&duration=1&statistic=count".to_owned(), vec!["8867-4: 0 1"]),
     ] {
