@@ -395,6 +395,17 @@ mod tests {
         assert!(parse("Observation", &[("nope".to_owned(), "1".to_owned())], true).is_ok());
     }
 
+    #[test]
+    fn value_sets_that_are_not_embedded_are_asked_for_and_told() {
+        let pairs = [("patient._has:Condition:patient:code:in", "urn:mine"), ("status:not-in", "urn:other")];
+        let mut query = Query::new("Observation", &pairs, 10).unwrap();
+        assert_eq!(query.unresolved(), ["urn:mine", "urn:other"]);
+        query.resolve("urn:mine", &[("urn:s".to_owned(), "1".to_owned())]);
+        assert_eq!(query.unresolved(), ["urn:other"]);
+        let embedded = [("gender:in", "http://hl7.org/fhir/ValueSet/administrative-gender")];
+        assert!(Query::new("Patient", &embedded, 10).unwrap().unresolved().is_empty());
+    }
+
     proptest! {
         #[test]
         fn no_query_string_panics(name in "[a-z_:-]{0,16}", value in ".{0,60}") {
