@@ -23,7 +23,7 @@ const MAX_STEPS: usize = 256;
 /// Beyond this many problems the rest is not listed.
 const MAX_ISSUES: usize = 200;
 /// Steps that the invariants of one resource and of all in it may take: a fraction of a second.
-const MAX_STEPS_OF_INVARIANTS: u64 = 4_000_000;
+const MAX_STEPS_OF_INVARIANTS: u64 = 2_000_000;
 
 pub(super) struct Walk<'v> {
     pub(super) definitions: Option<&'v Definitions>,
@@ -244,7 +244,9 @@ impl<'v> Walk<'v> {
             self.path.pop();
         }
         self.missing(node, node.required & !seen);
-        if object.len() <= 1 && object.keys().all(|key| key == "id") && !node.is_resource {
+        // What stands beside a primitive is judged together with its value.
+        let is_beside = node.path == "Element";
+        if object.len() <= 1 && object.keys().all(|key| key == "id") && !node.is_resource && !is_beside {
             self.report("structure", "an element needs a value or children");
         }
         invariant::check(self, node.rule, object);
@@ -373,6 +375,9 @@ impl<'v> Walk<'v> {
             Some(Value::Object(object)) => {
                 if let Some(node) = TABLES.node_of("Element") {
                     self.object(node, object);
+                }
+                if value.is_none() && object.keys().all(|key| key == "id") {
+                    self.report("structure", "an element needs a value or children");
                 }
             }
             Some(_) => self.report("structure", "must be an object with id or extension"),
