@@ -164,10 +164,11 @@ fn uri(value: &Value, found: &mut dyn FnMut(Entry)) {
     }
 }
 
-/// A canonical with a version is found by it, and without it.
+/// A canonical with a version is found by it, and without it. The address alone is then kept as `url|`, so that it is
+/// not taken for one that names no version.
 fn uri_entry(text: &str, found: &mut dyn FnMut(Entry)) {
     if let Some((url, _)) = text.split_once('|') {
-        found(Entry::Uri(url.to_owned()));
+        found(Entry::Uri(format!("{url}|")));
     }
     found(Entry::Uri(text.to_owned()));
 }

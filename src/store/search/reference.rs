@@ -116,7 +116,9 @@ pub(super) fn canonicals(conn: &mut Conn, terms: &[i64]) -> Result<Vec<(String, 
     for chunk in terms.chunks(CHUNK) {
         let own = term::table.filter(term::id.eq_any(chunk).and(term::kind.eq(Kind::Uri.number())));
         let texts: Vec<String> = own.select(term::text).load(conn).map_err(database)?;
-        found.extend(texts.into_iter().map(|text| match text.split_once('|') {
+        // `url|` only says that some version is named.
+        let named = texts.into_iter().filter(|text| !text.ends_with('|'));
+        found.extend(named.map(|text| match text.split_once('|') {
             Some((url, version)) => (url.to_owned(), Some(version.to_owned())),
             None => (text, None),
         }));

@@ -48,7 +48,13 @@ pub(super) fn of(conn: &mut Conn, dict: &Dict, param: &Param, operands: &[Operan
                     set.terms.extend(prepare::local(&mut terms, text)?);
                 }
             }
-            Operand::Uri(text) => set.terms.extend(uri(conn, dict, param, text)?),
+            Operand::Uri(text) => {
+                set.terms.extend(uri(conn, dict, param, text)?);
+                // What names a version is found without it.
+                if !text.contains('|') {
+                    set.terms.extend(uri(conn, dict, param, &format!("{text}|"))?);
+                }
+            }
             Operand::UriLike { text, mode: Match::Above } => {
                 for prefix in prefixes(text) {
                     set.terms.extend(uri(conn, dict, param, prefix)?);

@@ -105,7 +105,7 @@ async fn of_other_types() {
                 json!([relation("replaces", "DocumentReference/d2"), relation("appends", "DocumentReference/d3")]),
             ),
             json!({"resourceType": "MolecularSequence", "id": "m", "coordinateSystem": 0,
-            "referenceSeq": {"chromosome": coded(&[("urn:chr", "1")]), "windowStart": 100, "windowEnd": 200},
+            "referenceSeq": {"genomeBuild": "GRCh38", "chromosome": coded(&[("urn:chr", "1")]), "windowStart": 100, "windowEnd": 200},
             "variant": [{"start": 120, "end": 130}]}),
         ],
     )
