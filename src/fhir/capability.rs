@@ -10,26 +10,26 @@ use super::params::{self, Param};
 use super::{compartment, include};
 
 /// What every resource type can do.
-const INTERACTIONS: [&str; 8] =
-    ["read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"];
+const INTERACTIONS: [&str; 9] =
+    ["read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type"];
 /// What the server as a whole can do.
 const SYSTEM_INTERACTIONS: [&str; 4] = ["transaction", "batch", "history-system", "search-system"];
 /// Forms of what is sent and answered; ndjson is of searches alone.
 const FORMATS: [&str; 6] =
     ["application/fhir+json", "application/fhir+xml", "json", "xml", "application/fhir+ndjson", "ndjson"];
-/// Forms of a PATCH; none are taken yet.
-const PATCH_FORMATS: [&str; 0] = [];
+/// Forms of a PATCH: JSON Patch, and FHIRPath Patch in either form of `Parameters`.
+const PATCH_FORMATS: [&str; 3] = ["application/json-patch+json", "application/fhir+json", "application/fhir+xml"];
 const CONDITIONAL_CREATE: bool = true;
-const CONDITIONAL_UPDATE: bool = false;
+const CONDITIONAL_UPDATE: bool = true;
 /// `not-supported`, `single` or `multiple`.
-const CONDITIONAL_DELETE: &str = "not-supported";
+const CONDITIONAL_DELETE: &str = "single";
 /// `modified-since` and `not-match` together.
 const CONDITIONAL_READ: &str = "full-support";
 
 /// The statement as JSON text. `base`: the public address of the FHIR endpoint. `date`: of this build's start, as
 /// FHIR writes it.
 pub fn statement(base: &str, date: &str) -> Vec<u8> {
-    let mut head = json!({
+    let head = json!({
         "resourceType": "CapabilityStatement",
         "id": "vigia",
         "url": format!("{base}/metadata"),
@@ -42,11 +42,9 @@ pub fn statement(base: &str, date: &str) -> Vec<u8> {
         "software": {"name": "Vigía", "version": env!("CARGO_PKG_VERSION")},
         "implementation": {"description": "Vigía", "url": base},
         "fhirVersion": "4.0.1",
-        "format": FORMATS
+        "format": FORMATS,
+        "patchFormat": PATCH_FORMATS
     });
-    if let (false, Some(members)) = (PATCH_FORMATS.is_empty(), head.as_object_mut()) {
-        members.insert("patchFormat".into(), json!(PATCH_FORMATS));
-    }
     let mut text = head.to_string();
     text.pop();
     text.push_str(",\"rest\":[");

@@ -104,7 +104,8 @@ impl Pipeline {
         if *access.check(Action::Search, query.resource_type)?.reach() != Reach::All {
             return Err(Error::Forbidden("A condition needs the right to search all of this type.".to_owned()));
         }
-        let query = Query { count: 2, cursor: None, total: false, ..query.clone() };
+        let mut query = Query { count: 2, cursor: None, total: false, ..query.clone() };
+        self.store.resolve_value_sets(&mut query).await?;
         let mut found = self.store.search(access, query.clone()).await?.hits;
         if found.len() > 1 {
             return Err(Error::MultipleMatches);

@@ -268,6 +268,7 @@ impl Store {
     pub async fn search(&self, access: &Access, mut query: Query) -> Result<Page, Error> {
         let permit = access.check(Action::Search, query.resource_type)?;
         search::chains(access, &mut query)?;
+        self.resolve_value_sets(&mut query).await?;
         let seal = self.inner.seal.clone();
         self.read(move |conn, dict| search::page(conn, dict, &query, permit.reach(), &seal)).await
     }

@@ -54,6 +54,19 @@ impl Store {
         Ok(expand_url(&library, canonical).map(|all| all.into_iter().map(|c| (c.system, c.code)).collect()))
     }
 
+    /// Puts the codes of the value sets that a query names into it. They are no patient's, so whoever may search
+    /// may ask by them. What cannot be told is left, and the search refuses it.
+    pub async fn resolve_value_sets(&self, query: &mut Query) -> Result<(), Error> {
+        let access = Access::system("search");
+        for url in query.unresolved() {
+            // A search of its own, which names no value set.
+            if let Ok(codes) = Box::pin(self.codes_in(&access, &url)).await? {
+                query.resolve(&url, &codes);
+            }
+        }
+        Ok(())
+    }
+
     /// The newest stored definition of this url (and version) that is not retired, else the newest.
     async fn definition(&self, access: &Access, kind: Kind, canonical: &str) -> Result<Option<Value>, Error> {
         // Who may not search these sees the shipped ones.

@@ -63,7 +63,8 @@ pub(super) fn at(seq: i64, phase: i64) -> Cursor {
 /// The queries that the caller may make, each narrowed to the caller's reach.
 pub(super) fn permitted(access: &Access, queries: Vec<Query>, named: bool) -> Result<Vec<(Query, Reach)>, Error> {
     let (mut wanted, mut denied) = (Vec::with_capacity(queries.len()), None);
-    for query in queries {
+    for mut query in queries {
+        super::chains(access, &mut query)?;
         match access.check(Action::Search, query.resource_type) {
             Ok(permit) => wanted.push((narrow::to(&query, permit.reach())?, permit.reach().clone())),
             Err(why) if named => return Err(why.into()),

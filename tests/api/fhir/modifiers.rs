@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::search::{check, coded, observation, store};
-use crate::helpers::TestApp;
+use crate::helpers::samples::LOINC;
+use crate::helpers::{TestApp, ids};
 
 fn named(system: &str, code: &str, display: &str, text: &str) -> Value {
     json!({"coding": [{"system": system, "code": code, "display": display}], "text": text})
@@ -179,5 +180,30 @@ async fn of_uris_strings_and_references() {
     store(&gateway, &[list, observation("x", &json!({"code": coded(&[("urn:s", "a$b")])}))]).await;
     check(&gateway, "Observation", &[("_list=l", "by2"), ("_list=none", ""), (r"code=urn:s|a\$b", "x")]).await;
     check(&gateway, "Organization", &[("_list=l", "o1")]).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stored_value_set_is_searched_by() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    let value_set = json!({"resourceType": "ValueSet", "url": "urn:test:pulse", "status": "active",
+        "compose": {"include": [{"system": LOINC, "concept": [{"code": "8867-4"}, {"code": "8889-8"}]}]}});
+    gateway.post("/fhir/ValueSet", &value_set).await.expect(201);
+    for (id, code) in [("a", "8867-4"), ("b", "8889-8"), ("c", "59408-5")] {
+        let observation = json!({"resourceType": "Observation", "id": id, "status": "final",
+            "code": {"coding": [{"system": LOINC, "code": code}]}});
+        gateway.put(&format!("/fhir/Observation/{id}"), &observation).await.expect(201);
+    }
+    for (query, expected) in [("code:in=urn:test:pulse", vec!["a", "b"]), ("code:not-in=urn:test:pulse", vec!["c"])] {
+        let found = gateway.get(&format!("/fhir/Observation?{query}&_sort=_id")).await.expect(200);
+        assert_eq!(ids(&found.json()), expected, "{query}");
+    }
+    let unknown = gateway.get("/fhir/Observation?code:in=urn:test:nope").await.expect(400);
+    assert_eq!(unknown.issues(), "not-supported http.code");
+    // In a condition as well.
+    let once = json!({"resourceType": "Observation", "status": "final", "code": {"text": "x"}});
+    let ask = gateway.with_header("If-None-Exist", "code:in=urn:test:pulse&_id=a");
+    ask.post("/fhir/Observation", &once).await.expect(200);
     app.stop().await;
 }
