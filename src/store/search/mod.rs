@@ -32,7 +32,8 @@ use super::prepare::{NO_TIME, OBSERVATION, type_number};
 use super::{Stored, id};
 use crate::auth::access::Reach;
 use crate::error::Error;
-use crate::fhir::query::Query;
+use crate::fhir::params::{Column, Facet};
+use crate::fhir::query::{Filter, Operand, Prefix, Query};
 
 /// One page of a search.
 #[derive(Debug, Default)]
@@ -133,7 +134,8 @@ fn total(conn: &mut Conn, dict: &Dict, query: &Query) -> Result<i64, Error> {
 /// `SELECT … FROM … WHERE …`; none when nothing can match.
 fn select(conn: &mut Conn, dict: &Dict, query: &Query, order: &Order) -> Result<Option<Sql>, Error> {
     let mut sql = Sql::new(conn);
-    sql.push("SELECT seq, id, version, updated, body");
+    sql.kept = is_frequent(query, order);
+    sql.push("SELECT ").push(sql::COLUMNS);
     order.columns(&mut sql);
     sql.push(" FROM ");
     Ok(from_where(&mut sql, conn, dict, query)?.then_some(sql))
@@ -157,4 +159,24 @@ fn from_where(sql: &mut Sql, conn: &mut Conn, dict: &Dict, query: &Query) -> Res
         sql.push(")");
     }
     system::any_of(sql, conn, dict, query)
+}
+
+/// What dashboards ask all the time: readings of one patient, by kind and time. There are about a thousand such
+/// texts at most; any other is prepared each time, so that nobody can make a connection keep without end.
+fn is_frequent(query: &Query, order: &Order) -> bool {
+    let plain = |filter: &Filter| {
+        let few = match filter.operands.as_slice() {
+            [Operand::Date { prefix, .. }] => matches!(prefix, Prefix::Ge | Prefix::Gt | Prefix::Le | Prefix::Lt),
+            [Operand::Token { .. } | Operand::References(_)] => filter.param.column.is_some(),
+            _ => false,
+        };
+        few && !filter.negated && filter.facet == Facet::Value
+    };
+    let several = |column| query.filters.iter().filter(|f| f.param.column == Some(column)).count();
+    matches!(order, Order::Measured { .. } | Order::Recent)
+        && query.filters.len() <= 5
+        && query.any.is_empty()
+        && query.filters.iter().all(plain)
+        && [Column::Subject, Column::Concept, Column::Category, Column::Status].into_iter().all(|c| several(c) <= 1)
+        && several(Column::Date) <= 2
 }

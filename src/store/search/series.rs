@@ -31,6 +31,7 @@ pub(super) fn concepts(conn: &mut Conn, dict: &Dict, query: &Query, order: &Orde
 /// All concepts of a subject: one step of the index for each concept, not one for each row.
 fn of_subject(conn: &mut Conn, subject: i64) -> Result<Vec<i64>, Error> {
     let mut sql = Sql::new(conn);
+    sql.kept = true;
     sql.push("WITH RECURSIVE k(c) AS (SELECT MIN(concept) FROM observation WHERE subject = ").int(subject);
     sql.push(" UNION ALL SELECT (SELECT MIN(concept) FROM observation WHERE subject = ").int(subject);
     sql.push(" AND concept > k.c) FROM k WHERE k.c IS NOT NULL) SELECT c AS n FROM k WHERE c IS NOT NULL LIMIT ");

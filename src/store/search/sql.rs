@@ -4,10 +4,13 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use diesel::backend::Backend;
+use diesel::connection::Connection;
 use diesel::deserialize::{self, FromSql};
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::row::{Field, NamedRow, Row};
-use diesel::sql_types::{BigInt, Binary, Double, Integer, Nullable, Text};
+use diesel::serialize::ToSql;
+use diesel::sql_types::{BigInt, Binary, Double, HasSqlType, Integer, Nullable, Text, Untyped};
 
 use crate::error::Error;
 use crate::store::conn::{Conn, each};
@@ -25,6 +28,8 @@ pub(super) enum Bind {
 pub(super) struct Sql {
     pub text: String,
     pub binds: Vec<Bind>,
+    /// One of the few texts that are asked again and again: the connection keeps it prepared.
+    pub kept: bool,
     /// When it began, µs: the embedded database has no clock of its own to stop a statement by.
     began: Option<i64>,
 }
@@ -33,7 +38,7 @@ impl Sql {
     pub(super) fn new(conn: &Conn) -> Self {
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_micros()).ok());
         let began = if matches!(conn, Conn::Sqlite(_)) { now() } else { None };
-        Self { text: String::new(), binds: vec![], began }
+        Self { text: String::new(), binds: vec![], kept: false, began }
     }
 
     /// Not longer than a statement may take, and `AND`: asked for each row that is looked at.
@@ -124,6 +129,9 @@ pub(super) struct HitRow {
     pub keys: Vec<Key>,
 }
 
+/// The columns that come first, always in this order; it is what is read of a row, not names.
+pub(super) const COLUMNS: &str = "seq, id, version, updated, body";
+
 impl<DB: Backend> QueryableByName<DB> for HitRow
 where
     i64: FromSql<BigInt, DB>,
@@ -135,23 +143,33 @@ where
     fn build<'a>(row: &impl NamedRow<'a, DB>) -> deserialize::Result<Self> {
         let mut keys = Vec::new();
         for at in 5..row.field_count() {
-            let name = Row::get(row, at).and_then(|field| field.field_name().map(str::to_owned)).unwrap_or_default();
-            keys.push(match name.as_bytes().get(1) {
-                Some(b'i') => NamedRow::get::<Nullable<BigInt>, Option<i64>>(row, &name)?.map(Key::Int),
-                Some(b'f') => NamedRow::get::<Nullable<Double>, Option<f64>>(row, &name)?.map(Key::Float),
-                Some(b't') => NamedRow::get::<Nullable<Text>, Option<String>>(row, &name)?.map(Key::Text),
-                _ => NamedRow::get::<Nullable<Binary>, Option<Vec<u8>>>(row, &name)?.map(Key::Bytes),
-            });
+            let letter = Row::get(row, at).and_then(|field| field.field_name()?.as_bytes().get(1).copied());
+            let key = match letter {
+                Some(b'i') => value::<Option<i64>, Nullable<BigInt>, DB>(row, at)?.map(Key::Int),
+                Some(b'f') => value::<Option<f64>, Nullable<Double>, DB>(row, at)?.map(Key::Float),
+                Some(b't') => value::<Option<String>, Nullable<Text>, DB>(row, at)?.map(Key::Text),
+                _ => value::<Option<Vec<u8>>, Nullable<Binary>, DB>(row, at)?.map(Key::Bytes),
+            };
+            keys.push(key.unwrap_or(Key::Absent));
         }
         Ok(Self {
-            seq: NamedRow::get::<BigInt, i64>(row, "seq")?,
-            id: NamedRow::get::<Binary, Vec<u8>>(row, "id")?,
-            version: NamedRow::get::<Integer, i32>(row, "version")?,
-            updated: NamedRow::get::<BigInt, i64>(row, "updated")?,
-            body: NamedRow::get::<Binary, Vec<u8>>(row, "body")?,
-            keys: keys.into_iter().map(|key| key.unwrap_or(Key::Absent)).collect(),
+            seq: value::<i64, BigInt, DB>(row, 0)?,
+            id: value::<Vec<u8>, Binary, DB>(row, 1)?,
+            version: value::<i32, Integer, DB>(row, 2)?,
+            updated: value::<i64, BigInt, DB>(row, 3)?,
+            body: value::<Vec<u8>, Binary, DB>(row, 4)?,
+            keys,
         })
     }
+}
+
+fn value<'a, T, ST, DB>(row: &impl NamedRow<'a, DB>, at: usize) -> deserialize::Result<T>
+where
+    DB: Backend,
+    T: FromSql<ST, DB>,
+{
+    let field = Row::get(row, at).ok_or("a column is missing")?;
+    T::from_nullable_sql(field.value())
 }
 
 #[derive(QueryableByName)]
@@ -160,29 +178,57 @@ struct CountRow {
     n: i64,
 }
 
-macro_rules! bound {
-    ($sql:expr) => {{
-        let Sql { text, binds, .. } = $sql;
-        let mut query = diesel::sql_query(text).into_boxed();
-        for bind in binds {
-            query = match bind {
-                Bind::Int(value) => query.bind::<BigInt, _>(value),
-                Bind::Float(value) => query.bind::<Double, _>(value),
-                Bind::Text(value) => query.bind::<Text, _>(value),
-                Bind::Bytes(value) => query.bind::<Binary, _>(value),
-            };
+/// A text with its values as a statement. Diesel has one for this, but never keeps what it prepared.
+#[derive(Debug)]
+struct Statement(Sql);
+
+impl QueryId for Statement {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl Query for Statement {
+    type SqlType = Untyped;
+}
+
+impl<C: Connection> RunQueryDsl<C> for Statement {}
+
+impl<DB> QueryFragment<DB> for Statement
+where
+    DB: Backend + HasSqlType<BigInt> + HasSqlType<Double> + HasSqlType<Text> + HasSqlType<Binary>,
+    i64: ToSql<BigInt, DB>,
+    f64: ToSql<Double, DB>,
+    String: ToSql<Text, DB>,
+    Vec<u8>: ToSql<Binary, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        let Sql { text, binds, kept, .. } = &self.0;
+        if !kept {
+            out.unsafe_to_cache_prepared();
         }
-        query
-    }};
+        // Each `$n` gives way to how the engine writes it.
+        let mut parts = text.split('$');
+        out.push_sql(parts.next().unwrap_or_default());
+        for (part, bind) in parts.zip(binds) {
+            match bind {
+                Bind::Int(value) => out.push_bind_param::<BigInt, _>(value)?,
+                Bind::Float(value) => out.push_bind_param::<Double, _>(value)?,
+                Bind::Text(value) => out.push_bind_param::<Text, _>(value)?,
+                Bind::Bytes(value) => out.push_bind_param::<Binary, _>(value)?,
+            }
+            out.push_sql(part.trim_start_matches(|c: char| c.is_ascii_digit()));
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn hits(conn: &mut Conn, sql: Sql) -> Result<Vec<HitRow>, Error> {
-    each!(conn, c => bound!(sql).load::<HitRow>(c)).map_err(database)
+    each!(conn, c => Statement(sql).load::<HitRow>(c)).map_err(database)
 }
 
 /// The column `n` of every row.
 pub(super) fn numbers(conn: &mut Conn, sql: Sql) -> Result<Vec<i64>, Error> {
-    let rows = each!(conn, c => bound!(sql).load::<CountRow>(c)).map_err(database)?;
+    let rows = each!(conn, c => Statement(sql).load::<CountRow>(c)).map_err(database)?;
     Ok(rows.into_iter().map(|row| row.n).collect())
 }
 
