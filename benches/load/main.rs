@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "a report for whoever runs it")]
 
 mod client;
+mod depth;
 mod measure;
 mod scenario;
 mod server;
@@ -118,6 +119,9 @@ async fn main() -> Result<()> {
         }
         println!("{}", figures.line());
         report.push(figures);
+    }
+    if options.only.is_empty() || options.only.iter().any(|name| name == "deep-pages") {
+        println!("{}", depth::walk(&server).await?);
     }
     let usage = server.usage();
     println!("\nmemory at the end: {:.0} MB", usage.resident_mb);

@@ -150,6 +150,25 @@ pub(crate) fn all(context: &Arc<Context>) -> Vec<Scenario> {
                 patient_id(scatter(n) % PATIENTS)
             ))
         }),
+        http("all", 16, 50, Numbering::Reads, page, |c, _| c.requests.get("/fhir/Observation?_count=50")),
+        http("include", 16, 51, Numbering::Reads, page, |c, n| {
+            let patient = patient_id(scatter(n) % PATIENTS);
+            let code = vitals::place(scatter(n) >> 32).kind.loinc;
+            c.requests.get(&format!("/fhir/Observation?patient=Patient/{patient}&code=http://loinc.org%7C{code}&_count=50&_include=Observation:patient"))
+        }),
+        http("chain", 16, 50, Numbering::Reads, page, |c, n| {
+            let family = scatter(n) % PATIENTS;
+            c.requests.get(&format!(
+                "/fhir/Observation?patient.family:exact=Doe{family}&code=http://loinc.org%7C8867-4&_count=50"
+            ))
+        }),
+        http("has", 16, 50, Numbering::Reads, page, |c, _| {
+            c.requests.get("/fhir/Patient?_has:Observation:patient:code=http://loinc.org%7C8867-4&_count=50")
+        }),
+        http("component", 16, 50, Numbering::Reads, page, |c, n| {
+            let limit = 100 + scatter(n) % 15;
+            c.requests.get(&format!("/fhir/Observation?component-code-value-quantity=http://loinc.org%7C8480-6$gt{limit}%7Chttp://unitsofmeasure.org%7Cmm%5BHg%5D&_count=50"))
+        }),
         http("post-1", 1, 1, Numbering::Readings(1), (201, b"", 0), post),
         http("post-8", 8, 1, Numbering::Readings(1), (201, b"", 0), post),
         http("post-32", 32, 1, Numbering::Readings(1), (201, b"", 0), post),

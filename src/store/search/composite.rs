@@ -1,6 +1,6 @@
 //! Composite parameters: conditions that must hold of one element together.
 
-use super::filter::{Membership, Writer};
+use super::filter::Writer;
 use super::range;
 use super::set;
 use super::sql::Sql;
@@ -84,14 +84,13 @@ pub(super) fn pairs(w: &mut Writer<'_>, sql: &mut Sql, kind: &str, filter: &Filt
         sql.push("1 = 0");
         return Ok(false);
     };
-    Membership::Inside.open(sql, kind, "ix_pair");
-    sql.push("param = ").int(param).push(" AND ");
-    let possible = w.any(sql, &filter.operands, |w, sql, operand| {
-        let Operand::Parts(values) = operand else { return Ok(false) };
-        pair(w, sql, kind, filter, values)
-    })?;
-    sql.push(")");
-    Ok(possible)
+    w.inside(sql, kind, "ix_pair", |w, sql| {
+        sql.push("param = ").int(param).push(" AND ");
+        w.any(sql, &filter.operands, |w, sql, operand| {
+            let Operand::Parts(values) = operand else { return Ok(false) };
+            pair(w, sql, kind, filter, values)
+        })
+    })
 }
 
 fn pair(w: &mut Writer<'_>, sql: &mut Sql, kind: &str, filter: &Filter, values: &[Operand]) -> Result<bool, Error> {

@@ -5,7 +5,7 @@ use fhir_r4::SearchKind;
 
 use super::range::{self, Place};
 use super::set::{self, Set};
-use super::sql::{Bind, Sql};
+use super::sql::{self, Bind, Sql};
 use super::{composite, join};
 use crate::error::Error;
 use crate::fhir::params::{Column, Facet, Param};
@@ -20,7 +20,13 @@ use crate::store::prepare::{self, NO_TIME, OBSERVATION, type_number};
 pub(super) struct Writer<'a> {
     pub conn: &'a mut Conn,
     pub dict: &'a Dict,
+    /// Only a page of the rows is wanted, in the order of the table: what nearly every row has is then better asked
+    /// of each row than collected first.
+    pub paged: bool,
 }
+
+/// So many index rows are many: collecting them costs more than meeting enough of them on the way.
+const MANY: i64 = 2000;
 
 /// The table that holds what stands of a type.
 pub(super) fn table(kind: &str) -> &'static str {
@@ -94,10 +100,36 @@ impl Writer<'_> {
         sql: &mut Sql,
         condition: impl FnOnce(&mut Self, &mut Sql) -> Result<bool, Error>,
     ) -> Result<bool, Error> {
-        sql.push("seq IN (SELECT seq FROM component WHERE ");
-        let possible = condition(self, sql)?;
-        sql.push(")");
+        self.inside(sql, OBSERVATION, "component", condition)
+    }
+
+    /// Resources with a row in this index table of which the condition is true.
+    pub(super) fn inside(
+        &mut self,
+        sql: &mut Sql,
+        kind: &str,
+        index: &str,
+        condition: impl FnOnce(&mut Self, &mut Sql) -> Result<bool, Error>,
+    ) -> Result<bool, Error> {
+        let mut inner = Sql::new(self.conn);
+        let possible = condition(self, &mut inner)?;
+        if possible && self.paged && self.are_many(index, &inner)? {
+            // The limit keeps either engine from doing it the other way round: a row's own index rows come first.
+            sql.push("EXISTS (SELECT 1 FROM (SELECT * FROM ").push(index).push(" x WHERE x.seq = ").push(table(kind));
+            sql.push(".seq LIMIT 100000) of_this WHERE ");
+        } else {
+            sql.push("seq IN (SELECT seq FROM ").push(index).push(" WHERE ").within();
+        }
+        sql.append(inner).push(")");
         Ok(possible)
+    }
+
+    /// Looks at no more rows than it takes to know.
+    fn are_many(&mut self, index: &str, condition: &Sql) -> Result<bool, Error> {
+        let mut probe = Sql::new(self.conn);
+        probe.push("SELECT COUNT(*) AS n FROM (SELECT 1 FROM ").push(index).push(" WHERE ");
+        probe.append(condition.clone()).push(" LIMIT ").int(MANY).push(") some_rows");
+        Ok(sql::count(self.conn, probe)? == MANY)
     }
 
     /// Either parameter of the same type has one of the values.
@@ -141,20 +173,29 @@ impl Writer<'_> {
         let Some(param) = self.param(kind, filter.param, filter.facet)? else {
             return Ok(membership.never(sql));
         };
-        membership.open(sql, kind, index_table(filter.param.kind, filter.facet));
+        let index = index_table(filter.param.kind, filter.facet);
+        if membership == Membership::Inside {
+            return self.inside(sql, kind, index, |w, sql| w.values(sql, param, filter));
+        }
+        membership.open(sql, kind, index);
+        self.values(sql, param, filter)?;
+        sql.push(")");
+        Ok(true)
+    }
+
+    /// The rows of an index table that hold one of the values.
+    fn values(&mut self, sql: &mut Sql, param: i64, filter: &Filter) -> Result<bool, Error> {
         sql.push("param = ").int(param).push(" AND ");
-        let possible = match (filter.facet, filter.param.kind) {
-            (Facet::Text, _) | (_, SearchKind::String) => self.texts(sql, filter)?,
+        match (filter.facet, filter.param.kind) {
+            (Facet::Text, _) | (_, SearchKind::String) => self.texts(sql, filter),
             (_, SearchKind::Date | SearchKind::Number | SearchKind::Quantity) => {
-                self.ranges(sql, filter, &range::INDEX)?
+                self.ranges(sql, filter, &range::INDEX)
             }
             _ => {
                 let set = set::of(self.conn, self.dict, filter.param, &filter.operands)?;
-                set.write(sql, "term", Kind::Uri)?
+                set.write(sql, "term", Kind::Uri)
             }
-        };
-        sql.push(")");
-        Ok(possible || membership == Membership::Outside)
+        }
     }
 
     fn texts(&mut self, sql: &mut Sql, filter: &Filter) -> Result<bool, Error> {

@@ -65,11 +65,14 @@ fn standing(w: &mut Writer<'_>, sql: &mut Sql, kind: &str, filters: &[Filter]) -
         sql.push(" AND rtype = ").int(type_number(kind)?.into());
     }
     let mut possible = true;
+    // All of them are wanted here, not a page.
+    let paged = std::mem::replace(&mut w.paged, false);
     for filter in filters {
         sql.push(" AND (");
         possible &= w.filter(sql, kind, filter)?;
         sql.push(")");
     }
+    w.paged = paged;
     Ok(possible)
 }
 

@@ -135,6 +135,8 @@ fn total(conn: &mut Conn, dict: &Dict, query: &Query) -> Result<i64, Error> {
 fn select(conn: &mut Conn, dict: &Dict, query: &Query, order: &Order) -> Result<Option<Sql>, Error> {
     let mut sql = Sql::new(conn);
     sql.kept = is_frequent(query, order);
+    // A guard wants to know whether there is any: that is no page.
+    sql.paged = query.count > 2;
     sql.push("SELECT ").push(sql::COLUMNS);
     order.columns(&mut sql);
     sql.push(" FROM ");
@@ -150,7 +152,7 @@ fn from_where(sql: &mut Sql, conn: &mut Conn, dict: &Dict, query: &Query) -> Res
             .push("NOT deleted AND rtype = ")
             .int(type_number(query.resource_type)?.into());
     }
-    let mut writer = Writer { conn, dict };
+    let mut writer = Writer { conn, dict, paged: sql.paged };
     for condition in &query.filters {
         sql.push(" AND (");
         if !writer.filter(sql, query.resource_type, condition)? {

@@ -1,5 +1,5 @@
-//! SQL text with its binds, and how it is run on either engine. Placeholders are numbered as they are written,
-//! each used once, which both engines read the same way.
+//! SQL text with its binds, and how it is run on either engine. Each placeholder stands for the next value; how it is
+//! written is the engine's matter.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -30,6 +30,8 @@ pub(super) struct Sql {
     pub binds: Vec<Bind>,
     /// One of the few texts that are asked again and again: the connection keeps it prepared.
     pub kept: bool,
+    /// What is written gives a page in the order of its table.
+    pub paged: bool,
     /// When it began, µs: the embedded database has no clock of its own to stop a statement by.
     began: Option<i64>,
 }
@@ -38,7 +40,7 @@ impl Sql {
     pub(super) fn new(conn: &Conn) -> Self {
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_micros()).ok());
         let began = if matches!(conn, Conn::Sqlite(_)) { now() } else { None };
-        Self { text: String::new(), binds: vec![], kept: false, began }
+        Self { text: String::new(), binds: vec![], kept: false, paged: false, began }
     }
 
     /// Not longer than a statement may take, and `AND`: asked for each row that is looked at.
@@ -54,11 +56,15 @@ impl Sql {
         self
     }
 
+    /// Another text with its values.
+    pub(super) fn append(&mut self, other: Self) -> &mut Self {
+        self.binds.extend(other.binds);
+        self.push(&other.text)
+    }
+
     pub(super) fn bind(&mut self, value: Bind) -> &mut Self {
         self.binds.push(value);
-        self.text.push('$');
-        self.text.push_str(&self.binds.len().to_string());
-        self
+        self.push("$")
     }
 
     pub(super) fn int(&mut self, value: i64) -> &mut Self {
@@ -206,7 +212,6 @@ where
         if !kept {
             out.unsafe_to_cache_prepared();
         }
-        // Each `$n` gives way to how the engine writes it.
         let mut parts = text.split('$');
         out.push_sql(parts.next().unwrap_or_default());
         for (part, bind) in parts.zip(binds) {
@@ -216,7 +221,7 @@ where
                 Bind::Text(value) => out.push_bind_param::<Text, _>(value)?,
                 Bind::Bytes(value) => out.push_bind_param::<Binary, _>(value)?,
             }
-            out.push_sql(part.trim_start_matches(|c: char| c.is_ascii_digit()));
+            out.push_sql(part);
         }
         Ok(())
     }
