@@ -64,6 +64,13 @@ impl Store {
                 query.resolve(&url, &codes);
             }
         }
+        if query.is_too_costly() {
+            return Err(Error::invalid(
+                "too-costly",
+                "http.query",
+                "the value sets have too many codes for one search",
+            ));
+        }
         Ok(())
     }
 

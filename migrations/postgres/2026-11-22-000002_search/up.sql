@@ -4,6 +4,9 @@ ALTER TABLE observation ADD COLUMN profile BIGINT;
 -- `system|` asks for all codings of a system.
 CREATE INDEX term_scope ON term (scope) WHERE kind = 2;
 
+-- Sorting by a code asks for the codings of each row's concept.
+CREATE INDEX concept_coding_concept ON concept_coding (concept, coding);
+
 -- What a reference term (kind 5) refers to, as the tables of resources say it: chains join through it.
 CREATE TABLE referent (
     term BIGINT PRIMARY KEY,

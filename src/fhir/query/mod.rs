@@ -21,6 +21,8 @@ pub const ESTIMATE: i64 = 10_000;
 /// Conditions, values of all of them and sort keys of one query.
 const MAX_FILTERS: usize = 60;
 const MAX_OPERANDS: usize = 2000;
+/// So many codes of a value set weigh as much as a value that is written out.
+const CODES_A_VALUE: usize = 10;
 const MAX_SORTS: usize = 6;
 
 /// Parameters that say how to answer, not what to find. Those that shape what is shown are read by who shows it.
@@ -221,6 +223,11 @@ impl Query {
         found
     }
 
+    /// Whether it asks for more than one search may cost, its value sets included.
+    pub fn is_too_costly(&self) -> bool {
+        self.filters.len() > MAX_FILTERS || self.filters.iter().map(weight).sum::<usize>() > MAX_OPERANDS
+    }
+
     /// Says the codes of a value set, wherever the query names it.
     pub fn resolve(&mut self, value_set: &str, found: &[Code]) {
         each_operand(&mut self.filters, &mut |operand| match operand {
@@ -323,8 +330,7 @@ fn read_filter(query: &mut Query, name: &str, value: &str, lenient: bool) -> Res
         };
     };
     query.filters.push(filter);
-    let operands: usize = query.filters.iter().map(weight).sum();
-    if query.filters.len() > MAX_FILTERS || operands > MAX_OPERANDS {
+    if query.is_too_costly() {
         return Err(problem("too-costly", "the query has too many conditions"));
     }
     Ok(())
@@ -335,6 +341,7 @@ fn weight(filter: &Filter) -> usize {
     let one = |operand: &Operand| match operand {
         Operand::Chain { filters, .. } | Operand::Has { filters, .. } => filters.iter().map(weight).sum(),
         Operand::References(texts) => texts.len(),
+        Operand::In { codes: Some(codes), .. } => codes.len() / CODES_A_VALUE + 1,
         _ => 1,
     };
     filter.operands.iter().map(one).sum()

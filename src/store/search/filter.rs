@@ -20,6 +20,8 @@ use crate::store::prepare::{self, NO_TIME, OBSERVATION, type_number};
 pub(super) struct Writer<'a> {
     pub conn: &'a mut Conn,
     pub dict: &'a Dict,
+    /// Other conditions leave few rows: then each is asked for its own index rows.
+    pub few: bool,
     /// Only a page of the rows is wanted, in the order of the table: what nearly every row has is then better asked
     /// of each row than collected first.
     pub paged: bool,
@@ -31,6 +33,15 @@ const MANY: i64 = 2000;
 /// The table that holds what stands of a type.
 pub(super) fn table(kind: &str) -> &'static str {
     if kind == OBSERVATION { "observation" } else { "resource" }
+}
+
+/// Whether the conditions name a patient, an encounter or the resource itself.
+pub(super) fn leave_few(filters: &[Filter]) -> bool {
+    let narrow = |f: &Filter| {
+        let column = matches!(f.param.column, Some(Column::Id | Column::Subject | Column::Encounter));
+        column && !f.negated && f.facet == Facet::Value && f.values().is_some()
+    };
+    filters.iter().any(narrow)
 }
 
 impl Writer<'_> {
@@ -113,7 +124,7 @@ impl Writer<'_> {
     ) -> Result<bool, Error> {
         let mut inner = Sql::new(self.conn);
         let possible = condition(self, &mut inner)?;
-        if possible && self.paged && self.are_many(index, &inner)? {
+        if possible && (self.few || (self.paged && self.are_many(index, &inner)?)) {
             // The limit keeps either engine from doing it the other way round: a row's own index rows come first.
             sql.push("EXISTS (SELECT 1 FROM (SELECT * FROM ").push(index).push(" x WHERE x.seq = ").push(table(kind));
             sql.push(".seq LIMIT 100000) of_this WHERE ");

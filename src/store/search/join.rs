@@ -2,7 +2,7 @@
 //! table `referent` says which resource a term means, so a chain of any length is subqueries over integers.
 //! What the caller may see of the other types is among their conditions: `narrow` puts it there.
 
-use super::filter::{Writer, table};
+use super::filter::{Writer, leave_few, table};
 use super::sql::Sql;
 use crate::error::Error;
 use crate::fhir::params::{Column, Facet};
@@ -67,12 +67,13 @@ fn standing(w: &mut Writer<'_>, sql: &mut Sql, kind: &str, filters: &[Filter]) -
     let mut possible = true;
     // All of them are wanted here, not a page.
     let paged = std::mem::replace(&mut w.paged, false);
+    let few = std::mem::replace(&mut w.few, leave_few(filters));
     for filter in filters {
         sql.push(" AND (");
         possible &= w.filter(sql, kind, filter)?;
         sql.push(")");
     }
-    w.paged = paged;
+    (w.paged, w.few) = (paged, few);
     Ok(possible)
 }
 

@@ -106,7 +106,7 @@ fn rows(
         return stage(None, cursor, limit);
     }
     // The index has what has no time before everything else; it is to come last.
-    let untimed = cursor.filter(|c| c.keys == [Key::Int(NO_TIME)]);
+    let untimed = cursor.filter(|c| c.keys.first() == Some(&Key::Int(NO_TIME)));
     let mut rows = if untimed.is_some() { vec![] } else { stage(Some(" AND starts > "), cursor, limit)? };
     if rows.len() < limit {
         rows.extend(stage(Some(" AND starts = "), untimed, limit - rows.len())?);
@@ -152,7 +152,7 @@ fn from_where(sql: &mut Sql, conn: &mut Conn, dict: &Dict, query: &Query) -> Res
             .push("NOT deleted AND rtype = ")
             .int(type_number(query.resource_type)?.into());
     }
-    let mut writer = Writer { conn, dict, paged: sql.paged };
+    let mut writer = Writer { conn, dict, paged: sql.paged, few: filter::leave_few(&query.filters) };
     for condition in &query.filters {
         sql.push(" AND (");
         if !writer.filter(sql, query.resource_type, condition)? {

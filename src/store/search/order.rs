@@ -12,7 +12,8 @@ use crate::store::prepare::{NO_TIME, type_number};
 use crate::store::search::filter::table;
 use fhir_r4::SearchKind;
 
-/// Every order ends in `seq`, so that it is total.
+/// Every order is total. Orders by a value end in the id, which a correction does not change: what is corrected between
+/// two pages keeps its place.
 pub(super) enum Order {
     /// By `seq`, newest first: the order of commits.
     Recent,
@@ -130,12 +131,13 @@ impl Order {
         match self {
             Self::Recent | Self::Oldest => {}
             Self::Measured { .. } => {
-                sql.push(", starts AS ki0");
+                sql.push(", starts AS ki0, id AS kb1");
             }
             Self::Keys(keys) => {
                 for (at, key) in keys.iter().enumerate() {
                     sql.push(&format!(", {} AS k{}{at}", key.expression, key.letter));
                 }
+                sql.push(&format!(", id AS kb{}", keys.len()));
             }
         }
     }
@@ -149,7 +151,8 @@ impl Order {
             }
             Self::Measured { .. } => {
                 let at = if let Some(Key::Int(at)) = cursor.keys.first() { *at } else { NO_TIME };
-                sql.push(" AND (starts, seq)").push(beyond).push("(").int(at).push(", ").int(cursor.seq).push(")");
+                let id = cursor.keys.get(1).and_then(bound).unwrap_or(Bind::Bytes(vec![]));
+                sql.push(" AND (starts, id)").push(beyond).push("(").int(at).push(", ").bind(id).push(")");
             }
             Self::Keys(keys) => after_keys(sql, keys, cursor, beyond),
         }
@@ -159,19 +162,21 @@ impl Order {
     pub(super) fn finish(&self, sql: &mut Sql, limit: usize) -> Result<(), Error> {
         let direction = if self.descending() { " DESC" } else { "" };
         sql.push(" ORDER BY ");
-        match self {
-            Self::Recent | Self::Oldest => {}
+        let last = match self {
+            Self::Recent | Self::Oldest => "seq",
             Self::Measured { .. } => {
                 sql.push("starts").push(direction).push(", ");
+                "id"
             }
             Self::Keys(keys) => {
                 for (at, key) in keys.iter().enumerate() {
                     let direction = if key.descending { "DESC" } else { "ASC" };
                     sql.push(&format!("k{}{at} {direction} NULLS LAST, ", key.letter));
                 }
+                "id"
             }
-        }
-        sql.push("seq").push(direction).push(" LIMIT ").int(i64::try_from(limit).map_err(Error::internal)?);
+        };
+        sql.push(last).push(direction).push(" LIMIT ").int(i64::try_from(limit).map_err(Error::internal)?);
         Ok(())
     }
 }
@@ -180,8 +185,8 @@ fn beyond(descending: bool) -> &'static str {
     if descending { " < " } else { " > " }
 }
 
-/// Further in the first key; or equal in it, and further in the second; and so on down to `seq`.
-fn after_keys(sql: &mut Sql, keys: &[Sorted], cursor: &Cursor, beyond_seq: &str) {
+/// Further in the first key; or equal in it, and further in the second; and so on down to the id.
+fn after_keys(sql: &mut Sql, keys: &[Sorted], cursor: &Cursor, beyond_last: &str) {
     sql.push(" AND (");
     for (at, key) in keys.iter().enumerate() {
         // Nothing comes after what has no value.
@@ -193,7 +198,8 @@ fn after_keys(sql: &mut Sql, keys: &[Sorted], cursor: &Cursor, beyond_seq: &str)
     }
     sql.push("(");
     equal(sql, keys, cursor, keys.len());
-    sql.push("seq").push(beyond_seq).int(cursor.seq).push("))");
+    let id = cursor.keys.get(keys.len()).and_then(bound).unwrap_or(Bind::Bytes(vec![]));
+    sql.push("id").push(beyond_last).bind(id).push("))");
 }
 
 /// The first so many keys are those of the cursor, each followed by `AND`.

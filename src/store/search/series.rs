@@ -55,7 +55,7 @@ pub(super) fn merged(
         rows.extend(sql::hits(conn, one)?);
     }
     let at = |row: &HitRow| if let Some(Key::Int(at)) = row.keys.first() { *at } else { i64::MIN };
-    rows.sort_unstable_by_key(|row| (at(row), row.seq));
+    rows.sort_unstable_by(|a, b| (at(a), &a.id).cmp(&(at(b), &b.id)));
     if order.descending() {
         rows.reverse();
     }

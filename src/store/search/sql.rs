@@ -227,13 +227,29 @@ where
     }
 }
 
+/// Both engines bind only so many values (SQLite 32,766).
+const MAX_BINDS: usize = 30_000;
+
+fn statement(sql: Sql) -> Result<Statement, Error> {
+    if sql.binds.len() > MAX_BINDS {
+        return Err(Error::invalid(
+            "too-costly",
+            "http.query",
+            "the values mean more codes than one search may ask for",
+        ));
+    }
+    Ok(Statement(sql))
+}
+
 pub(super) fn hits(conn: &mut Conn, sql: Sql) -> Result<Vec<HitRow>, Error> {
-    each!(conn, c => Statement(sql).load::<HitRow>(c)).map_err(database)
+    let statement = statement(sql)?;
+    each!(conn, c => statement.load::<HitRow>(c)).map_err(database)
 }
 
 /// The column `n` of every row.
 pub(super) fn numbers(conn: &mut Conn, sql: Sql) -> Result<Vec<i64>, Error> {
-    let rows = each!(conn, c => Statement(sql).load::<CountRow>(c)).map_err(database)?;
+    let statement = statement(sql)?;
+    let rows = each!(conn, c => statement.load::<CountRow>(c)).map_err(database)?;
     Ok(rows.into_iter().map(|row| row.n).collect())
 }
 

@@ -182,7 +182,7 @@ pub(super) fn any_of(sql: &mut Sql, conn: &mut Conn, dict: &Dict, query: &Query)
         } else {
             sql.push("resource WHERE rtype = ").int(type_number(query.resource_type)?.into()).push(" AND ");
         }
-        if (Writer { conn, dict, paged: false }).filter(sql, query.resource_type, alternative)? {
+        if (Writer { conn, dict, paged: false, few: false }).filter(sql, query.resource_type, alternative)? {
             found = true;
         } else {
             sql.text.truncate(text);

@@ -201,6 +201,14 @@ async fn a_stored_value_set_is_searched_by() {
     }
     let unknown = gateway.get("/fhir/Observation?code:in=urn:test:nope").await.expect(400);
     assert_eq!(unknown.issues(), "not-supported http.code");
+    // So many codes are more than one search may cost, however often they are named.
+    let codes: Vec<Value> = (0..9000).map(|n| json!({"code": n.to_string()})).collect();
+    let big = json!({"resourceType": "ValueSet", "url": "urn:test:big", "status": "active",
+        "compose": {"include": [{"system": "urn:test:numbers", "concept": codes}]}});
+    gateway.post("/fhir/ValueSet", &big).await.expect(201);
+    gateway.get("/fhir/Observation?code:in=urn:test:big").await.expect(200);
+    let often = ["code:in=urn:test:big"; 4].join("&");
+    assert_eq!(gateway.get(&format!("/fhir/Observation?{often}")).await.expect(400).issues(), "too-costly http.query");
     // In a condition as well.
     let once = json!({"resourceType": "Observation", "status": "final", "code": {"text": "x"}});
     let ask = gateway.with_header("If-None-Exist", "code:in=urn:test:pulse&_id=a");

@@ -176,3 +176,33 @@ async fn a_page_link_is_good_for_its_own_search_only() {
     }
     app.stop().await;
 }
+
+/// Monitors send many readings with one time; what is corrected between two pages keeps its place among them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reading_that_is_corrected_between_pages_is_not_skipped() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    let reading = |id: &str, text: &str| {
+        let more = json!({"id": id, "subject": {"reference": "Patient/p"}, "effectiveDateTime": "2026-01-01T03:00:00Z", "valueString": text});
+        plain_observation("x", &more)
+    };
+    let all = ["a", "b", "c", "d", "e"];
+    for sort in ["", "&_sort=-date", "&_sort=date", "&_sort=code", "&_sort=-status,date"] {
+        for id in all {
+            gateway.put(&format!("/fhir/Observation/{id}"), &reading(id, "first")).await;
+        }
+        let (mut path, mut seen) = (Some(format!("/fhir/Observation?patient=p&_count=1{sort}")), Vec::new());
+        while let Some(address) = path {
+            let page = gateway.get(&address).await.expect(200).json();
+            seen.extend(ids(&page));
+            // Whatever has not been told yet and whatever has: each is corrected after every page.
+            for id in all {
+                gateway.put(&format!("/fhir/Observation/{id}"), &reading(id, "corrected")).await.expect(200);
+            }
+            path = next(&page);
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, all, "{sort}");
+    }
+    app.stop().await;
+}

@@ -437,7 +437,7 @@ async fn a_value_that_was_never_seen_leaves_the_other_conditions_as_they_are() {
 async fn a_search_that_takes_too_long_is_stopped() {
     let app = TestApp::with(|config| config.database.statement_timeout_ms = 100).await;
     let gateway = app.gateway();
-    let people: Vec<Value> = (0..1000).map(|n| patient(&format!("p{n}"), &format!("r{n}"), "Vega")).collect();
+    let people: Vec<Value> = (0..4000).map(|n| patient(&format!("p{n}"), &format!("r{n}"), "Vega")).collect();
     store(&gateway, &people).await;
     let many = (0..500).map(|n| format!("zz{n}")).collect::<Vec<_>>().join(",");
     let form = format!("name:contains={many}&given:contains={many}&family:contains={many}");
