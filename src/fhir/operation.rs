@@ -115,6 +115,20 @@ pub const OPERATIONS: &[Operation] = &[
         safe: false,
     },
     Operation {
+        name: "reindex",
+        definition: "https://vigia.dev/fhir/OperationDefinition/reindex",
+        levels: &[Level::System],
+        kinds: &[],
+        safe: false,
+    },
+    Operation {
+        name: "reindex-status",
+        definition: "https://vigia.dev/fhir/OperationDefinition/reindex-status",
+        levels: &[Level::System],
+        kinds: &[],
+        safe: true,
+    },
+    Operation {
         name: "validate",
         definition: "http://hl7.org/fhir/OperationDefinition/Resource-validate",
         levels: &[Level::Type, Level::Instance],

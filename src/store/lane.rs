@@ -212,7 +212,7 @@ impl Lane {
 }
 
 /// The last sequence number, with its row locked until COMMIT.
-fn lock_head(conn: &mut Conn) -> Result<i64, Error> {
+pub(super) fn lock_head(conn: &mut Conn) -> Result<i64, Error> {
     let head = log_head::table.select(log_head::seq);
     match conn {
         Conn::Postgres(c) => head.for_update().first(c),

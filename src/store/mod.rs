@@ -20,6 +20,7 @@ mod newest;
 mod prepare;
 mod queue;
 mod reader;
+mod reindex;
 mod resource;
 mod schema;
 mod search;
@@ -45,6 +46,7 @@ pub use newest::{Placed, Series};
 pub use prepare::{Change, Content, NOTHING, Verb};
 pub use queue::Priority;
 pub use reader::Taken;
+pub use reindex::{Reindexing, Run};
 pub use resource::Stored;
 pub use search::{Everything, Included, Page, Several};
 
@@ -127,6 +129,7 @@ struct Inner {
     clock: Clock,
     metrics: Metrics,
     lane: Mutex<Option<JoinHandle<()>>>,
+    reindexing: Mutex<Reindexing>,
 }
 
 impl Store {
@@ -149,7 +152,8 @@ impl Store {
             std::thread::Builder::new().name("write-lane".into()).spawn(|| lane.run()).map_err(Error::internal)?;
         let seal = Seal::new(settings.seal_key);
         let lane = Mutex::new(Some(thread));
-        let inner = Inner { location, readers, dict, log, queue, seal, clock, metrics, lane };
+        let reindexing = Mutex::default();
+        let inner = Inner { location, readers, dict, log, queue, seal, clock, metrics, lane, reindexing };
         Ok(Self { inner: Arc::new(inner) })
     }
 

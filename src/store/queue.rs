@@ -88,6 +88,11 @@ impl<T> Queue<T> {
         self.state().rows
     }
 
+    /// Whether so many rows more would fill it by more than half.
+    pub(super) fn is_crowded(&self, rows: usize) -> bool {
+        self.state().rows + rows > self.capacity / 2
+    }
+
     /// Nothing more comes in; what waits is still taken.
     pub(super) fn close(&self) {
         self.state().closed = true;

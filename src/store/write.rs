@@ -213,17 +213,23 @@ impl Pending {
         for rows in self.superseded.chunks(ROWS_A_STATEMENT) {
             each!(conn, c => diesel::insert_into(history::table).values(rows).execute(c))?;
             let seqs: Vec<i64> = rows.iter().map(|r| r.seq).collect();
-            diesel::delete(observation::table.filter(observation::seq.eq_any(&seqs))).execute(conn)?;
-            diesel::delete(resource::table.filter(resource::seq.eq_any(&seqs))).execute(conn)?;
-            diesel::delete(ix_term::table.filter(ix_term::seq.eq_any(&seqs))).execute(conn)?;
-            diesel::delete(ix_string::table.filter(ix_string::seq.eq_any(&seqs))).execute(conn)?;
-            diesel::delete(ix_date::table.filter(ix_date::seq.eq_any(&seqs))).execute(conn)?;
-            diesel::delete(ix_quantity::table.filter(ix_quantity::seq.eq_any(&seqs))).execute(conn)?;
-            diesel::delete(ix_pair::table.filter(ix_pair::seq.eq_any(&seqs))).execute(conn)?;
-            diesel::delete(component::table.filter(component::seq.eq_any(&seqs))).execute(conn)?;
+            forget(conn, &seqs)?;
         }
         Ok(())
     }
+}
+
+/// Takes rows out of the tables of what stands, with their index rows.
+pub(super) fn forget(conn: &mut Conn, seqs: &[i64]) -> QueryResult<()> {
+    diesel::delete(observation::table.filter(observation::seq.eq_any(seqs))).execute(conn)?;
+    diesel::delete(resource::table.filter(resource::seq.eq_any(seqs))).execute(conn)?;
+    diesel::delete(ix_term::table.filter(ix_term::seq.eq_any(seqs))).execute(conn)?;
+    diesel::delete(ix_string::table.filter(ix_string::seq.eq_any(seqs))).execute(conn)?;
+    diesel::delete(ix_date::table.filter(ix_date::seq.eq_any(seqs))).execute(conn)?;
+    diesel::delete(ix_quantity::table.filter(ix_quantity::seq.eq_any(seqs))).execute(conn)?;
+    diesel::delete(ix_pair::table.filter(ix_pair::seq.eq_any(seqs))).execute(conn)?;
+    diesel::delete(component::table.filter(component::seq.eq_any(seqs))).execute(conn)?;
+    Ok(())
 }
 
 /// Many rows: PostgreSQL in statements of many rows (a round trip costs more than a row), SQLite row by row

@@ -22,6 +22,7 @@ mod person_match;
 mod prefer;
 mod profiles;
 mod ranges;
+mod reindex;
 mod resource;
 mod search;
 mod shape;

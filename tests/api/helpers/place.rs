@@ -97,6 +97,19 @@ impl Place {
         config(&self.directory, &self.url)
     }
 
+    /// Changes the tables behind the server's back.
+    pub(crate) async fn execute(&self, sql: &'static str) {
+        let url = self.url.clone();
+        let run = move || match url.strip_prefix("sqlite:") {
+            Some(path) => {
+                let mut connection = SqliteConnection::establish(path).unwrap();
+                connection.batch_execute(&format!("PRAGMA busy_timeout = 10000; {sql}")).unwrap();
+            }
+            None => PgConnection::establish(&url).unwrap().batch_execute(sql).unwrap(),
+        };
+        tokio::task::spawn_blocking(run).await.unwrap();
+    }
+
     /// How far a reader of the log has stored that it has come.
     pub(crate) async fn reader_position(&self, name: &'static str) -> i64 {
         let url = self.url.clone();

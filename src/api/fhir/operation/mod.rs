@@ -7,6 +7,7 @@ mod input;
 mod lastn;
 mod match_;
 mod meta;
+mod reindex;
 mod stats;
 mod terminology;
 mod validate;
@@ -116,6 +117,8 @@ async fn run(
         "meta" => meta::read(&call).await,
         "meta-add" => meta::add(&call).await,
         "meta-delete" => meta::delete(&call).await,
+        "reindex" => reindex::start(&call).await,
+        "reindex-status" => reindex::status(&call),
         "validate" => validate::run(&call).await,
         _ => Err(Error::UnknownEndpoint),
     }
