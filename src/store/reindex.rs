@@ -44,8 +44,8 @@ pub struct Reindexing {
     /// None: all.
     pub kinds: Vec<&'static str>,
     pub done: i64,
-    /// As many rows stood when it began.
-    pub total: i64,
+    /// As many rows stood when it began; none when counting them takes longer than a statement may.
+    pub total: Option<i64>,
     pub started: Option<i64>,
     pub finished: Option<i64>,
 }
@@ -70,7 +70,11 @@ impl Store {
         let (until, total) = self
             .read(move |conn, _| {
                 let walk = Walk { until: log::head(conn)?, ..asked };
-                Ok((walk.until, count(conn, &walk)?))
+                let total = match count(conn, &walk) {
+                    Err(Error::Timeout) => None,
+                    total => Some(total?),
+                };
+                Ok((walk.until, total))
             })
             .await?;
         walk.until = until;

@@ -52,11 +52,9 @@ fn text(reindexing: &Reindexing) -> Result<Vec<u8>, Error> {
         Run::Completed => "completed",
         Run::Failed => "failed",
     };
-    let mut parameters = vec![
-        json!({"name": "state", "valueCode": state}),
-        json!({"name": "done", "valueDecimal": reindexing.done}),
-        json!({"name": "total", "valueDecimal": reindexing.total}),
-    ];
+    let mut parameters =
+        vec![json!({"name": "state", "valueCode": state}), json!({"name": "done", "valueDecimal": reindexing.done})];
+    parameters.extend(reindexing.total.map(|total| json!({"name": "total", "valueDecimal": total})));
     parameters.extend(reindexing.kinds.iter().map(|kind| json!({"name": "type", "valueCode": kind})));
     for (name, at) in [("started", reindexing.started), ("finished", reindexing.finished)] {
         parameters.extend(at.map(|at| json!({"name": name, "valueInstant": time::instant(at)})));
