@@ -1,7 +1,10 @@
 //! Connections: which engine the URL names, how a connection is set up, the pool of readers, migrations.
 //! The one place where the two engines differ by more than a line.
 
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -96,11 +99,8 @@ impl Location {
 
     /// Brings the schema up to date. On PostgreSQL under a lock, so that nodes that start together wait in turn.
     pub(super) fn migrate(&self) -> Result<(), Error> {
-        if let Self::Sqlite(path) = self
-            && let Some(dir) = std::path::Path::new(path).parent()
-        {
-            // What lies here is about patients: nobody else on the machine may look.
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unavailable)?;
+        if let Self::Sqlite(path) = self {
+            make_private(path).map_err(unavailable)?;
         }
         match self.connect(Purpose::Write)? {
             Conn::Sqlite(mut c) => {
@@ -114,6 +114,21 @@ impl Location {
             }
         }
         Ok(())
+    }
+}
+
+/// Makes the database's directory and file where there are none. What lies in them is about patients: nobody else on
+/// the machine may look. The files beside it (`-wal`, `-shm`) get the mode of the database from SQLite.
+fn make_private(path: &str) -> std::io::Result<()> {
+    if path == ":memory:" || path.starts_with("file:") {
+        return Ok(());
+    }
+    if let Some(dir) = Path::new(path).parent() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    }
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -187,5 +202,35 @@ impl r2d2::ManageConnection for Readers {
 
     fn has_broken(&self, conn: &mut Conn) -> bool {
         each!(conn, c => diesel::r2d2::R2D2Connection::is_broken(c))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_new_database_is_its_owners_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let open = |path: &Path| {
+            let location = Location::parse(&format!("sqlite:{}", path.display())).unwrap();
+            location.migrate().unwrap();
+            location.connect(Purpose::Write).unwrap()
+        };
+        let new = dir.path().join("new.db");
+        let mut conn = open(&new);
+        conn.batch_execute("CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1);").unwrap();
+        for name in ["new.db", "new.db-wal", "new.db-shm"] {
+            assert_eq!(mode(&dir.path().join(name)), 0o600, "{name}");
+        }
+        let old = dir.path().join("old.db");
+        std::fs::write(&old, "").unwrap();
+        std::fs::set_permissions(&old, std::fs::Permissions::from_mode(0o640)).unwrap();
+        open(&old);
+        assert_eq!(mode(&old), 0o640, "what is there keeps what its owner gave it");
     }
 }
