@@ -177,6 +177,11 @@ pub fn open_episode(issue: &Value) -> Option<OpenEpisode> {
     })
 }
 
+/// The Quantity of the worst reading of an episode.
+pub fn peak(issue: &Value) -> Option<&Value> {
+    evidence::peak_quantity(issue.get("evidence"))
+}
+
 /// Writes everything that every version says anew.
 fn tell(issue: &mut Map<String, Value>, change: &Change) {
     let Change { rule, transition, .. } = *change;

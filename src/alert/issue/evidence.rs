@@ -27,9 +27,14 @@ pub(super) fn next(previous: Option<&Value>, change: &Change) -> Value {
 
 /// The value of the peak, if there is one.
 pub(super) fn peak(evidence: Option<&Value>) -> Option<f64> {
+    peak_quantity(evidence)?.get("value")?.as_f64()
+}
+
+/// The same as the Quantity that stands there.
+pub(super) fn peak_quantity(evidence: Option<&Value>) -> Option<&Value> {
     let entry = evidence?.as_array()?.iter().find(|entry| has_role(entry, "peak"))?;
     let parts = member(entry.get("extension")?, "alert-reading")?.get("extension")?.as_array()?;
-    parts.iter().find_map(|part| part.get("valueQuantity")?.get("value")?.as_f64())
+    parts.iter().find_map(|part| part.get("valueQuantity"))
 }
 
 fn update(mut list: Vec<Value>, change: &Change) -> Vec<Value> {

@@ -171,13 +171,14 @@ pub(super) fn alert_json(issue: &Value) -> Option<(String, Value)> {
     Some((id.to_owned(), alert))
 }
 
-/// `HR 134 /min ≥ 131 /min`: what was measured and the limit that it broke, for readers three metres away.
+/// `HR 134 /min ≥ 131 /min`: what was measured and the limit that it broke, for readers three metres away. After a
+/// de-escalation the last value may be within the limit: then the worst one stands there, or the value alone.
 fn short_text(issue: &Value) -> Option<String> {
     let key = issue.pointer("/code/coding/1/code")?.as_str()?.strip_prefix("threshold:")?;
     let (code, _) = key.split_once(':')?;
     let (_, label) = LABELS.iter().find(|(known, _)| *known == code)?;
     let event = extension(issue, "/alert-event")?.get("extension")?.as_array()?;
-    let value = event.iter().find(|e| e.get("url").and_then(Value::as_str) == Some("value"))?.get("valueQuantity")?;
+    let last = event.iter().find(|e| e.get("url").and_then(Value::as_str) == Some("value"))?.get("valueQuantity")?;
     let range = extension(issue, "/alert-condition-limit")?.get("valueRange")?;
     let (sign, limit) = match (range.get("low"), range.get("high")) {
         (Some(low), None) => ("≤", low),
@@ -185,11 +186,71 @@ fn short_text(issue: &Value) -> Option<String> {
         _ => return None,
     };
     let unit = |quantity: &Value| quantity.get("code").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (measured, broken) = (value.get("value")?, limit.get("value")?);
-    Some(format!("{label} {measured} {} {sign} {broken} {}", unit(value), unit(limit)))
+    let shown = |quantity: &Value| Some(format!("{} {}", quantity.get("value")?, unit(quantity)).trim_end().to_owned());
+    let number = |quantity: &Value| quantity.get("value")?.as_f64();
+    let breaks = |quantity: &&Value| match (number(quantity), number(limit)) {
+        (Some(value), Some(limit_value)) if unit(quantity) == unit(limit) => {
+            if sign == "≤" {
+                value <= limit_value
+            } else {
+                value >= limit_value
+            }
+        }
+        _ => false,
+    };
+    match [Some(last), issue::peak(issue)].into_iter().flatten().find(breaks) {
+        Some(value) => Some(format!("{label} {} {sign} {}", shown(value)?, shown(limit)?)),
+        None => Some(format!("{label} {}", shown(last)?)),
+    }
 }
 
 fn extension<'a>(issue: &'a Value, name: &str) -> Option<&'a Value> {
     let named = |e: &&Value| e.get("url").and_then(Value::as_str).is_some_and(|url| url.ends_with(name));
     issue.get("extension")?.as_array()?.iter().find(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alert(last: &str, limit: &str, peak: Option<&str>) -> Value {
+        let quantity = |text: &str| {
+            let (value, code) = text.split_once(' ').unwrap();
+            json!({"value": serde_json::from_str::<Value>(value).unwrap(), "code": code})
+        };
+        let (side, limit) = limit.split_once(' ').unwrap();
+        let ours = |name: &str| format!("https://vigia.dev/fhir/StructureDefinition/{name}");
+        let evidence: Vec<Value> = peak
+            .map(|peak| {
+                json!({
+                    "extension": [{"url": ours("alert-reading"), "extension": [{"url": "value", "valueQuantity": quantity(peak)}]}],
+                    "code": [{"coding": [{"system": "https://vigia.dev/fhir/CodeSystem/alert-evidence", "code": "peak"}]}]
+                })
+            })
+            .into_iter()
+            .collect();
+        json!({
+            "code": {"coding": [{}, {"code": "threshold:8478-0:low"}]},
+            "evidence": evidence,
+            "extension": [
+                {"url": ours("alert-condition-limit"), "valueRange": {side: quantity(limit)}},
+                {"url": ours("alert-event"), "extension": [{"url": "value", "valueQuantity": quantity(last)}]}
+            ]
+        })
+    }
+
+    #[test]
+    fn a_comparison_is_shown_only_where_it_holds() {
+        for (last, limit, peak, text) in [
+            ("64 mm[Hg]", "low 65 mm[Hg]", Some("64 mm[Hg]"), "MAP 64 mm[Hg] ≤ 65 mm[Hg]"),
+            ("65 mm[Hg]", "low 65 mm[Hg]", Some("60 mm[Hg]"), "MAP 65 mm[Hg] ≤ 65 mm[Hg]"),
+            ("94 mm[Hg]", "low 70 mm[Hg]", Some("58.5 mm[Hg]"), "MAP 58.5 mm[Hg] ≤ 70 mm[Hg]"),
+            ("94 mm[Hg]", "low 70 mm[Hg]", Some("71 mm[Hg]"), "MAP 94 mm[Hg]"),
+            ("94 mm[Hg]", "low 70 mm[Hg]", None, "MAP 94 mm[Hg]"),
+            ("110 mm[Hg]", "high 130 mm[Hg]", Some("142 mm[Hg]"), "MAP 142 mm[Hg] ≥ 130 mm[Hg]"),
+            ("60 mm[Hg]", "low 8 kPa", None, "MAP 60 mm[Hg]"),
+        ] {
+            assert_eq!(short_text(&alert(last, limit, peak)).as_deref(), Some(text), "{last}, {limit}, {peak:?}");
+        }
+    }
 }
