@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::normalize;
 use crate::normalize::draft::Draft;
 use crate::profiles::Profiles;
-use crate::store::{Change, Commit, CursorMove, Guard, Outcome, Priority, Store, Verb, Written};
+use crate::store::{Change, Commit, CursorMove, Guard, Outcome, Priority, Repeat, Store, Verb, Written};
 use crate::telemetry::Metrics;
 
 /// What became of one draft.
@@ -97,7 +97,8 @@ impl Pipeline {
         };
         Ok(checked.map(|observation| {
             let id = observation.value().get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-            change(Verb::Create { again: true }, observation, id)
+            let timed = draft.effective.is_some();
+            change(Verb::Create(if timed { Repeat::SameContent } else { Repeat::SameButTime }), observation, id)
         }))
     }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::profiles::Profiles;
-use crate::store::{CONDITION_CHANGED, Change, Commit, Guard, Verb};
+use crate::store::{CONDITION_CHANGED, Change, Commit, Guard, Repeat, Verb};
 
 /// What is asked for one resource. The resource has passed the check.
 #[derive(Debug)]
@@ -154,7 +154,7 @@ impl Planned {
         match intent {
             Intent::Create { resource, id, guard } => {
                 commit.guards.extend(guard);
-                commit.changes.push(change(Verb::Create { again: false }, resource, id));
+                commit.changes.push(change(Verb::Create(Repeat::Never), resource, id));
             }
             Intent::Update { resource, id, expect } => {
                 commit.changes.push(change(Verb::Update { expect, or_create: true }, resource, id));

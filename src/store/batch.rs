@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use diesel::prelude::*;
 
-use super::body;
 use super::conn::Conn;
 use super::dict::Dict;
 use super::lane::{Batched, Group};
 use super::log::Entry;
-use super::prepare::{OBSERVATION, Prepared, Verb, type_number};
+use super::prepare::{OBSERVATION, Prepared, Repeat, Verb, type_number};
 use super::schema::observation;
 use super::write::{self, Current, Pending, Step};
 use super::{Outcome, Written, database, reader, search};
@@ -56,7 +55,7 @@ impl<'a> Batch<'a> {
     pub(super) fn look_up_repeatable(&mut self, jobs: &[Batched]) -> Result<(), Error> {
         let mut keys: Vec<&[u8]> = Vec::new();
         let changes = jobs.iter().flat_map(|j| &j.groups).flat_map(|g| &g.changes);
-        for change in changes.filter(|c| matches!(c.verb, Verb::Create { again: true })) {
+        for change in changes.filter(|c| c.verb.is_repeatable()) {
             if change.resource_type == OBSERVATION {
                 keys.push(&change.key);
             } else if let Some(current) = write::current(self.conn, change.resource_type, change.rtype, &change.key)? {
@@ -88,7 +87,7 @@ impl<'a> Batch<'a> {
     pub(super) fn group(&mut self, group: &Group) -> Result<Result<Vec<Written>, Error>, Error> {
         let plain = group.guards.is_empty()
             && group.cursor.is_none()
-            && group.changes.iter().all(|c| matches!(c.verb, Verb::Create { .. }));
+            && group.changes.iter().all(|c| matches!(c.verb, Verb::Create(_)));
         if !plain {
             // What is read now must see what this batch has written so far.
             self.flush()?;
@@ -118,7 +117,7 @@ impl<'a> Batch<'a> {
         for change in &group.changes {
             // Twice the same id in a group: a reading repeated, else a contradiction.
             let before = seen.insert((change.rtype, change.key.as_slice()), &change.body);
-            let repeated = matches!(change.verb, Verb::Create { again: true }) && before == Some(&change.body);
+            let repeated = change.verb.is_repeatable() && before.is_some_and(|body| change.repeats(body));
             match self.step(change)? {
                 Ok(_) if before.is_some() && !repeated => {
                     return Ok(Err(Error::Conflict("One resource is changed twice in one transaction.")));
@@ -132,17 +131,15 @@ impl<'a> Batch<'a> {
 
     fn step(&mut self, change: &Prepared) -> Result<Result<Step, Error>, Error> {
         let key = (change.rtype, change.key.clone());
-        if let Verb::Create { again } = change.verb {
-            if !again {
+        if let Verb::Create(repeat) = change.verb {
+            if repeat == Repeat::Never {
                 return Ok(Ok(Step::First));
             }
             return Ok(match self.stored.get(&key) {
-                None if self.fresh.get(&key).is_some_and(|(_, body)| *body != change.body) => Err(OTHER_CONTENT),
+                None if self.fresh.get(&key).is_some_and(|(_, body)| !change.repeats(body)) => Err(OTHER_CONTENT),
                 None => Ok(Step::First),
                 // A later version or a deletion says that the reading was known and worked on since.
-                Some(c) if c.deleted || c.version > 1 || body::same(&c.body, &change.body) => {
-                    Ok(Step::Known(c.clone()))
-                }
+                Some(c) if c.deleted || c.version > 1 || change.repeats(&c.body) => Ok(Step::Known(c.clone())),
                 Some(_) => Err(OTHER_CONTENT),
             });
         }
@@ -153,7 +150,7 @@ impl<'a> Batch<'a> {
     fn apply(&mut self, change: &Prepared, step: Step) -> Written {
         let key = (change.rtype, change.key.clone());
         // The same repeatable id twice in one batch: the second is the first.
-        if matches!(change.verb, Verb::Create { again: true })
+        if change.verb.is_repeatable()
             && let Some((seq, _)) = self.fresh.get(&key)
         {
             return Written {
@@ -185,7 +182,7 @@ impl<'a> Batch<'a> {
         };
         self.seq += 1;
         self.pending.add(change, self.seq, version, self.now);
-        if matches!(change.verb, Verb::Create { again: true }) {
+        if change.verb.is_repeatable() {
             self.fresh.insert(key, (self.seq, change.body.clone()));
         }
         self.entries.push(Arc::new(Entry {

@@ -138,6 +138,18 @@ pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
     one == other || matches!((decompress(one), decompress(other)), (Ok(a), Ok(b)) if a == b)
 }
 
+/// The same, but for this member.
+pub(super) fn same_but(one: &[u8], other: &[u8], member: &str) -> bool {
+    let without = |stored| {
+        let plain = decompress(stored).ok()?;
+        let (meta, rest) = parts(&plain)?;
+        let mut rest: Map<String, Value> = serde_json::from_slice(&[b"{", rest, b"}"].concat()).ok()?;
+        rest.shift_remove(member);
+        Some((meta.to_vec(), rest))
+    };
+    one == other || without(one).is_some_and(|one| without(other) == Some(one))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,5 +188,21 @@ mod tests {
             assert!(render(&head, stored).is_err());
         }
         assert!(same(&encode(&Value::Null).unwrap(), &[0, 0, 0, 0, 0]));
+        assert!(!same_but(&[], &[1, 2, 3], "x"));
+    }
+
+    #[test]
+    fn one_member_may_differ_and_no_other() {
+        let stored = |text: &str| encode(&serde_json::from_str(text).unwrap()).unwrap();
+        let one = stored(r#"{"meta":{"profile":["p"]},"status":"final","effectiveDateTime":"2026","value":1.0}"#);
+        for (other, same) in [
+            (r#"{"meta":{"profile":["p"]},"status":"final","effectiveDateTime":"2025","value":1.0}"#, true),
+            (r#"{"meta":{"profile":["p"]},"status":"final","value":1.0}"#, true),
+            (r#"{"meta":{"profile":["q"]},"status":"final","effectiveDateTime":"2026","value":1.0}"#, false),
+            (r#"{"meta":{"profile":["p"]},"status":"final","effectiveDateTime":"2026","value":1.00}"#, false),
+            (r#"{"meta":{"profile":["p"]},"status":"amended","effectiveDateTime":"2026","value":1.0}"#, false),
+        ] {
+            assert_eq!(same_but(&one, &stored(other), "effectiveDateTime"), same, "{other}");
+        }
     }
 }

@@ -43,7 +43,7 @@ pub use lane::{CursorMove, Guard};
 pub use log::Entry;
 pub use measured::{Measured, Part, Wanted, is_wanted};
 pub use newest::{Placed, Series};
-pub use prepare::{Change, Content, NOTHING, Verb};
+pub use prepare::{Change, Content, NOTHING, Repeat, Verb};
 pub use queue::Priority;
 pub use reader::Taken;
 pub use reindex::{Reindexing, Run};
@@ -430,7 +430,7 @@ impl Inner {
 fn authorise(access: &Access, commit: &Commit) -> Result<(), Error> {
     for change in &commit.changes {
         let action = match change.verb {
-            Verb::Create { .. } => Action::Create,
+            Verb::Create(_) => Action::Create,
             Verb::Update { .. } => Action::Update,
             Verb::Delete { .. } => Action::Delete,
         };
@@ -441,7 +441,7 @@ fn authorise(access: &Access, commit: &Commit) -> Result<(), Error> {
         // Bound to one patient: what is written must say that it is that patient's, and what it replaces
         // cannot be seen from here.
         let patient = change.resource.as_ref().and_then(|r| patient_of(change.resource_type, &change.id, r));
-        if !matches!(change.verb, Verb::Create { .. }) || !permit.covers(patient.as_deref()) {
+        if !matches!(change.verb, Verb::Create(_)) || !permit.covers(patient.as_deref()) {
             return Err(Error::Forbidden("This is outside the one patient that the caller may write for.".to_owned()));
         }
     }

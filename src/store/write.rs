@@ -87,7 +87,7 @@ pub(super) enum Step {
 /// What an update or a delete makes of what stands, or why it may not.
 pub(super) fn next(change: &Prepared, current: Option<Current>) -> Result<Step, Error> {
     let (expect, or_create) = match change.verb {
-        Verb::Create { .. } => return Ok(Step::First),
+        Verb::Create(_) => return Ok(Step::First),
         Verb::Update { expect, or_create } => (expect, or_create),
         Verb::Delete { expect } => (expect, false),
     };

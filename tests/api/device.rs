@@ -92,6 +92,35 @@ async fn an_id_of_the_sender_names_one_reading() {
     app.stop().await;
 }
 
+/// The time of receipt is the server's word: it makes no other reading.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_without_a_time_names_one_reading_too() {
+    let app = TestApp::start().await;
+    let id = app.admit("r1", "Vega").await;
+    let device = app.machine("system/Observation.c");
+    let reading = |value: u32, name: &str| json!({"patient": format!("Patient/{id}"), "code": "8867-4", "value": value, "unit": "/min", "id": name});
+    for (sent, became) in [
+        (reading(72, "a1"), "created"),
+        (reading(72, "a1"), "duplicate"),
+        (reading(99, "a1"), "rejected"),
+        (reading(72, "a2"), "created"),
+        (reading(72, "a1"), "duplicate"),
+    ] {
+        let receipts = device.post(DOOR, &sent).await.json();
+        assert_eq!(outcomes(&receipts), [became], "{sent}: {receipts}");
+    }
+    let list = json!([reading(70, "a3"), reading(70, "a3"), reading(71, "a3"), reading(72, "a2")]);
+    let receipts = device.post(DOOR, &list).await.expect(200).json();
+    assert_eq!(outcomes(&receipts), ["created", "duplicate", "rejected", "duplicate"]);
+    let pressure = json!({"patient": format!("Patient/{id}"), "code": "bp", "systolic": 120, "diastolic": 80, "unit": "mm[Hg]", "id": "b"});
+    for became in ["created", "duplicate"] {
+        assert_eq!(outcomes(&device.post(DOOR, &pressure).await.expect(200).json()), [became]);
+    }
+    let found = app.gateway().get(&format!("/fhir/Observation?patient={id}")).await.json();
+    assert_eq!(resources(&found).len(), 4);
+    app.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_time_it_is_now() {
     let app = TestApp::start().await;

@@ -26,13 +26,20 @@ pub(super) const NO_TIME: i64 = i64::MIN;
 /// The version that is expected where nothing may stand: never stored, or deleted.
 pub const NOTHING: i32 = 0;
 
+/// When a new resource is one that is stored already, and so is found instead of doubled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    Never,
+    /// Its id says what it is; the same id with the same content is the same one.
+    SameContent,
+    /// The same, but its effective time is that of its receipt, which a repetition does not share.
+    SameButTime,
+}
+
 /// What is asked of the lane for one resource.
 #[derive(Clone, Debug)]
 pub enum Verb {
-    /// A new resource. `again`: its id says what it is, so that the same one sent again is found, not doubled.
-    Create {
-        again: bool,
-    },
+    Create(Repeat),
     /// The next version; `expect` is the version that must stand ([`NOTHING`]: none may). With `or_create` it may
     /// be the first.
     Update {
@@ -42,6 +49,13 @@ pub enum Verb {
     Delete {
         expect: Option<i32>,
     },
+}
+
+impl Verb {
+    /// Can what is created have been created before?
+    pub(super) fn is_repeatable(&self) -> bool {
+        matches!(self, Self::Create(Repeat::SameContent | Repeat::SameButTime))
+    }
 }
 
 /// One change of one resource.
@@ -101,6 +115,14 @@ impl Content {
 }
 
 impl Prepared {
+    /// Does this stored body hold what is to be created?
+    pub(super) fn repeats(&self, stored: &[u8]) -> bool {
+        match self.verb {
+            Verb::Create(Repeat::SameButTime) => body::same_but(stored, &self.body, "effectiveDateTime"),
+            _ => body::same(stored, &self.body),
+        }
+    }
+
     pub(super) fn new(change: Change, dict: &Dict) -> Result<Self, Error> {
         let Change { verb, resource_type, id, resource } = change;
         let mut parts = Parts::default();
