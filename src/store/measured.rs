@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use serde_json::Value;
 
 use super::conn::Conn;
-use super::dict::{self, Source};
+use super::dict::{self, Dict, Source};
 use super::prepare::{self, OBSERVATION};
 use super::resource::Stored;
-use super::schema::observation;
+use super::schema::{component, concept_coding, observation};
 use super::{Store, database, id, newest};
 use crate::auth::access::{Access, Action};
 use crate::error::Error;
@@ -20,6 +21,8 @@ use crate::fhir::reading::{Code, Reading, Status, codings};
 const KINDS: usize = 2000;
 /// Ids that are asked for at once.
 const CHUNK: usize = 500;
+/// Codings that the codes may stand for.
+const CODINGS: usize = 10_000;
 
 /// A code that statistics are asked for; without a system it is of any.
 pub type Wanted = (Option<String>, String);
@@ -49,6 +52,8 @@ pub struct Measured {
 struct Asked<'a> {
     subject: i64,
     wanted: &'a [Wanted],
+    /// The numbers of the wanted codings.
+    codings: Vec<i64>,
     period: Option<(i64, i64)>,
     most: usize,
     units: std::collections::HashMap<i64, String>,
@@ -85,8 +90,12 @@ impl Store {
             let Some(subject) = prepare::local(&mut dict.terms(Source::Table(conn)), &subject)? else {
                 return Ok(Some(vec![]));
             };
+            let codings = codings_of(conn, dict, &wanted)?;
+            if codings.len() > CODINGS {
+                return Ok(None);
+            }
             let units = dict::all_units(conn)?.into_iter().collect();
-            of_subject(conn, &Asked { subject, wanted: &wanted, period, most, units })
+            of_subject(conn, &Asked { subject, wanted: &wanted, codings, period, most, units })
         })
         .await
     }
@@ -96,23 +105,34 @@ pub fn is_wanted(wanted: &Wanted, (system, code): &Code) -> bool {
     wanted.1 == *code && wanted.0.as_ref().is_none_or(|own| own == system)
 }
 
+/// The codings that are known of those wanted; one more than may be when there are too many.
+fn codings_of(conn: &mut Conn, dict: &Dict, wanted: &[Wanted]) -> Result<Vec<i64>, Error> {
+    let mut codings = Vec::new();
+    for (system, code) in wanted {
+        match system {
+            Some(system) => codings.extend(dict.terms(Source::Table(conn)).coding(system, code)?),
+            None => codings.extend(dict::codings_of_code(conn, code, CODINGS + 1)?),
+        }
+        if codings.len() > CODINGS {
+            break;
+        }
+    }
+    Ok(codings)
+}
+
 fn of_subject(conn: &mut Conn, asked: &Asked<'_>) -> Result<Option<Vec<Measured>>, Error> {
     let Some(concepts) = newest::concepts(conn, asked.subject, KINDS)? else { return Ok(None) };
     let (mut found, mut members) = (Vec::new(), Vec::new());
     let mut left = asked.most;
     for concept in concepts {
         let Some(newest) = rows(conn, asked, concept, 1, false)?.pop() else { continue };
-        let newest = newest.stored().value()?;
-        let own: Arc<[Code]> = Reading::of(&newest).codings.into();
+        let own = codings_of_body(&newest)?;
         let by_code = own.iter().any(|coding| asked.wanted.iter().any(|wanted| is_wanted(wanted, coding)));
-        // Of other kinds only components are wanted. Readings with a value of their own have none, unless the
-        // kind is one that has both.
-        let only_valueless = !by_code && newest.get("component").is_none();
-        let rows = rows(conn, asked, concept, left + 1, only_valueless)?;
+        let rows = rows(conn, asked, concept, left + 1, !by_code)?;
         let Some(rest) = left.checked_sub(rows.len()) else { return Ok(None) };
         left = rest;
         for row in rows {
-            found.extend(measured(asked, &row, &own, by_code, &mut members)?);
+            found.push(measured(asked, &row, &own, by_code, &mut members)?);
         }
     }
     members.retain(|id| !found.iter().any(|m: &Measured| m.by_code && m.stored.id == *id));
@@ -124,14 +144,18 @@ fn of_subject(conn: &mut Conn, asked: &Asked<'_>) -> Result<Option<Vec<Measured>
         for row in
             standing(asked).filter(observation::id.eq_any(keys)).select(COLUMNS).load::<Row>(conn).map_err(database)?
         {
-            let own: Arc<[Code]> = Reading::of(&row.stored().value()?).codings.into();
-            found.extend(measured(asked, &row, &own, true, &mut vec![])?);
+            let own = codings_of_body(&row)?;
+            found.push(measured(asked, &row, &own, true, &mut vec![])?);
         }
     }
     // A member that is there by its own right too is there once.
     found.sort_unstable_by_key(|m| std::cmp::Reverse((m.starts, m.seq)));
     found.dedup_by_key(|m| m.seq);
     Ok(Some(found))
+}
+
+fn codings_of_body(row: &Row) -> Result<Arc<[Code]>, Error> {
+    Ok(Reading::of(&row.stored().value()?).codings.into())
 }
 
 type Columns = (
@@ -162,16 +186,16 @@ fn standing<'a>(asked: &Asked<'_>) -> observation::BoxedQuery<'a, super::conn::M
         .into_boxed()
 }
 
-fn rows(
-    conn: &mut Conn,
-    asked: &Asked<'_>,
-    concept: i64,
-    limit: usize,
-    only_valueless: bool,
-) -> Result<Vec<Row>, Error> {
+/// The newest of one kind; `by_component`: only those of which a component has a wanted coding.
+fn rows(conn: &mut Conn, asked: &Asked<'_>, concept: i64, limit: usize, by_component: bool) -> Result<Vec<Row>, Error> {
     let mut query = standing(asked).filter(observation::concept.eq(concept));
-    if only_valueless {
-        query = query.filter(observation::value.is_null());
+    if by_component {
+        // By the row and not by the concept: a patient has few readings of what everybody has many of.
+        let wanted = concept_coding::table.filter(concept_coding::coding.eq_any(&asked.codings));
+        let own = component::table
+            .filter(component::seq.eq(observation::seq))
+            .filter(component::concept.eq_any(wanted.select(concept_coding::concept)));
+        query = query.filter(exists(own));
     }
     if let Some((from, to)) = asked.period {
         query = query.filter(observation::starts.ge(from).and(observation::starts.lt(to)));
@@ -193,23 +217,18 @@ impl Row {
     }
 }
 
-/// The row with its parts; none when nothing in it is wanted.
+/// The row with its parts.
 fn measured(
     asked: &Asked<'_>,
     row: &Row,
     own: &Arc<[Code]>,
     by_code: bool,
     members: &mut Vec<String>,
-) -> Result<Option<Measured>, Error> {
+) -> Result<Measured, Error> {
     let stored = row.stored();
     let json = stored.json()?;
     let says = |member: &str| contains(&json, member.as_bytes());
-    let has_components = says("\"component\"");
-    let wanted = || asked.wanted.iter().any(|(_, code)| says(&as_written(code)));
-    if !(by_code || has_components && wanted()) {
-        return Ok(None);
-    }
-    let panel = has_components || says("\"hasMember\"");
+    let panel = says("\"component\"") || says("\"hasMember\"");
     let plain = !["\"modifierExtension\"", "\"comparator\""].into_iter().any(says);
     let parts = if plain && !panel {
         let unit = row.unit.and_then(|unit| asked.units.get(&unit)).cloned();
@@ -221,13 +240,7 @@ fn measured(
         }
         parts_of(&resource, own)
     };
-    Ok(Some(Measured { seq: row.seq, starts: row.starts, stored, parts, by_code, panel }))
-}
-
-/// As it stands in JSON, without the quotes.
-fn as_written(code: &str) -> String {
-    let text = Value::from(code).to_string();
-    text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or_default().to_owned()
+    Ok(Measured { seq: row.seq, starts: row.starts, stored, parts, by_code, panel })
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

@@ -131,3 +131,5 @@ diesel::table! {
 diesel::table! {
     session (hash) { hash -> Binary, account -> Text, expires -> BigInt, }
 }
+
+diesel::allow_tables_to_appear_in_same_query!(component, concept_coding, observation);

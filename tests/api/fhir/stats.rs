@@ -161,3 +161,91 @@ async fn bound(app: &TestApp, p: &str, q: &str) {
     let reader = app.patient_app("patient/Observation.r", p);
     reader.get("/fhir/Observation/$stats?code=8867-4&statistic=count").await.expect(403);
 }
+
+/// Saturations with a value of their own, each with a perfusion index as its component; the newest has none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reading_without_components_hides_none_of_the_others() {
+    let app = TestApp::start().await;
+    let (gateway, p) = (app.gateway(), app.admit("m1", "Vega").await);
+    let saturation = |hour: u32, index: Option<u32>| {
+        let mut reading = observation(&p, "59408-5", "97", "%", &at(hour));
+        if let Some(index) = index {
+            reading["component"] = json!([{"code": {"coding": [{"system": LOINC, "code": "3151-8"}]},
+                "valueQuantity": {"value": index, "unit": "%", "system": UCUM, "code": "%"}}]);
+        }
+        reading
+    };
+    for (hour, index) in [(1, Some(2)), (2, Some(4)), (3, Some(3)), (4, None), (5, Some(9)), (6, None)] {
+        gateway.post("/fhir/Observation", &saturation(hour, index)).await.expect(201);
+    }
+    let until = |hour: u32| json!({"start": at(1), "end": at(hour)});
+    for (coding, period, expected) in [
+        (json!({"system": LOINC, "code": "3151-8"}), None, "3151-8: 4 1, 9 %"),
+        (json!({"code": "3151-8"}), None, "3151-8: 0 1, not-a-number"),
+        (json!({"system": "urn:other", "code": "3151-8"}), None, "3151-8: 0 1, not-a-number"),
+        // The newest of the period has none, whatever comes after it; and has one, though what comes after has none.
+        (json!({"system": LOINC, "code": "3151-8"}), Some(until(4)), "3151-8: 3 1, 4 %"),
+        (json!({"system": LOINC, "code": "3151-8"}), Some(until(5)), "3151-8: 4 1, 9 %"),
+    ] {
+        let mut parameters = vec![
+            json!({"name": "subject", "valueUri": format!("Patient/{p}")}),
+            json!({"name": "coding", "valueCoding": coding}),
+            json!({"name": "statistic", "valueCode": "count"}),
+            json!({"name": "statistic", "valueCode": "maximum"}),
+        ];
+        parameters.extend(period.as_ref().map(|period| json!({"name": "period", "valuePeriod": period})));
+        let body = json!({"resourceType": "Parameters", "parameter": parameters});
+        let answer = gateway.post("/fhir/Observation/$stats", &body).await.expect(200).json();
+        assert_eq!(line(&answer["parameter"][0]["resource"]), expected, "{coding} {period:?}");
+    }
+    let own = figures(&gateway, &format!("subject=Patient/{p}&code=3151-8&statistic=count")).await;
+    assert_eq!(own, ["3151-8: 4 1"], "of any system");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_of_a_panel_count_once_and_what_is_modified_is_no_number() {
+    let app = TestApp::start().await;
+    let (gateway, p) = (app.gateway(), app.admit("m1", "Vega").await);
+    let q = app.admit("m2", "Luna").await;
+    let mut members = vec![];
+    for reading in [
+        observation(&p, "8867-4", "60", "/min", &at(1)),
+        observation(&p, "9279-1", "14", "/min", &at(1)),
+        // Another patient's, and one that was entered in error.
+        observation(&q, "8867-4", "200", "/min", &at(1)),
+        json!({"status": "entered-in-error"}),
+    ] {
+        let mut whole = observation(&p, "8867-4", "300", "/min", &at(1));
+        for (name, value) in reading.as_object().unwrap() {
+            whole[name] = value.clone();
+        }
+        let stored = gateway.post("/fhir/Observation", &whole).await.expect(201).json();
+        members.push(json!({"reference": format!("Observation/{}", stored["id"].as_str().unwrap())}));
+    }
+    let mut panel = observation(&p, "85353-1", "0", "1", &at(2));
+    panel.as_object_mut().unwrap().remove("valueQuantity");
+    panel["hasMember"] = members.into();
+    gateway.post("/fhir/Observation", &panel).await.expect(201);
+    let modifier = json!([{"url": "urn:example:not-done", "valueBoolean": true}]);
+    let mut modified = observation(&p, "8310-5", "41", "Cel", &at(2));
+    modified["modifierExtension"] = modifier.clone();
+    let mut in_part = pressure(&p, 120, 80, &at(1));
+    in_part["component"][0]["modifierExtension"] = modifier;
+    for reading in [observation(&p, "8310-5", "37", "Cel", &at(1)), modified, in_part] {
+        gateway.post("/fhir/Observation", &reading).await.expect(201);
+    }
+    let count = "statistic=maximum&statistic=count&statistic=total-count";
+    for (codes, expected) in [
+        ("code=85353-1", vec!["8867-4: 60 /min, 1 1, 1 1", "9279-1: 14 /min, 1 1, 1 1"]),
+        ("code=85353-1&code=8867-4", vec!["8867-4: 60 /min, 1 1, 1 1", "9279-1: 14 /min, 1 1, 1 1"]),
+        ("code=8867-4", vec!["8867-4: 60 /min, 1 1, 1 1"]),
+        ("code=8310-5", vec!["8310-5: 37 Cel, 1 1, 2 1"]),
+        ("code=8480-6", vec!["8480-6: not-a-number, 0 1, 1 1"]),
+        ("code=85354-9", vec!["8462-4: 80 mm[Hg], 1 1, 1 1", "8480-6: not-a-number, 0 1, 1 1"]),
+    ] {
+        let query = format!("subject=Patient/{p}&system={LOINC}&{codes}&{count}");
+        assert_eq!(figures(&gateway, &query).await, expected, "{codes}");
+    }
+    app.stop().await;
+}
