@@ -30,22 +30,27 @@ pub struct Series {
     pub complete: bool,
 }
 
+/// Readings by key that are read on the thread that asks: more take longer than a hop to another costs.
+const FEW: usize = 8;
+
 type Row = (i64, i64, Vec<u8>, i32, i64, Vec<u8>);
 
 impl Store {
-    /// The newest `limit` of each kind that the subject has; none when it has more kinds than `kinds`.
-    pub async fn newest(
+    /// What `make` makes of the newest `limit` of each kind that the subject has, off the threads that answer
+    /// requests: they may be thousands. None when it has more kinds than `kinds`.
+    pub async fn newest<T: Send + 'static>(
         &self,
         access: &Access,
         subject: &str,
         limit: usize,
         kinds: usize,
-    ) -> Result<Option<Vec<Series>>, Error> {
+        make: impl FnOnce(Vec<Series>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<Option<T>, Error> {
         if !access.check(Action::Search, OBSERVATION)?.covers(Some(subject)) {
-            return Ok(Some(vec![]));
+            return make(vec![]).map(Some);
         }
         let subject = subject.to_owned();
-        self.point_read(move |conn, dict| of_subject(conn, dict, &subject, limit, kinds)).await
+        self.read(move |conn, dict| of_subject(conn, dict, &subject, limit, kinds)?.map(make).transpose()).await
     }
 
     /// Every category that the subject's readings of one kind have. It looks at all of them.
@@ -69,8 +74,9 @@ impl Store {
         if !access.check(Action::Search, OBSERVATION)?.covers(Some(subject)) {
             return Ok(vec![]);
         }
-        let subject = subject.to_owned();
-        self.point_read(move |conn, dict| at(conn, dict, &subject, &seqs)).await
+        let (subject, few) = (subject.to_owned(), seqs.len() <= FEW);
+        let work = move |conn: &mut Conn, dict: &Dict| at(conn, dict, &subject, &seqs);
+        if few { self.point_read(work).await } else { self.read(work).await }
     }
 }
 

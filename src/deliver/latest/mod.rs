@@ -129,10 +129,11 @@ impl Latest {
     /// Loads a patient; false when there is too much of it.
     async fn load(&self, subject: &str) -> Result<bool, Error> {
         let mut from = self.rings().seen();
-        let Some(series) = self.shared.store.newest(&house(), subject, rings::DEPTH, KINDS).await? else {
+        let own = subject.to_owned();
+        let make = move |series| Rings::of(&own, from, series);
+        let Some(mut loaded) = self.shared.store.newest(&house(), subject, rings::DEPTH, KINDS, make).await? else {
             return Ok(false);
         };
-        let mut loaded = Rings::of(subject, from, &series)?;
         // What was committed since it was begun to be read may be in it or not.
         loop {
             {

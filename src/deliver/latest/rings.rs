@@ -72,19 +72,19 @@ impl Held {
 
 impl Rings {
     /// One patient's, as they were read.
-    pub(super) fn of(subject: &str, seen: i64, series: &[Series]) -> Result<Self, Error> {
+    pub(super) fn of(subject: &str, seen: i64, series: Vec<Series>) -> Result<Self, Error> {
         let mut rings = Self { seen, ..Self::default() };
         let subject: Arc<str> = subject.into();
         let mut patient = Patient::default();
         for one in series {
-            for placed in &one.readings {
+            for placed in one.readings {
                 let reading = Reading::of(&placed.stored.value()?);
                 let ring = patient.rings.entry(Kind::of(&reading.codings, reading.text.as_deref())).or_default();
                 ring.complete = one.complete;
                 let id: Arc<str> = placed.stored.id.as_str().into();
                 let category = ring.shared_category(&reading.category);
-                let stored = Some(Arc::new(placed.stored.clone()));
-                ring.held.push(Held { seq: placed.seq, starts: placed.starts, id: id.clone(), category, stored });
+                let (seq, starts, stored) = (placed.seq, placed.starts, Some(Arc::new(placed.stored)));
+                ring.held.push(Held { seq, starts, id: id.clone(), category, stored });
                 rings.places.insert(id, subject.clone());
             }
         }

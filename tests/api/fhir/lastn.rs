@@ -3,6 +3,8 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
+use vigia::auth::access::Access;
+use vigia::store::Series;
 
 use crate::helpers::samples::{LOINC, observation};
 use crate::helpers::{Client, TestApp, ids, resources};
@@ -232,6 +234,23 @@ async fn a_long_history_of_another_category_hides_nothing() {
     // A late one of the category that the kind did not have.
     put(&gateway, &reading("late", "p", "a", 2, &exam)).await;
     assert_eq!(lastn(&gateway, "patient=p&category=exam").await, "c1 late b0");
+    app.stop().await;
+}
+
+/// What is not in memory is read and taken apart where it holds no other request up.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_readings_are_read_off_the_thread_that_asks() {
+    let app = TestApp::start().await;
+    let p = app.admit("m1", "Vega").await;
+    let (house, subject) = (Access::system("test"), format!("Patient/{p}"));
+    for code in ["8867-4", "9279-1"] {
+        app.gateway().post("/fhir/Observation", &observation(&p, code, "72", "/min", &at(1))).await.expect(201);
+    }
+    let make = |series: Vec<Series>| Ok((series.len(), std::thread::current().id()));
+    let (kinds, thread) = app.state.store.newest(&house, &subject, 1, 2, make).await.unwrap().unwrap();
+    assert_eq!(kinds, 2);
+    assert_ne!(thread, std::thread::current().id());
+    assert!(app.state.store.newest(&house, &subject, 1, 1, make).await.unwrap().is_none(), "more kinds than asked for");
     app.stop().await;
 }
 

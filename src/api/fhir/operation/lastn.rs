@@ -17,7 +17,7 @@ use crate::fhir::lastn::{Kind, Plain, cut, groups};
 use crate::fhir::query;
 use crate::fhir::reading::Reading;
 use crate::fhir::reference;
-use crate::store::{Page, Stored};
+use crate::store::{Page, Series, Stored};
 
 /// Search parameters that look at a code.
 const OF_CODES: [&str; 12] = [
@@ -124,9 +124,7 @@ async fn searched(
     pairs: &[(String, String)],
     max: usize,
 ) -> Result<Vec<Arc<Stored>>, Error> {
-    let kinds = call.state.store.newest(call.access, subject, 1, KINDS).await?.ok_or_else(too_costly)?;
-    let newest = kinds.into_iter().flat_map(|series| series.readings).map(|placed| Hit::of(placed.stored));
-    let kinds = newest.map(|hit| Ok(hit?.kind)).collect::<Result<Vec<Kind>, Error>>()?;
+    let kinds = call.state.store.newest(call.access, subject, 1, KINDS, kinds).await?.ok_or_else(too_costly)?;
     let (coded, texts): (Vec<Kind>, Vec<Kind>) = kinds.into_iter().partition(|kind| !kind.codings().is_empty());
     let mut left = READ;
     let mut hits: BTreeMap<String, Hit> = BTreeMap::new();
@@ -147,6 +145,11 @@ async fn searched(
     Ok(cut_groups(hits.into_values().collect(), max))
 }
 
+fn kinds(all: Vec<Series>) -> Result<Vec<Kind>, Error> {
+    let newest = all.into_iter().flat_map(|series| series.readings);
+    newest.map(|placed| Ok(Hit::of(placed.stored)?.kind)).collect()
+}
+
 /// The newest of the search that are of the kind, down to the last tie.
 async fn newest_of(
     call: &Call<'_>,
@@ -162,9 +165,9 @@ async fn newest_of(
     loop {
         let Page { hits, next, .. } = call.state.store.search(call.access, query.clone()).await?;
         *left = left.checked_sub(hits.len()).ok_or_else(too_costly)?;
-        for hit in hits {
-            found.push(Hit::of(hit)?);
-        }
+        // Bodies are taken apart where they hold no other request up.
+        let read = move || hits.into_iter().map(Hit::of).collect::<Result<Vec<Hit>, Error>>();
+        found.extend(tokio::task::spawn_blocking(read).await.map_err(Error::internal)??);
         found.retain(is_of);
         let times: Vec<i64> = found.iter().map(|hit| hit.place.0).collect();
         query.cursor = next;
