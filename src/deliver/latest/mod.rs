@@ -38,6 +38,15 @@ struct Shared {
     rings: Mutex<Rings>,
 }
 
+/// What became of loading a patient.
+enum Loaded {
+    /// Its readings are in memory, unless they changed meanwhile: the next look tells.
+    Kept,
+    /// It has no readings, so there is nothing to keep.
+    Nothing,
+    TooMuch,
+}
+
 impl Latest {
     pub fn new(store: Store) -> Self {
         let bell = store.bell();
@@ -55,11 +64,11 @@ impl Latest {
             match found {
                 Found::Ready(readings) => return Ok(Some(readings)),
                 Found::NotHere => return Ok(None),
-                Found::Unknown => {
-                    if !self.load(&question.subject).await? {
-                        return Ok(None);
-                    }
-                }
+                Found::Unknown => match self.load(&question.subject).await? {
+                    Loaded::Kept => {}
+                    Loaded::Nothing => return Ok(Some(vec![])),
+                    Loaded::TooMuch => return Ok(None),
+                },
                 Found::Categories(kind) => {
                     let (codings, text) = (kind.codings(), kind.text());
                     let told = self.shared.store.categories(&house(), &question.subject, codings, text).await?;
@@ -126,25 +135,28 @@ impl Latest {
         }
     }
 
-    /// Loads a patient; false when there is too much of it.
-    async fn load(&self, subject: &str) -> Result<bool, Error> {
+    /// Loads a patient. What was not there when it was read was not acknowledged when the question came.
+    async fn load(&self, subject: &str) -> Result<Loaded, Error> {
         let mut from = self.rings().seen();
         let own = subject.to_owned();
         let make = move |series| Rings::of(&own, from, series);
         let Some(mut loaded) = self.shared.store.newest(&house(), subject, rings::DEPTH, KINDS, make).await? else {
-            return Ok(false);
+            return Ok(Loaded::TooMuch);
         };
+        if loaded.is_empty() {
+            return Ok(Loaded::Nothing);
+        }
         // What was committed since it was begun to be read may be in it or not.
         loop {
             {
                 let mut rings = self.rings();
                 if from >= rings.seen() {
                     rings.adopt(subject, loaded);
-                    return Ok(true);
+                    return Ok(Loaded::Kept);
                 }
             }
             let entries = self.shared.store.log_after(from, BATCH).await?;
-            let Some(last) = entries.last() else { return Ok(true) };
+            let Some(last) = entries.last() else { return Ok(Loaded::Kept) };
             from = last.seq;
             for entry in &entries {
                 loaded.take(entry);

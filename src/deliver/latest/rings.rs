@@ -11,7 +11,8 @@ use crate::store::{Content, Entry, Placed, Series, Stored};
 
 /// Readings of one kind that are kept.
 pub(super) const DEPTH: usize = 8;
-/// Readings in all; some 50 MB. Beyond it the patients that nobody asked about for longest go.
+/// Readings in all; some 50 MB. Beyond it the patients that nobody asked about for longest go. Each patient has
+/// at least one, so this bounds their number too.
 const MOST_HELD: usize = 100_000;
 /// The place of a reading without a time.
 const NO_TIME: i64 = i64::MIN;
@@ -88,10 +89,13 @@ impl Rings {
                 rings.places.insert(id, subject.clone());
             }
         }
-        rings.patients.insert(subject, patient);
+        if !patient.rings.is_empty() {
+            rings.patients.insert(subject, patient);
+        }
         Ok(rings)
     }
 
+    /// Whether they hold nothing of anybody: nobody is kept without readings.
     pub(super) fn is_empty(&self) -> bool {
         self.patients.is_empty()
     }
@@ -154,6 +158,9 @@ impl Rings {
         match (ring.held.is_empty(), ring.complete) {
             (true, true) => {
                 patient.rings.remove(&kind);
+                if patient.rings.is_empty() {
+                    self.drop_patient(&subject);
+                }
             }
             // What comes below is not known: the patient is loaded again when asked for.
             (true, false) => self.drop_patient(&subject),
@@ -182,7 +189,7 @@ impl Rings {
         }
         self.places.extend(loaded.places);
         self.patients.extend(loaded.patients);
-        self.make_room(subject);
+        self.make_room(subject, MOST_HELD);
     }
 
     fn seq_of(&self, id: &str) -> Option<i64> {
@@ -190,8 +197,8 @@ impl Rings {
         patient.rings.values().flat_map(|ring| &ring.held).find(|held| *held.id == *id).map(|held| held.seq)
     }
 
-    fn make_room(&mut self, newest: &str) {
-        while self.places.len() > MOST_HELD {
+    fn make_room(&mut self, newest: &str, most: usize) {
+        while self.places.len() > most {
             let others = self.patients.iter().filter(|(subject, _)| ***subject != *newest);
             let Some(oldest) = others.min_by_key(|(_, p)| p.last_asked).map(|(subject, _)| subject.clone()) else {
                 return;
@@ -323,5 +330,62 @@ impl Ring {
     fn shared_category(&self, category: &[Code]) -> Arc<[Code]> {
         let same = self.held.iter().find(|held| *held.category == *category);
         same.map_or_else(|| category.into(), |held| held.category.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(subject: &str, minute: i64) -> Held {
+        let id = format!("{subject}-{minute}").into();
+        Held { seq: minute, starts: minute, id, category: [].into(), stored: None }
+    }
+
+    /// A patient with so many readings of one kind.
+    fn loaded(subject: &str, readings: i64) -> Rings {
+        let held: Vec<Held> = (0..readings).rev().map(|minute| held(subject, minute)).collect();
+        let places = held.iter().map(|held| (held.id.clone(), subject.into())).collect();
+        let ring = Ring { held, complete: true, ..Ring::default() };
+        let patient = Patient { rings: [(Kind::of(&[], Some("pulse")), ring)].into(), last_asked: 0 };
+        Rings { patients: [(subject.into(), patient)].into(), places, ..Rings::default() }
+    }
+
+    fn ask(rings: &mut Rings, subject: &str) -> bool {
+        let question = Plain { subject: subject.into(), ..Plain::default() };
+        !matches!(rings.answer(&question, 1), Found::Unknown)
+    }
+
+    #[test]
+    fn who_was_not_asked_about_for_longest_makes_room() {
+        let mut rings = Rings::default();
+        for (subject, readings) in [("p", 3), ("q", 2), ("r", 4)] {
+            rings.adopt(subject, loaded(subject, readings));
+            assert!(ask(&mut rings, subject));
+        }
+        assert!(ask(&mut rings, "p"));
+        rings.adopt("s", loaded("s", 1));
+        for (most, kept) in [(10, "prsq"), (9, "prs"), (8, "prs"), (7, "ps"), (4, "ps"), (3, "s"), (0, "s")] {
+            rings.make_room("s", most);
+            let mut subjects: Vec<&str> = rings.patients.keys().map(|subject| &**subject).collect();
+            subjects.sort_by_key(|subject| kept.find(subject));
+            assert_eq!(subjects.concat(), kept, "{most}");
+            let readings = rings.patients.values().flat_map(|patient| patient.rings.values());
+            assert_eq!(rings.places.len(), readings.map(|ring| ring.held.len()).sum::<usize>(), "{most}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_kept_without_readings() {
+        let mut rings = Rings::default();
+        rings.adopt("nobody", Rings::of("nobody", 0, vec![]).unwrap());
+        assert!(rings.is_empty());
+        rings.adopt("p", loaded("p", 2));
+        for (reading, nobody) in [(0, false), (1, true)] {
+            let (id, content) = (format!("p-{reading}"), Content::Gone);
+            rings.take(&Entry { seq: 10, resource_type: "Observation", id, version: 2, updated: 0, content });
+            assert_eq!(rings.is_empty(), nobody, "{reading}");
+        }
+        assert!(!ask(&mut rings, "p"));
     }
 }
