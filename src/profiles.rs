@@ -24,7 +24,6 @@ const TYPES: [&str; 3] = ["StructureDefinition", "ValueSet", "CodeSystem"];
 const HEAVY: usize = 2_000;
 /// How often a node looks for what others changed.
 const IDLE: Duration = Duration::from_secs(1);
-const BATCH: usize = 500;
 
 #[derive(Clone)]
 pub struct Profiles {
@@ -96,25 +95,13 @@ impl Profiles {
     }
 
     async fn catch_up(&self, seen: &mut Option<i64>) -> Result<(), Error> {
-        let store = &self.inner.store;
-        let Some(mut at) = *seen else {
-            // Something may have come between the start and now.
-            let head = store.log_head().await?;
+        // Asked for before they are read: what comes in between is read once more. The first time, because
+        // something may have come between the start and now.
+        let last = self.inner.store.last_change(&TYPES).await?;
+        if *seen != Some(last) {
             self.reload().await?;
-            *seen = Some(head);
-            return Ok(());
-        };
-        let mut changed = false;
-        loop {
-            let entries = store.log_after(at, BATCH).await?;
-            let Some(last) = entries.last() else { break };
-            at = last.seq;
-            changed |= entries.iter().any(|entry| Self::is_definition(entry.resource_type));
+            *seen = Some(last);
         }
-        if changed {
-            self.reload().await?;
-        }
-        *seen = Some(at);
         Ok(())
     }
 

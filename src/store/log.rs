@@ -145,6 +145,18 @@ pub(super) fn entry(row: &VersionRow) -> Result<Entry, Error> {
     Ok(Entry { seq: row.seq, resource_type, id, version: row.version, updated: row.updated, content })
 }
 
+/// The last version of a resource of these types (Observations are elsewhere), deletions among them; 0 before the
+/// first.
+pub(super) fn last_of(conn: &mut Conn, types: &[&str]) -> Result<i64, Error> {
+    let mut last = 0;
+    for kind in types {
+        let of_type = resource::table.filter(resource::rtype.eq(type_number(kind)?));
+        let newest = of_type.order(resource::seq.desc()).select(resource::seq).first(conn).optional();
+        last = last.max(newest.map_err(database)?.unwrap_or(0));
+    }
+    Ok(last)
+}
+
 /// The last sequence number that is committed.
 pub(super) fn head(conn: &mut Conn) -> Result<i64, Error> {
     log_head::table.select(log_head::seq).first(conn).map_err(database)

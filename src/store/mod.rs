@@ -307,6 +307,11 @@ impl Store {
         self.read(|conn, _| log::head(conn)).await
     }
 
+    /// The position of the last commit that changed a resource of these types, which are others than Observation.
+    pub async fn last_change(&self, types: &'static [&'static str]) -> Result<i64, Error> {
+        self.read(move |conn, _| log::last_of(conn, types)).await
+    }
+
     /// Rings when something was committed on this node. What another node commits is found by asking.
     pub fn bell(&self) -> watch::Receiver<i64> {
         self.inner.log.bell()

@@ -5,7 +5,7 @@ use vigia::config::ProfilePolicy;
 use vigia::profiles::package;
 
 use crate::helpers::samples::{entry, observation, patient};
-use crate::helpers::{Client, Reply, TestApp};
+use crate::helpers::{Client, Reply, TestApp, eventually};
 
 const US_CORE: &str = "http://hl7.org/fhir/us/core/StructureDefinition";
 
@@ -120,6 +120,57 @@ async fn a_profile_is_in_force_until_it_is_deleted_and_after_a_restart() {
     gateway.post("/fhir/Observation", &wrong).await.expect(400);
     gateway.delete("/fhir/StructureDefinition/us-core-heart-rate").await.expect(204);
     gateway.post("/fhir/Observation", &wrong).await.expect(201);
+    app.stop().await;
+}
+
+/// What a node looks at to know that another one changed the definitions.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_changed_definition_is_a_change() {
+    const TYPES: [&str; 2] = ["ValueSet", "CodeSystem"];
+    let app = TestApp::start().await;
+    let (gateway, store) = (app.gateway(), &app.state.store);
+    assert_eq!(store.last_change(&TYPES).await.unwrap(), 0);
+    let set = |status: &str| json!({"resourceType": "ValueSet", "id": "s", "status": status});
+    for (change, resource, counts) in [
+        ("PUT Patient/p", patient("p", "p", "Vega"), false),
+        ("PUT ValueSet/s", set("draft"), true),
+        ("PUT Observation/o", observation("p", "8310-5", "37", "Cel", "2026-01-01T00:00:00Z"), false),
+        ("PUT ValueSet/s", set("active"), true),
+        ("DELETE Patient/p", json!({}), false),
+        ("DELETE ValueSet/s", json!({}), true),
+    ] {
+        let before = store.last_change(&TYPES).await.unwrap();
+        let (method, url) = change.split_once(' ').unwrap();
+        let mut resource = resource;
+        resource["id"] = url.split_once('/').unwrap().1.into();
+        let reply = match method {
+            "PUT" => gateway.put(&format!("/fhir/{url}"), &resource).await,
+            _ => gateway.delete(&format!("/fhir/{url}")).await,
+        };
+        assert!(reply.status < 300, "{change}: {}", reply.text());
+        let expected = if counts { store.log_head().await.unwrap() } else { before };
+        assert_eq!(store.last_change(&TYPES).await.unwrap(), expected, "{change}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_server_loads_the_other_holds_to() {
+    let app = TestApp::start().await;
+    let Some(beside) = app.place.beside() else { return drop(app.stop().await) };
+    let second = TestApp::on(beside, vigia::clock::Clock::default(), |_| {}).await;
+    load(&app.gateway(), "us-core-6.1.0").await;
+    let wrong = observation("p", "8310-5", "37", "Cel", "2026-01-01T00:00:00Z");
+    let wrong = claiming(wrong, &format!("{US_CORE}/us-core-heart-rate"));
+    for (step, status) in [("loaded", 400), ("deleted", 201)] {
+        if step == "deleted" {
+            app.gateway().delete("/fhir/StructureDefinition/us-core-heart-rate").await.expect(204);
+        }
+        let other = second.gateway();
+        eventually(step, || async { (other.post("/fhir/Observation", &wrong).await.status == status).then_some(()) })
+            .await;
+    }
+    second.stop().await;
     app.stop().await;
 }
 
