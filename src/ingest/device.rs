@@ -52,11 +52,10 @@ pub struct Rejected {
 /// Reads a JSON body. `sender` names who sends, as it is known from its credentials.
 pub fn parse_json(body: &[u8], sender: &str) -> Result<Vec<Item>, Issue> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let broken = || Issue::error("structure", "", "the body is neither a JSON object nor a JSON array of readings");
     if let Some(readings) = split::elements(body) {
         return many(readings, &Map::new(), sender);
     }
-    let members = split::members(body).ok_or_else(broken)?;
+    let members = split::members(body).ok_or_else(|| broken(body))?;
     if members.iter().all(|(name, _)| *name != b"readings") {
         return many(vec![body], &Map::new(), sender);
     }
@@ -82,6 +81,18 @@ pub fn parse_json(body: &[u8], sender: &str) -> Result<Vec<Item>, Issue> {
         }
     }
     many(readings.unwrap_or_default(), &defaults, sender)
+}
+
+/// What a body is that cannot be cut into readings. Nothing of it is repeated.
+fn broken(body: &[u8]) -> Issue {
+    let text = match serde_json::from_slice::<serde::de::IgnoredAny>(body) {
+        Err(error) if !body.trim_ascii().is_empty() => {
+            let what = if error.is_eof() { "is cut short" } else { "is no JSON" };
+            format!("the body {what} at line {} column {}", error.line(), error.column())
+        }
+        _ => "the body is neither a JSON object nor a JSON array of readings".to_owned(),
+    };
+    Issue::error("structure", "http.body", text)
 }
 
 /// Reads a body of one JSON object a line; empty lines do not count.

@@ -188,3 +188,19 @@ proptest! {
         prop_assert!(read[1].is_ok());
     }
 }
+
+#[test]
+fn a_body_cut_short_says_where() {
+    for (body, text) in [
+        ("[{\"code\":\"8867-4\"},\n {\"code\":", "the body is cut short at line 2 column 9"),
+        ("[1,2", "the body is cut short at line 1 column 4"),
+        ("{\"readings\":[1,", "the body is cut short at line 1 column 15"),
+        ("[1 2", "the body is no JSON at line 1 column 4"),
+        ("[1],[2]", "the body is no JSON at line 1 column 4"),
+        ("7", "the body is neither a JSON object nor a JSON array of readings"),
+        ("", "the body is neither a JSON object nor a JSON array of readings"),
+    ] {
+        let issue = parse_json(body.as_bytes(), "s").unwrap_err();
+        assert_eq!((issue.expression.as_str(), issue.diagnostics.as_str()), ("http.body", text), "{body}");
+    }
+}
