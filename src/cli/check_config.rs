@@ -1,15 +1,32 @@
 //! `vigia check-config`: the effective settings, redacted, and what stands against production use.
 
+use anyhow::{Result, bail};
+use secrecy::ExposeSecret;
+
 use super::output;
+use crate::auth::token::TokenKeys;
 use crate::config::Config;
 
-pub(super) fn run(config: &Config) {
+/// Fails when `vigia serve` would refuse.
+pub(super) fn run(config: &Config) -> Result<()> {
     output::line(config.redacted());
-    let problems = config.production_problems();
+    let problems = problems(config);
     if problems.is_empty() {
         output::line("# ready for `vigia serve`");
+        return Ok(());
     }
-    for problem in problems {
+    for problem in &problems {
         output::line(format!("# `vigia serve` refuses: {problem}"));
     }
+    bail!("`vigia serve` would not start");
+}
+
+fn problems(config: &Config) -> Vec<String> {
+    let mut problems = config.production_problems();
+    if let (true, Ok(pem)) = (problems.is_empty(), config.secrets.signing_key()) {
+        let url = config.public_url();
+        let keys = TokenKeys::from_pem(pem.expose_secret(), &url, &format!("{url}/fhir"));
+        problems.extend(keys.err().map(|error| format!("secrets.signing_key_file: {error:#}")));
+    }
+    problems
 }

@@ -1,9 +1,9 @@
 //! `vigia keygen`: the signing key of tokens and the key that seals page links, as files that only their owner
-//! can read.
+//! can read. What it prints belongs into the settings: `vigia keygen >> vigia.toml`.
 
-use std::fs::OpenOptions;
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -23,15 +23,20 @@ pub(super) struct Options {
 pub(super) fn run(config: &Config, options: &Options) -> Result<()> {
     let dir = options.out.as_ref().unwrap_or(&config.data_dir);
     let (signing, seal) = write_keys(dir, false)?;
-    output::line(format!("signing key: {}\nseal key:    {}\n", signing.display(), seal.display()));
-    output::line("vigia.toml:\n\n[secrets]");
-    output::line(format!("signing_key_file = \"{}\"\nseal_key_file = \"{}\"", signing.display(), seal.display()));
+    // JSON's strings are TOML's as well. Nothing but settings is said: it goes into the settings file.
+    let text = |path: &Path| serde_json::Value::from(path.display().to_string());
+    output::line("\n# made by `vigia keygen`; keep the files where only the server can read them\n[secrets]");
+    output::line(format!("signing_key_file = {}\nseal_key_file = {}", text(&signing), text(&seal)));
     Ok(())
 }
 
 /// Writes both keys; existing ones are never overwritten. `demo` marks them, and `serve` refuses them.
 pub(super) fn write_keys(dir: &Path, demo: bool) -> Result<(PathBuf, PathBuf)> {
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .with_context(|| format!("cannot make {}", dir.display()))?;
     let (signing, seal) = (dir.join("signing-key.pem"), dir.join("seal-key"));
     let mark = if demo { format!("{DEMO_KEY_LINE}\n") } else { String::new() };
     write_new(&signing, &format!("{mark}{}", generate_pem()?))?;

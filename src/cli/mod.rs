@@ -24,7 +24,7 @@ use crate::config::Config;
 /// within milliseconds, and is seen live on the ward page.
 ///
 /// Try it:      vigia demo
-/// In earnest:  vigia keygen, then vigia serve
+/// In earnest:  vigia keygen >> vigia.toml, then vigia serve
 ///
 /// Settings: built-in defaults, then vigia.toml, then variables like `VIGIA__SERVER__BIND`.
 /// `vigia check-config` shows what is in force.
@@ -76,14 +76,20 @@ fn dispatch(arguments: Arguments) -> Result<()> {
     match command {
         Command::Serve => on_runtime(serve::run(load()?)),
         Command::Demo(options) => on_runtime(demo::run(load()?, options)),
-        Command::CheckConfig => {
-            check_config::run(&load()?);
-            Ok(())
-        }
+        Command::CheckConfig => check_config::run(&load()?),
         Command::Keygen(options) => keygen::run(&load()?, &options),
         Command::User(command) => on_runtime(user::run(load()?, command)),
         Command::Package(command) => on_runtime(package::run(load()?, command)),
         Command::Client(command) => client::run(&load()?, command),
+    }
+}
+
+/// An argument that names somebody.
+fn name(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Err("it is empty"),
+        text if text.chars().any(char::is_control) => Err("it has control characters"),
+        text => Ok(text.to_owned()),
     }
 }
 

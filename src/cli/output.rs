@@ -1,17 +1,22 @@
-//! What commands say to whoever typed them: the one place that prints.
+//! What commands say to whoever typed them: the one place that prints. Who has closed the other end does not want
+//! to read on (`vigia check-config | head`); that is no failure.
 
-#[expect(clippy::print_stdout, reason = "commands answer on standard output")]
+use std::io::{self, ErrorKind, Write};
+
 pub(super) fn line(text: impl std::fmt::Display) {
-    println!("{text}");
+    if let Err(failed) = writeln!(io::stdout(), "{text}")
+        && failed.kind() != ErrorKind::BrokenPipe
+    {
+        note(format!("cannot write to standard output: {failed}"));
+    }
 }
 
-#[expect(clippy::print_stderr, reason = "commands fail on standard error")]
 pub(super) fn error(error: &anyhow::Error) {
-    eprintln!("vigia: {error:#}");
+    note(format!("{error:#}"));
 }
 
 /// Something odd that does not stop the command.
-#[expect(clippy::print_stderr, reason = "commands warn on standard error")]
 pub(super) fn note(text: impl std::fmt::Display) {
-    eprintln!("vigia: {text}");
+    // Nobody is left to tell.
+    _ = writeln!(io::stderr(), "vigia: {text}");
 }

@@ -16,9 +16,10 @@ use crate::telemetry::Metrics;
 pub(super) enum Command {
     /// Make an account; its generated password is printed once.
     Add {
+        #[arg(value_parser = super::name)]
         username: String,
         /// The name that others see.
-        #[arg(long)]
+        #[arg(long, value_parser = super::name)]
         name: String,
         /// administrator or clinician
         #[arg(long, default_value = "clinician")]

@@ -1,0 +1,76 @@
+//! The command line as it is typed: what it answers, and how it ends.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn shell(directory: &Path, line: &str) -> Output {
+    let binary = Path::new(env!("CARGO_BIN_EXE_vigia"));
+    let path = format!("{}:/usr/bin:/bin", binary.parent().unwrap().display());
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", line]).current_dir(directory).env_clear().env("PATH", path).stdin(Stdio::null());
+    shell.output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The commands of the README's "In earnest", up to the one that serves.
+fn walk() -> String {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let section = readme.split("## In earnest").nth(1).unwrap().split("```sh\n").nth(1).unwrap();
+    section.split("vigia serve   ").next().unwrap().to_owned()
+}
+
+#[test]
+fn the_walk_of_the_readme_works_word_by_word() {
+    let directory = tempfile::tempdir().unwrap();
+    let done = shell(directory.path(), &format!("set -e\n{}", walk()));
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let said = text(&done.stdout);
+    assert!(said.contains("# ready for `vigia serve`") && said.contains("ana\t"), "{said}");
+    assert_eq!(said.lines().last().unwrap().split('.').count(), 3, "a token: {said}");
+    let mode = |name: &str| std::fs::metadata(directory.path().join(name)).unwrap().permissions().mode() & 0o777;
+    for name in ["vigia.db", "signing-key.pem", "seal-key"] {
+        let found = shell(directory.path(), &format!("find . -name {name}"));
+        assert_eq!(mode(text(&found.stdout).trim()), 0o600, "{name}");
+    }
+    let again = shell(directory.path(), "vigia keygen >> vigia.toml || vigia check-config");
+    assert!(again.status.success(), "a refusal leaves the settings as they are: {}", text(&again.stderr));
+}
+
+#[test]
+fn who_stops_reading_is_no_failure() {
+    let directory = tempfile::tempdir().unwrap();
+    let closed = shell(directory.path(), "{ vigia check-config; echo \"ended with $?\" >&2; } | true");
+    assert_eq!(text(&closed.stderr).replace("vigia: `vigia serve` would not start\n", ""), "ended with 1\n");
+    let closed = shell(directory.path(), "{ vigia package list; echo \"ended with $?\" >&2; } | true");
+    assert_eq!(text(&closed.stderr), "ended with 0\n");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let token = "vigia client token --client m --scope system/Observation.c";
+    // Later options of the same name would be a mistake of their own: each line gives its own.
+    for (line, named) in [
+        ("vigia check-config", "would not start"),
+        ("vigia client token --client '' --scope system/Observation.c", "--client"),
+        ("vigia client token --client ' ' --scope system/Observation.c", "--client"),
+        ("vigia client token --client m --scope ''", "--scope"),
+        ("vigia client token --client m --scope nonsense", "--scope"),
+        ("vigia client token --client m --scope openid", "--scope"),
+        ("vigia client token --client m --scope system/Foo.c", "--scope"),
+        (&format!("{token} --hours 0"), "--hours"),
+        (&format!("{token} --hours=-1"), "--hours"),
+        (&format!("{token} --hours 87601"), "--hours"),
+        ("vigia user add '' --name Ana", "<USERNAME>"),
+        ("vigia user add ana --name '  '", "--name"),
+        (token, "signing key"),
+    ] {
+        let refused = shell(directory.path(), line);
+        assert!(!refused.status.success(), "{line}");
+        assert!(text(&refused.stderr).contains(named), "{line}: {}", text(&refused.stderr));
+    }
+}
