@@ -13,7 +13,7 @@ pub(super) fn check(kind: Primitive, value: &Value) -> Result<(), &'static str> 
     match (kind, value) {
         (Primitive::Boolean, Value::Bool(_)) => Ok(()),
         (Primitive::Boolean, _) => Err("must be true or false"),
-        (Primitive::Decimal, Value::Number(_)) => Ok(()),
+        (Primitive::Decimal, Value::Number(n)) => decimal(n),
         (Primitive::Decimal, _) => Err("must be a JSON number"),
         (Primitive::Integer, Value::Number(n)) => integer(n, i32::MIN),
         (Primitive::UnsignedInt, Value::Number(n)) => integer(n, 0),
@@ -21,6 +21,19 @@ pub(super) fn check(kind: Primitive, value: &Value) -> Result<(), &'static str> 
         (Primitive::Integer | Primitive::UnsignedInt | Primitive::PositiveInt, _) => Err("must be a JSON number"),
         (_, Value::String(text)) => string(kind, text),
         _ => Err("must be a JSON string"),
+    }
+}
+
+/// A decimal keeps its text, but is searched for and judged by rules as a number: one that no f64 comes near would
+/// be stored and never found again.
+fn decimal(number: &Number) -> Result<(), &'static str> {
+    let text = number.to_string();
+    let zero = !text.split(['e', 'E']).next().unwrap_or_default().contains(|c: char| matches!(c, '1'..='9'));
+    match text.parse::<f64>() {
+        Ok(value) if !value.is_finite() => Err("must not be larger than can be computed with (1.7e308)"),
+        Ok(0.0) if !zero => Err("must not be smaller than can be computed with (5e-324)"),
+        Ok(_) => Ok(()),
+        Err(_) => Err("must be a JSON number"),
     }
 }
 
@@ -113,6 +126,30 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn decimals_can_be_computed_with() {
+        let nines = "9".repeat(309);
+        for (text, good) in [
+            ("0", true),
+            ("0.00", true),
+            ("0e999999", true),
+            ("-0.0e-999999", true),
+            ("72.50", true),
+            ("1.7e308", true),
+            ("-1.7E+308", true),
+            ("5e-324", true),
+            ("1e-324", false),
+            ("1e400", false),
+            ("-1e400", false),
+            ("1E2147483648", false),
+            (nines.as_str(), false),
+            ("0.000001e-400", false),
+        ] {
+            let Ok(number) = serde_json::from_str::<Value>(text) else { panic!("{text} is no JSON") };
+            assert_eq!(check(Primitive::Decimal, &number).is_ok(), good, "{text}");
+        }
+    }
 
     #[test]
     fn formats() {
