@@ -22,9 +22,11 @@ pub enum Error {
     /// Known once, deleted since.
     #[error("{resource_type}/{id} is deleted")]
     Gone { resource_type: String, id: String },
-    /// No such resource type, or no such address below the FHIR base.
     #[error("this address is not served")]
     UnknownEndpoint,
+    /// What an address names is no resource type. The text is the caller's.
+    #[error("this resource type does not exist")]
+    UnknownType(String),
     /// `If-Match` named another version than the current one.
     #[error("{resource_type}/{id} is at another version than the one named")]
     VersionConflict { resource_type: String, id: String },
@@ -47,12 +49,14 @@ pub enum Error {
     TooMany { retry_after_s: u32 },
     #[error("the content is larger than {limit} bytes")]
     TooLarge { limit: usize },
-    #[error("the content type is not supported")]
-    UnsupportedMedia,
+    /// What this header says of the body is not read here.
+    #[error("the content is not supported ({0})")]
+    UnsupportedMedia(&'static str),
     #[error("no acceptable content type")]
     NotAcceptable,
+    /// The methods that are, as `Allow` names them.
     #[error("the method is not allowed here")]
-    MethodNotAllowed,
+    MethodNotAllowed(&'static str),
     /// A part of FHIR that this server does not do. The text is external.
     #[error("not supported: {0}")]
     NotSupported(String),
@@ -115,6 +119,7 @@ impl Error {
             Self::NotFound { resource_type, id } => (404, "not-found", format!("{resource_type}/{id} is not known.")),
             Self::Gone { resource_type, id } => (410, "deleted", format!("{resource_type}/{id} has been deleted.")),
             Self::UnknownEndpoint => (404, "not-supported", "Nothing is served at this address.".to_owned()),
+            Self::UnknownType(name) => (404, "not-supported", unknown_type(name)),
             Self::VersionConflict { resource_type, id } => (
                 412,
                 "conflict",
@@ -132,9 +137,11 @@ impl Error {
                 (429, "throttled", format!("The server is at its limit; try again after {retry_after_s} seconds."))
             }
             Self::TooLarge { limit } => (413, "too-long", format!("The content is larger than {limit} bytes.")),
-            Self::UnsupportedMedia => (415, "not-supported", "This Content-Type is not read here.".to_owned()),
+            Self::UnsupportedMedia(header) => (415, "not-supported", format!("What {header} names is not read here.")),
             Self::NotAcceptable => (406, "not-supported", "No form named by Accept or _format is written.".to_owned()),
-            Self::MethodNotAllowed => (405, "not-supported", "This method is not allowed at this address.".to_owned()),
+            Self::MethodNotAllowed(allowed) => {
+                (405, "not-supported", format!("This method is not allowed at this address; {allowed} can be used."))
+            }
             Self::NotSupported(what) => (400, "not-supported", what.clone()),
             Self::At { error, .. } => return error.view(),
             Self::Unavailable(what) => (503, "transient", (*what).to_owned()),
@@ -157,8 +164,17 @@ impl Error {
             Self::At { place, error } => error.issues().into_iter().map(|issue| within(place, issue)).collect(),
             _ => {
                 let View { code, diagnostics, .. } = self.view();
-                vec![Issue::error(code, "", diagnostics)]
+                vec![Issue::error(code, self.place(), diagnostics)]
             }
+        }
+    }
+
+    /// The part of the request that an error without issues is about.
+    fn place(&self) -> String {
+        match self {
+            Self::UnsupportedMedia(header) => format!("http.{header}"),
+            Self::TooLarge { .. } => "http.body".to_owned(),
+            _ => String::new(),
         }
     }
 
@@ -195,9 +211,21 @@ impl Error {
             Self::Forbidden(_) => vec![("WWW-Authenticate", "Bearer error=\"insufficient_scope\"".to_owned())],
             Self::TooMany { retry_after_s } => vec![("Retry-After", retry_after_s.to_string())],
             Self::Unavailable(_) => vec![("Retry-After", "1".to_owned())],
+            Self::MethodNotAllowed(allowed) => vec![("Allow", (*allowed).to_owned())],
             Self::At { error, .. } => error.headers(),
             _ => Vec::new(),
         }
+    }
+}
+
+/// Only what can be a type's name is repeated.
+fn unknown_type(name: &str) -> String {
+    let plain =
+        (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    if plain {
+        format!("`{name}` is no resource type of FHIR R4.")
+    } else {
+        "What this address names is no resource type of FHIR R4.".to_owned()
     }
 }
 
@@ -259,6 +287,7 @@ mod tests {
             (Error::not_found(id().0, id().1), 404, "not-found"),
             (Error::gone(id().0, id().1), 410, "deleted"),
             (Error::UnknownEndpoint, 404, "not-supported"),
+            (Error::UnknownType("Foo".into()), 404, "not-supported"),
             (Error::version_conflict(id().0, id().1), 412, "conflict"),
             (Error::Conflict("The patient still has an open encounter."), 409, "conflict"),
             (Error::MultipleMatches, 412, "multiple-matches"),
@@ -268,9 +297,9 @@ mod tests {
             (Error::Forbidden("No scope covers this.".into()), 403, "forbidden"),
             (Error::TooMany { retry_after_s: 2 }, 429, "throttled"),
             (Error::TooLarge { limit: 10 }, 413, "too-long"),
-            (Error::UnsupportedMedia, 415, "not-supported"),
+            (Error::UnsupportedMedia("Content-Type"), 415, "not-supported"),
             (Error::NotAcceptable, 406, "not-supported"),
-            (Error::MethodNotAllowed, 405, "not-supported"),
+            (Error::MethodNotAllowed("GET, HEAD"), 405, "not-supported"),
             (Error::NotSupported("Chained search is not supported.".into()), 400, "not-supported"),
             (Error::Unavailable("The database is not reachable."), 503, "transient"),
             (Error::Timeout, 503, "timeout"),
@@ -284,6 +313,7 @@ mod tests {
                 | Error::NotFound { .. }
                 | Error::Gone { .. }
                 | Error::UnknownEndpoint
+                | Error::UnknownType(_)
                 | Error::VersionConflict { .. }
                 | Error::Conflict(_)
                 | Error::MultipleMatches
@@ -292,9 +322,9 @@ mod tests {
                 | Error::Forbidden(_)
                 | Error::TooMany { .. }
                 | Error::TooLarge { .. }
-                | Error::UnsupportedMedia
+                | Error::UnsupportedMedia(_)
                 | Error::NotAcceptable
-                | Error::MethodNotAllowed
+                | Error::MethodNotAllowed(_)
                 | Error::NotSupported(_)
                 | Error::Unavailable(_)
                 | Error::Timeout
@@ -351,6 +381,20 @@ mod tests {
     }
 
     #[test]
+    fn the_part_of_the_request_is_named_and_no_nonsense_repeated() {
+        for (error, expression) in [
+            (Error::UnsupportedMedia("Content-Encoding"), "http.Content-Encoding"),
+            (Error::TooLarge { limit: 7 }, "http.body"),
+        ] {
+            assert_eq!(error.outcome()["issue"][0]["expression"][0], expression);
+        }
+        for (name, repeated) in [("Foo", true), ("favicon.ico", true), ("", false), ("a b", false), ("<b>", false)] {
+            let text = Error::UnknownType(name.to_owned()).view().diagnostics;
+            assert_eq!(text.contains(&format!("`{name}`")), repeated, "{text}");
+        }
+    }
+
+    #[test]
     fn a_part_is_named_and_keeps_its_status() {
         for (error, expression) in [
             (Error::not_found("Patient", "p1"), "Bundle.entry[3]"),
@@ -368,6 +412,7 @@ mod tests {
     fn headers_tell_how_to_go_on() {
         assert_eq!(Error::Unauthenticated(None).headers(), [("WWW-Authenticate", "Bearer".to_owned())]);
         assert_eq!(Error::TooMany { retry_after_s: 3 }.headers(), [("Retry-After", "3".to_owned())]);
+        assert_eq!(Error::MethodNotAllowed("GET").headers(), [("Allow", "GET".to_owned())]);
         assert!(Error::MultipleMatches.headers().is_empty());
     }
 }

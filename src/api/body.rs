@@ -14,6 +14,9 @@ use crate::error::Error;
 /// A window of this size (2^n bytes) is as much memory as a sender may make us keep.
 const ZSTD_WINDOW: u32 = 23;
 
+/// The body is of a type, or in a character set, that is not read.
+pub(super) const UNKNOWN_TYPE: Error = Error::UnsupportedMedia("Content-Type");
+
 /// Bodies from this size on are read beside the threads that answer requests.
 const LONG: usize = 64 * 1024;
 
@@ -31,11 +34,14 @@ pub(super) async fn read(request: &HttpRequest, payload: web::Payload, limit: us
     {
         return Err(Error::TooLarge { limit });
     }
+    if !headers.get(header::CONTENT_TYPE).is_none_or(|media| media.to_str().is_ok_and(is_utf8)) {
+        return Err(UNKNOWN_TYPE);
+    }
     let coding = match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
         None | Some(b"identity") => None,
         Some(b"gzip") => Some(Coding::Gzip),
         Some(b"zstd") => Some(Coding::Zstd),
-        Some(_) => return Err(Error::UnsupportedMedia),
+        Some(_) => return Err(Error::UnsupportedMedia("Content-Encoding")),
     };
     let sent = whole(payload, limit).await?;
     match coding {
@@ -44,6 +50,15 @@ pub(super) async fn read(request: &HttpRequest, payload: web::Payload, limit: us
             tokio::task::spawn_blocking(move || unpack(coding, &sent, limit)).await.map_err(Error::internal)?
         }
     }
+}
+
+/// No character set named, or UTF-8, of which ASCII is a part.
+fn is_utf8(media: &str) -> bool {
+    media.split(';').skip(1).filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
+        let value = value.trim().trim_matches('"');
+        let known = ["utf-8", "utf8", "us-ascii"].iter().any(|own| value.eq_ignore_ascii_case(own));
+        known || !name.trim().eq_ignore_ascii_case("charset")
+    })
 }
 
 async fn whole(mut payload: web::Payload, limit: usize) -> Result<Bytes, Error> {
@@ -82,8 +97,8 @@ fn unreadable() -> Error {
 pub(super) fn format(request: &HttpRequest) -> Result<fhir_r4::Format, Error> {
     match request.headers().get(header::CONTENT_TYPE).map(|v| v.to_str()) {
         None => Ok(fhir_r4::Format::Json),
-        Some(Ok(media)) => media_format(media).ok_or(Error::UnsupportedMedia),
-        Some(Err(_)) => Err(Error::UnsupportedMedia),
+        Some(Ok(media)) => media_format(media).ok_or(UNKNOWN_TYPE),
+        Some(Err(_)) => Err(UNKNOWN_TYPE),
     }
 }
 

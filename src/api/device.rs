@@ -7,7 +7,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::caller::Caller;
-use super::reply::Answer;
+use super::reply::{Answer, at};
 use super::{Shared, body};
 use crate::auth::access::Action;
 use crate::error::{Error, outcome_of};
@@ -16,7 +16,7 @@ use crate::pipeline::Receipt;
 use crate::store::Outcome;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    config.route("/observations", web::post().to(observations));
+    config.service(at("/observations", "POST").route(web::post().to(observations)));
 }
 
 #[derive(Serialize, ToSchema)]
@@ -73,7 +73,7 @@ fn is_ndjson(request: &HttpRequest) -> Result<bool, Error> {
     match media.split(';').next().unwrap_or_default().trim() {
         "application/json" => Ok(false),
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(true),
-        _ => Err(Error::UnsupportedMedia),
+        _ => Err(body::UNKNOWN_TYPE),
     }
 }
 

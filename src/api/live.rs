@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Shared;
 use super::caller::{Caller, SignedIn, session_token};
-use super::reply::Answer;
+use super::reply::{Answer, at};
 use crate::auth::access::{Access, Action, Reach};
 use crate::auth::sessions::Sessions;
 use crate::deliver::live::Stream;
@@ -32,7 +32,9 @@ const PRESSURES: [&str; 3] = ["8480-6", "8462-4", "8478-0"];
 const PANEL: &str = "85354-9";
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    config.route("", web::get().to(events)).route("/series", web::get().to(series));
+    config
+        .service(at("", "GET").route(web::get().to(events)))
+        .service(at("/series", "GET").route(web::get().to(series)));
 }
 
 /// Who may see the ward may see all of it.

@@ -1,12 +1,14 @@
 //! How handlers answer: errors as `OperationOutcomes` with the status of the catalogue, resources in the format
 //! that the caller accepts, versions as `ETags`.
 
+use std::future::ready;
+
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::middleware::Next;
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, Resource, ResponseError, web};
 use serde_json::Value;
 
 use crate::error::Error;
@@ -220,6 +222,12 @@ pub(super) async fn unknown_address() -> Answer {
     Err(Error::UnknownEndpoint)
 }
 
-pub(super) async fn wrong_method() -> Answer {
-    Err(Error::MethodNotAllowed)
+/// An address that knows its methods: others are answered with these.
+pub(super) fn at(path: &str, methods: &'static str) -> Resource {
+    of(web::resource(path), methods)
+}
+
+/// The same of several addresses.
+pub(super) fn of(resource: Resource, methods: &'static str) -> Resource {
+    resource.default_service(web::to(move || ready(Answer::Err(Error::MethodNotAllowed(methods)))))
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::caller::{COOKIE, SignedIn, not_forged, session_token};
-use super::reply::Answer;
+use super::reply::{Answer, at};
 use super::{Shared, body};
 use crate::error::Error;
 
@@ -15,9 +15,9 @@ const MAX_BODY: usize = 4096;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
-        .route("/login", web::post().to(login))
-        .route("/logout", web::post().to(logout))
-        .route("/me", web::get().to(me));
+        .service(at("/login", "POST").route(web::post().to(login)))
+        .service(at("/logout", "POST").route(web::post().to(logout)))
+        .service(at("/me", "GET").route(web::get().to(me)));
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -18,14 +18,14 @@ pub(super) async fn read(request: &HttpRequest, payload: web::Payload, limit: us
     }
     // No type at all is no FHIR either: a patch says what it is.
     if media.is_empty() {
-        return Err(Error::UnsupportedMedia);
+        return Err(body::UNKNOWN_TYPE);
     }
     Patch::parameters(body::resource(request, payload, limit).await?)
 }
 
 /// The patch that these bytes of this type are.
 pub(super) fn of_media(media: &str, bytes: &[u8]) -> Result<Patch, Error> {
-    if is_json_patch(media) { Patch::json(bytes) } else { Err(Error::UnsupportedMedia) }
+    if is_json_patch(media) { Patch::json(bytes) } else { Err(body::UNKNOWN_TYPE) }
 }
 
 fn is_json_patch(media: &str) -> bool {

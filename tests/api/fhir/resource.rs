@@ -149,6 +149,33 @@ async fn decimals_keep_their_digits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_method_is_told_the_right_ones() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    for (method, path, allowed) in [
+        ("PUT", "/fhir/metadata", "GET, HEAD"),
+        ("DELETE", "/fhir", "GET, HEAD, POST"),
+        ("OPTIONS", "/fhir/Patient", "GET, HEAD, POST, PUT, PATCH, DELETE"),
+        ("POST", "/fhir/Patient/1", "GET, HEAD, PUT, PATCH, DELETE"),
+        ("GET", "/fhir/Patient/_search", "POST"),
+        ("DELETE", "/fhir/Patient/1/_history", "GET, HEAD"),
+        ("POST", "/fhir/Patient/1/Observation", "GET, HEAD"),
+        ("GET", "/fhir/$convert", "POST"),
+        ("DELETE", "/fhir/Patient/1/$everything", "GET, HEAD, POST"),
+        ("GET", "/device/v1/observations", "POST"),
+        ("PUT", "/auth/login", "POST"),
+        ("POST", "/live/series", "GET"),
+    ] {
+        let reply = gateway.with_header("X", "y").send(method.parse().unwrap(), path, None).await.expect(405);
+        assert_eq!(reply.header("allow"), allowed, "{method} {path}");
+        assert!(reply.text().contains(allowed), "{method} {path}: {}", reply.text());
+    }
+    let unknown = gateway.get("/fhir/Nope/1").await.expect(404);
+    assert!(unknown.text().contains("`Nope` is no resource type"), "{}", unknown.text());
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_says_so() {
     let app = TestApp::start().await;
     let gateway = app.gateway();
@@ -159,7 +186,7 @@ async fn what_is_not_there_says_so() {
         ("GET", "/fhir/Patient/1/2/3", 404, "not-supported"),
         ("GET", "/fhir/Patient/1/Nope", 404, "not-supported"),
         ("GET", "/nothing/here", 404, "not-supported"),
-        ("PATCH", "/fhir/Patient/1", 415, "not-supported"),
+        ("PATCH", "/fhir/Patient/1", 415, "not-supported http.Content-Type"),
         ("DELETE", "/fhir/Patient", 400, "value http.query"),
         ("PUT", "/fhir/metadata", 405, "not-supported"),
         ("DELETE", "/fhir", 405, "not-supported"),

@@ -135,9 +135,9 @@ async fn body_of(
         Method::GET | Method::HEAD if operation.safe => Ok(None),
         Method::POST if request.headers().get("Content-Type").is_none() => {
             let bytes = body::read(request, payload, state.settings.max_body_bytes).await?;
-            if bytes.is_empty() { Ok(None) } else { Err(Error::UnsupportedMedia) }
+            if bytes.is_empty() { Ok(None) } else { Err(body::UNKNOWN_TYPE) }
         }
         Method::POST => body::resource(request, payload, state.settings.max_body_bytes).await.map(Some),
-        _ => Err(Error::MethodNotAllowed),
+        _ => Err(Error::MethodNotAllowed(if operation.safe { "GET, HEAD, POST" } else { "POST" })),
     }
 }
