@@ -252,11 +252,7 @@ impl Store {
         id: Option<&str>,
         query: HistoryQuery,
     ) -> Result<Option<HistoryPage>, Error> {
-        let action = if id.is_some() { Action::Read } else { Action::Search };
-        let permit = access.check(action, kind.unwrap_or("*"))?;
-        if id.is_none() && *permit.reach() != Reach::All {
-            return Err(Error::Forbidden("The history of a whole type is not about one patient.".to_owned()));
-        }
+        let permit = may_follow(access, kind, id)?;
         let (scope, seal) = (history::Scope::of(kind, id), self.inner.seal.clone());
         // A deletion says nothing about whose it was, so who is bound to one patient sees none.
         let bound = *permit.reach() != Reach::All;
@@ -429,6 +425,21 @@ impl Inner {
             answer => answer,
         }
     }
+}
+
+/// May the caller make these searches? `named`: each of them; else those that may not be made are left out.
+pub fn may_search(access: &Access, queries: Vec<Query>, named: bool) -> Result<(), Error> {
+    search::system::permitted(access, queries, named).map(|_| ())
+}
+
+/// May the caller see this history?
+pub fn may_follow(access: &Access, kind: Option<&'static str>, id: Option<&str>) -> Result<Permit, Error> {
+    let action = if id.is_some() { Action::Read } else { Action::Search };
+    let permit = access.check(action, kind.unwrap_or("*"))?;
+    if id.is_none() && *permit.reach() != Reach::All {
+        return Err(Error::Forbidden("The history of a whole type is not about one patient.".to_owned()));
+    }
+    Ok(permit)
 }
 
 /// May the caller make these changes?

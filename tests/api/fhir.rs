@@ -2,6 +2,7 @@
 
 mod any_query;
 mod bundle;
+mod bundle_limits;
 mod capability;
 mod chain;
 mod composite;

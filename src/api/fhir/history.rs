@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::fhir::bundle::Writer;
 use crate::fhir::query::{DEFAULT_COUNT, MAX_COUNT};
 use crate::fhir::time;
-use crate::store::{HistoryQuery, Stored};
+use crate::store::{self, HistoryQuery, Stored};
 
 /// Every version of one resource.
 #[utoipa::path(get, path = "/fhir/{type}/{id}/_history", tag = "fhir", params(("type" = String, Path), ("id" = String, Path)),
@@ -78,6 +78,12 @@ pub(super) async fn run(
         entry(&mut writer, &state.fhir_base(), version)?;
     }
     Ok(writer.finish())
+}
+
+/// Whether such a history can be read and the caller may ask for it; it is not asked for.
+pub(super) fn try_out(access: &Access, kind: Option<&'static str>, id: Option<&str>, query: &str) -> Result<(), Error> {
+    asked(&pairs(query))?;
+    store::may_follow(access, kind, id).map(|_| ())
 }
 
 fn link(address: &str, pairs: &[(String, String)]) -> String {

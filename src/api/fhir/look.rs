@@ -1,7 +1,7 @@
 //! What a GET of an address would answer, for the entries of Bundles: the same handlers' work without HTTP.
 
 use super::kind;
-use super::search::{Place, run};
+use super::search::{Place, could, run};
 use crate::api::State;
 use crate::auth::access::Access;
 use crate::error::Error;
@@ -25,6 +25,24 @@ pub(super) async fn look(state: &State, access: &Access, url: &str) -> Result<Ve
             state.store.find_version(access, kind, id, version).await?.json()
         }
         [kind_name, id, member] => run(state, access, Place::compartment(kind(kind_name)?, id, member)?, query).await,
+        _ => Err(Error::UnknownEndpoint),
+    }
+}
+
+/// Whether it could be answered: the address can be read, the caller may ask, and what is named by its id is there.
+/// Nothing is searched.
+pub(super) async fn try_out(state: &State, access: &Access, url: &str) -> Result<(), Error> {
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    match parts.as_slice() {
+        [""] => could(access, Place::System, query),
+        [kind_name] => could(access, Place::Type(kind(kind_name)?), query),
+        [kind_name, id] => {
+            let kind = kind(kind_name)?;
+            super::read::view(query, kind)?;
+            state.store.find(access, kind, id).await.map(|_| ())
+        }
+        [kind_name, id, member] => could(access, Place::compartment(kind(kind_name)?, id, member)?, query),
         _ => Err(Error::UnknownEndpoint),
     }
 }

@@ -7,7 +7,7 @@ mod stream;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use self::asked::Asked;
+use self::asked::{Asked, Search};
 pub(super) use self::asked::{Place, belonging};
 pub(super) use self::page::entries;
 use super::kind;
@@ -16,6 +16,7 @@ use crate::api::reply::{Answer, Media, Wanted};
 use crate::api::{Shared, State, body};
 use crate::auth::access::Access;
 use crate::error::Error;
+use crate::store;
 
 /// A query string in a form is no longer than this.
 const MAX_FORM: usize = 64 * 1024;
@@ -154,4 +155,12 @@ pub(super) fn pairs(query: &str) -> Vec<(String, String)> {
 /// The searchset of an address inside a Bundle, as JSON.
 pub(super) async fn run(state: &State, access: &Access, place: Place, query: &str) -> Result<Vec<u8>, Error> {
     page::bundle(state, access, Asked::read(place, pairs(query), false)?).await
+}
+
+/// Whether such a search can be read and the caller may make it; it is not made.
+pub(super) fn could(access: &Access, place: Place, query: &str) -> Result<(), Error> {
+    match Asked::read(place, pairs(query), false)?.search {
+        Search::One(query) => store::may_search(access, vec![*query], true),
+        Search::Several(several) => store::may_search(access, several.queries, several.named),
+    }
 }

@@ -67,6 +67,11 @@ impl Writer {
         let _ = serde_json::to_writer(&mut self.text, value);
     }
 
+    /// So many bytes are written already.
+    pub fn length(&self) -> usize {
+        self.text.len()
+    }
+
     pub fn finish(mut self) -> Vec<u8> {
         if self.entries > 0 {
             self.text.push(b']');

@@ -61,7 +61,11 @@ pub(super) fn at(seq: i64, phase: i64) -> Cursor {
 }
 
 /// The queries that the caller may make, each narrowed to the caller's reach.
-pub(super) fn permitted(access: &Access, queries: Vec<Query>, named: bool) -> Result<Vec<(Query, Reach)>, Error> {
+pub(in crate::store) fn permitted(
+    access: &Access,
+    queries: Vec<Query>,
+    named: bool,
+) -> Result<Vec<(Query, Reach)>, Error> {
     let (mut wanted, mut denied) = (Vec::with_capacity(queries.len()), None);
     for mut query in queries {
         super::chains(access, &mut query)?;

@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use fhir_r4::Issue;
 use serde_json::{Value, json};
 
+use super::limits;
 use crate::api::State;
 use crate::api::fhir::write::answer::{Asked, location, told, with_version};
 use crate::auth::access::Access;
@@ -59,6 +60,8 @@ pub(super) async fn done(
     }
     let shown = match content {
         _ if asked != Asked::Representation || deleted => None,
+        // It is written; that it is not shown as well harms nobody.
+        _ if !limits::has_room(writer.length(), 0) => None,
         Some(content) => Some(with_version(content, &written)),
         // What was there already is shown as it is there.
         None => Some(state.store.find(access, kind, &written.id).await?.json()?),

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::answer::{self, Done};
 use super::entry::{Entry, located, read};
+use super::limits;
 use super::look::Look;
 use crate::api::State;
 use crate::api::fhir::write::answer::Asked;
@@ -40,12 +41,12 @@ pub(super) async fn run(
     mut faults: HashMap<usize, Vec<Issue>>,
     asked: Asked,
 ) -> Result<Vec<u8>, Error> {
-    let base = state.fhir_base();
+    let (base, mut counted) = (state.fhir_base(), limits::Asked::default());
     let (mut steps, mut intents) = (Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
     for (at, request) in entries.into_iter().enumerate() {
         let entry = match faults.remove(&at) {
             Some(issues) => Err(Error::from(issues)),
-            None => read(request, at, &base),
+            None => read(request, at, &base).and_then(|entry| counted.take(&entry, at).map(|()| entry)),
         };
         let step = match entry {
             Err(error) => Step::Failed(error),

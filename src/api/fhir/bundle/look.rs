@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::answer::{failed, status};
+use super::limits;
 use crate::api::State;
 use crate::api::fhir::{history, kind, look};
 use crate::api::reply::etag;
@@ -33,18 +34,26 @@ impl Look {
         (!id.contains('/') && !id.starts_with('_')).then_some((kind, id))
     }
 
-    /// Whether it can be done at all: asked before a transaction is carried out.
+    /// Whether it can be done at all: asked before a transaction is carried out, and nothing is searched for it.
     pub(super) async fn try_out(&self, state: &State, access: &Access) -> Result<(), Error> {
-        self.find(state, access).await.map(|_| ())
+        let (path, query) = self.parts();
+        match path.as_slice() {
+            ["_history"] => history::try_out(access, None, None, query),
+            [name, "_history"] => history::try_out(access, Some(kind(name)?), None, query),
+            [name, id, "_history"] => history::try_out(access, Some(kind(name)?), Some(id), query),
+            [_, _, "_history", _] => self.find(state, access).await.map(|_| ()),
+            _ => look::try_out(state, access, &self.url).await,
+        }
+    }
+
+    /// The parts of the path, and the query.
+    fn parts(&self) -> (Vec<&str>, &str) {
+        let (path, query) = self.url.split_once('?').unwrap_or((&self.url, ""));
+        (path.trim_matches('/').split('/').collect(), query)
     }
 
     pub(super) async fn answer(&self, state: &State, access: &Access, writer: &mut Writer) {
-        let answered = match self.find(state, access).await {
-            Ok(Found::Bundle(json)) => Ok((200, json!({}), Some(json))),
-            Ok(Found::Version(stored)) => self.version(&stored),
-            Err(error) => Err(error),
-        };
-        match answered {
+        match self.answered(state, access, writer.length()).await {
             Ok((code, mut response, resource)) => {
                 if let Some(members) = response.as_object_mut() {
                     members.insert("status".into(), status(code).into());
@@ -53,6 +62,24 @@ impl Look {
             }
             Err(error) => failed(writer, &error),
         }
+    }
+
+    /// Status, response and resource. `length`: so much is in the answer already.
+    async fn answered(
+        &self,
+        state: &State,
+        access: &Access,
+        length: usize,
+    ) -> Result<(u16, Value, Option<Vec<u8>>), Error> {
+        if !limits::has_room(length, 0) {
+            return Err(limits::full());
+        }
+        let answered = match self.find(state, access).await? {
+            Found::Bundle(json) => (200, json!({}), Some(json)),
+            Found::Version(stored) => self.version(&stored)?,
+        };
+        let more = answered.2.as_ref().filter(|_| self.with_body).map_or(0, Vec::len);
+        if limits::has_room(length, more) { Ok(answered) } else { Err(limits::full()) }
     }
 
     fn version(&self, stored: &Stored) -> Result<(u16, Value, Option<Vec<u8>>), Error> {
@@ -73,8 +100,7 @@ impl Look {
     }
 
     async fn find(&self, state: &State, access: &Access) -> Result<Found, Error> {
-        let (path, query) = self.url.split_once('?').unwrap_or((&self.url, ""));
-        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let (parts, query) = self.parts();
         let version = |stored| Ok(Found::Version(Box::new(stored)));
         match parts.as_slice() {
             ["_history"] => history::run(state, access, None, None, query).await.map(Found::Bundle),

@@ -3,6 +3,7 @@
 mod answer;
 mod batch;
 mod entry;
+mod limits;
 mod look;
 mod transaction;
 

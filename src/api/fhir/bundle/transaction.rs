@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::answer::{self, Done};
 use super::entry::{Entry, Write, located, place, read};
+use super::limits;
 use super::look::Look;
 use crate::api::State;
 use crate::api::fhir::write::answer::Asked;
@@ -24,9 +25,6 @@ use crate::store::{CONDITION_CHANGED, Guard, Outcome};
 /// How often a transaction is planned again when what a condition finds changed on the way.
 const ATTEMPTS: usize = 8;
 
-/// Each is a search, and a second one while the commit is made.
-const MAX_CONDITIONS: usize = 1000;
-
 /// One resource may be changed by one entry only.
 const OVERLAP: Error = Error::Conflict("One resource is changed twice in one transaction.");
 
@@ -37,13 +35,19 @@ pub(super) async fn run(
     asked: Asked,
 ) -> Result<Vec<u8>, Error> {
     let (mut writes, mut looks, base) = (Vec::with_capacity(entries.len()), Vec::new(), state.fhir_base());
+    let (mut counted, mut conditions) = (limits::Asked::default(), Conditions::default());
     for (at, request) in entries.into_iter().enumerate() {
-        match read(request, at, &base)? {
+        let entry = read(request, at, &base)?;
+        counted.take(&entry, at)?;
+        match entry {
             Entry::Look(look) => looks.push((at, look)),
-            Entry::Write(write) => writes.push(*write),
+            Entry::Write(write) => {
+                conditions.take(&write, &mut counted)?;
+                writes.push(*write);
+            }
         }
     }
-    let conditions = conditions(&writes)?;
+    let conditions = conditions.found;
     // Without conditions there is nothing that could change on the way.
     if conditions.is_empty() && !writes.iter().any(Write::depends) {
         return attempt(state, access, writes, &looks, &conditions, asked).await;
@@ -58,17 +62,22 @@ pub(super) async fn run(
 }
 
 /// The conditional references of all entries, each with the first entry that has it.
-fn conditions(writes: &[Write]) -> Result<Vec<(usize, String)>, Error> {
-    let (mut found, mut known) = (Vec::new(), HashSet::new());
-    for write in writes {
-        let own = write.resource.as_ref().map(links::conditional).unwrap_or_default();
-        found.extend(own.into_iter().filter(|text| known.insert(text.clone())).map(|text| (write.at, text)));
-        if found.len() > MAX_CONDITIONS {
-            let text = format!("a transaction may have {MAX_CONDITIONS} conditional references");
-            return Err(Error::invalid("too-long", place(write.at), text));
+#[derive(Default)]
+struct Conditions {
+    found: Vec<(usize, String)>,
+    known: HashSet<String>,
+}
+
+impl Conditions {
+    fn take(&mut self, write: &Write, counted: &mut limits::Asked) -> Result<(), Error> {
+        for text in write.resource.as_ref().map(links::conditional).unwrap_or_default() {
+            if self.known.insert(text.clone()) {
+                counted.condition(write.at)?;
+                self.found.push((write.at, text));
+            }
         }
+        Ok(())
     }
-    Ok(found)
 }
 
 /// An entry whose condition has been resolved.

@@ -1,0 +1,125 @@
+//! What one Bundle may ask for: so many conditions, so many looks, and an answer that has an end.
+
+use serde_json::{Value, json};
+
+use crate::helpers::TestApp;
+use crate::helpers::samples::{bundle, entry, patient};
+
+/// A creation under a condition that finds nothing.
+fn unless(number: usize) -> Value {
+    let mut entry = entry("POST", "Patient", &patient("x", &format!("r{number}"), "Vega"));
+    entry["request"]["ifNoneExist"] = json!(format!("identifier=urn:test:records|r{number}"));
+    entry
+}
+
+fn where_(method: &str, number: usize) -> Value {
+    entry(method, &format!("Patient?identifier=urn:test:records|w{number}"), &patient("x", &format!("w{number}"), "V"))
+}
+
+fn status(answer: &Value, at: usize) -> &str {
+    answer["entry"][at]["response"]["status"].as_str().unwrap()
+}
+
+/// Where the outcome of an entry says that it is, when it is too costly.
+fn costly(answer: &Value, at: usize) -> &str {
+    let issue = &answer["entry"][at]["response"]["outcome"]["issue"][0];
+    if issue["code"] == "too-costly" { issue["expression"][0].as_str().unwrap() } else { "" }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_condition_counts() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    let referring = json!({"resourceType": "Basic", "code": {"text": "x"}, "subject": {"reference": "Patient?identifier=urn:test:records|r0"}});
+    let mut entries: Vec<Value> = (0..98).map(unless).collect();
+    entries.push(where_("PUT", 1));
+    let table: [(&str, Vec<Value>, u16); 5] = [
+        ("batch", vec![where_("DELETE", 2), unless(100), entry("POST", "Patient", &patient("x", "p", "V"))], 200),
+        ("transaction", vec![where_("DELETE", 2)], 200),
+        ("transaction", vec![where_("DELETE", 2), unless(101)], 422),
+        ("transaction", vec![where_("DELETE", 2), entry("POST", "Basic", &referring)], 422),
+        ("transaction", vec![entry("POST", "Basic", &referring), where_("PUT", 3)], 422),
+    ];
+    for (kind, more, expected) in table {
+        let sent = bundle(kind, &[entries.clone(), more.clone()].concat());
+        let reply = gateway.post("/fhir", &sent).await;
+        assert_eq!(reply.status, expected, "{kind} {more:?}: {}", reply.text());
+        if expected == 422 {
+            let text = reply.text();
+            assert!(text.contains("too-costly") && reply.issues().contains("Bundle.entry[100]"), "{more:?}: {text}");
+        } else if kind == "batch" {
+            let answer = reply.json();
+            assert_eq!([0, 98, 101].map(|at| status(&answer, at)), ["201 Created"; 3]);
+            assert_eq!(status(&answer, 100), "422 Unprocessable Entity");
+            assert_eq!([99, 100].map(|at| costly(&answer, at)), ["", "Bundle.entry[100]"], "it fails alone");
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_many_entries_look() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    gateway.put("/fhir/Patient/a", &patient("a", "a", "Vega")).await.expect(201);
+    let mut entries: Vec<Value> = (0..100).map(|_| entry("GET", "Patient?_count=1", &Value::Null)).collect();
+    gateway.post("/fhir", &bundle("transaction", &entries)).await.expect(200);
+    entries.push(entry("GET", "Patient/a", &Value::Null));
+    entries.push(entry("POST", "Patient", &patient("x", "b", "Vega")));
+    let refused = gateway.post("/fhir", &bundle("transaction", &entries)).await.expect(422);
+    assert!(refused.text().contains("too-costly") && refused.issues().contains("Bundle.entry[100]"));
+    let answer = gateway.post("/fhir", &bundle("batch", &entries)).await.expect(200).json();
+    assert_eq!((status(&answer, 99), status(&answer, 101)), ("200 OK", "201 Created"));
+    assert_eq!((status(&answer, 100), costly(&answer, 100)), ("422 Unprocessable Entity", "Bundle.entry[100]"));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_has_an_end() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    let large = json!({"resourceType": "Basic", "id": "large", "code": {"text": "x".repeat(1_000_000)}});
+    gateway.put("/fhir/Basic/large", &large).await.expect(201);
+    let mut entries: Vec<Value> = (0..80).map(|_| entry("GET", "Basic/large", &Value::Null)).collect();
+    entries.push(entry("POST", "Patient", &patient("x", "b", "Vega")));
+    for kind in ["batch", "transaction"] {
+        let answer = gateway.post("/fhir", &bundle(kind, &entries)).await.expect(200).text();
+        assert!(answer.len() < 68 << 20, "{kind}: {} bytes", answer.len());
+        let (shown, costly) = (answer.matches("200 OK").count(), answer.matches("too-costly").count());
+        assert_eq!((shown, costly), (67, 13), "{kind}");
+        assert!(answer.contains("201 Created"), "what is written is told in any case");
+    }
+    app.stop().await;
+}
+
+/// Before anything is written it is known whether a look can be done; it is carried out once, afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn looks_that_cannot_be_done_refuse_the_whole() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    let narrow = app.machine("system/Patient.crs");
+    let table = [
+        (&gateway, "Patient?nome=x", 400),
+        (&gateway, "Patient/never", 404),
+        (&gateway, "Patient/never?_summary=true", 404),
+        (&gateway, "Patient/never/_history/1", 404),
+        (&gateway, "Patient/_history?_since=yesterday", 400),
+        (&gateway, "Nope?x=y", 404),
+        (&gateway, "a/b/c/d/e", 404),
+        (&narrow, "Observation?code=x", 403),
+        (&narrow, "Patient?_has:Observation:patient:code=x", 403),
+        (&narrow, "_history", 403),
+        (&gateway, "Patient?name=vega", 200),
+        (&gateway, "Patient/_history", 200),
+        (&gateway, "?_type=Patient", 200),
+    ];
+    for (client, url, expected) in table {
+        let entries = [entry("POST", "Patient", &patient("x", "b", "Vega")), entry("GET", url, &Value::Null)];
+        let before = gateway.get("/fhir/Patient?_summary=count").await.expect(200).json()["total"].as_u64().unwrap();
+        let reply = client.post("/fhir", &bundle("transaction", &entries)).await;
+        assert_eq!(reply.status, expected, "{url}: {}", reply.text());
+        let after = gateway.get("/fhir/Patient?_summary=count").await.expect(200).json()["total"].as_u64().unwrap();
+        assert_eq!(after - before, u64::from(expected == 200), "{url}");
+    }
+    app.stop().await;
+}
