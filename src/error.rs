@@ -66,6 +66,9 @@ pub enum Error {
     /// What was asked for took longer than a statement may.
     #[error("the statement took too long")]
     Timeout,
+    /// The conditions of a change took longer than they may while nobody else can write.
+    #[error("the conditions took too long")]
+    CostlyCondition,
     /// A fault of ours. Its text is for the log alone.
     #[error("internal error: {0:#}")]
     Internal(#[from] anyhow::Error),
@@ -148,6 +151,13 @@ impl Error {
             Self::Timeout => {
                 (503, "timeout", "The search takes longer than this server allows; make it narrower.".to_owned())
             }
+            Self::CostlyCondition => (
+                503,
+                "too-costly",
+                "The conditions of this take longer than this server allows while it writes; make them narrower, \
+                 best by an identifier."
+                    .to_owned(),
+            ),
             Self::Internal(_) => (
                 500,
                 "exception",
@@ -303,6 +313,7 @@ mod tests {
             (Error::NotSupported("Chained search is not supported.".into()), 400, "not-supported"),
             (Error::Unavailable("The database is not reachable."), 503, "transient"),
             (Error::Timeout, 503, "timeout"),
+            (Error::CostlyCondition, 503, "too-costly"),
             (Error::MultipleMatches.at("Bundle.entry[3]"), 412, "multiple-matches"),
             (Error::Internal(anyhow::anyhow!("canary-secret").context("inner canary")), 500, "exception"),
         ];
@@ -328,6 +339,7 @@ mod tests {
                 | Error::NotSupported(_)
                 | Error::Unavailable(_)
                 | Error::Timeout
+                | Error::CostlyCondition
                 | Error::Internal(_)
                 | Error::At { .. } => {}
             }

@@ -106,11 +106,12 @@ impl Pipeline {
         }
         let mut query = Query { count: 2, cursor: None, total: false, ..query.clone() };
         self.store.resolve_value_sets(&mut query).await?;
+        let seen = self.store.seen();
         let mut found = self.store.search(access, query.clone()).await?.hits;
         if found.len() > 1 {
             return Err(Error::MultipleMatches);
         }
-        Ok(Guard { query, expects: found.pop().map(|hit| hit.id) })
+        Ok(Guard { query, expects: found.pop().map(|hit| hit.id), seen })
     }
 
     /// What an interaction comes to as things stand. `guard`: what its criterion was resolved to.

@@ -8,16 +8,14 @@ use diesel::prelude::*;
 
 use super::conn::Conn;
 use super::dict::Dict;
+use super::guard::Budget;
 use super::lane::{Batched, Group};
 use super::log::Entry;
 use super::prepare::{OBSERVATION, Prepared, Repeat, Verb, type_number};
 use super::schema::observation;
 use super::write::{self, Current, Pending, Step};
-use super::{Outcome, Written, database, reader, search};
+use super::{Outcome, Written, database, reader};
 use crate::error::Error;
-
-/// Why a guard refuses: what its query finds has changed since it was asked.
-pub const CONDITION_CHANGED: &str = "What the condition finds has just changed; try again.";
 
 /// Why a reader's step is refused.
 pub const READER_LOST: &str = "Another node reads this part of the log now.";
@@ -84,7 +82,7 @@ impl<'a> Batch<'a> {
     }
 
     /// All changes of a group, or what stands against it. The outer error is the transaction's.
-    pub(super) fn group(&mut self, group: &Group) -> Result<Result<Vec<Written>, Error>, Error> {
+    pub(super) fn group(&mut self, group: &Group, budget: &mut Budget) -> Result<Result<Vec<Written>, Error>, Error> {
         let plain = group.guards.is_empty()
             && group.cursor.is_none()
             && group.changes.iter().all(|c| matches!(c.verb, Verb::Create(_)));
@@ -92,7 +90,7 @@ impl<'a> Batch<'a> {
             // What is read now must see what this batch has written so far.
             self.flush()?;
         }
-        let steps = match self.check(group)? {
+        let steps = match self.check(group, budget)? {
             Ok(steps) => steps,
             Err(refused) => return Ok(Err(refused)),
         };
@@ -105,12 +103,11 @@ impl<'a> Batch<'a> {
     }
 
     /// What each change finds, without writing anything.
-    fn check(&mut self, group: &Group) -> Result<Result<Vec<Step>, Error>, Error> {
-        for guard in &group.guards {
-            let found = search::ids(self.conn, self.dict, &guard.query, 2)?;
-            if found.first() != guard.expects.as_ref() || found.len() > 1 {
-                return Ok(Err(Error::Conflict(CONDITION_CHANGED)));
-            }
+    fn check(&mut self, group: &Group, budget: &mut Budget) -> Result<Result<Vec<Step>, Error>, Error> {
+        if !group.guards.is_empty()
+            && let Err(refused) = budget.ask(self.conn, self.dict, &group.guards)?
+        {
+            return Ok(Err(refused));
         }
         let mut steps = Vec::with_capacity(group.changes.len());
         let mut seen = HashMap::new();

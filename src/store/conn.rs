@@ -54,6 +54,15 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
+    /// For searches alone: the lane makes none but those of guards.
+    fn search_limit(self) -> Option<Duration> {
+        match self {
+            Self::Read { limit } => limit,
+            Self::Write => Some(deadline::GUARDS),
+        }
+    }
+
+    /// For every statement.
     fn limit(self) -> Option<Duration> {
         match self {
             Self::Read { limit } => limit,
@@ -82,7 +91,7 @@ impl Location {
             Self::Sqlite(path) => {
                 let mut conn = SqliteConnection::establish(path).map_err(unavailable)?;
                 conn.batch_execute(sqlite_settings(purpose)).map_err(unavailable)?;
-                deadline::register(&mut conn, purpose.limit()).map_err(unavailable)?;
+                deadline::register(&mut conn, purpose.search_limit()).map_err(unavailable)?;
                 Ok(Conn::Sqlite(conn))
             }
             Self::Postgres(url) => {

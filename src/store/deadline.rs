@@ -8,6 +8,12 @@ use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::{BigInt, Bool};
 use diesel::sqlite::Sqlite;
 
+/// The conditions of one group of changes may take so long in the lane, where everybody waits for them.
+pub(super) const GUARDS: Duration = Duration::from_millis(250);
+
+/// And those of all groups of one caller.
+pub(super) const CALLER: Duration = Duration::from_secs(1);
+
 /// What both engines say in their errors of a statement that was stopped.
 const WORDS: [&str; 2] = ["statement timeout", "vigia_within"];
 

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::batch::Batch;
 use super::conn::{Conn, Location, Purpose};
 use super::dict::{Dict, Source};
+use super::guard::{Budget, Guard};
 use super::log::Log;
 use super::prepare::Prepared;
 use super::queue::Queue;
@@ -22,19 +23,10 @@ use super::schema::log_head;
 use super::{Written, database};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::fhir::query::Query;
 use crate::telemetry::Metrics;
 
 /// About how many rows one transaction takes.
 const BATCH_ROWS: usize = 1000;
-
-/// What must be true of the store when a group is committed.
-#[derive(Clone, Debug)]
-pub struct Guard {
-    pub query: Query,
-    /// The one id that the query must find, or none.
-    pub expects: Option<String>,
-}
 
 /// A reader's step, taken in the transaction of what it wrote.
 #[derive(Clone, Debug)]
@@ -199,7 +191,9 @@ impl Lane {
         batch.look_up_repeatable(jobs)?;
         let mut answers = Vec::with_capacity(jobs.len());
         for job in jobs {
-            answers.push(job.groups.iter().map(|group| batch.group(group)).collect::<Result<Answer, Error>>()?);
+            let mut budget = Budget::new();
+            let groups = job.groups.iter().map(|group| batch.group(group, &mut budget));
+            answers.push(groups.collect::<Result<Answer, Error>>()?);
         }
         let (last, entries) = batch.finish()?;
         if last > seq {

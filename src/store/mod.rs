@@ -10,6 +10,7 @@ pub mod body;
 mod conn;
 mod deadline;
 mod dict;
+mod guard;
 mod history;
 mod id;
 mod labels;
@@ -36,10 +37,11 @@ use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
 pub use account::{Account, Session};
-pub use batch::{CONDITION_CHANGED, READER_LOST};
+pub use batch::READER_LOST;
+pub use guard::{CONDITION_CHANGED, Guard};
 pub use history::{HistoryPage, HistoryQuery};
 pub use labels::Labels;
-pub use lane::{CursorMove, Guard};
+pub use lane::CursorMove;
 pub use log::Entry;
 pub use measured::{Measured, Part, Wanted, is_wanted};
 pub use newest::{Placed, Series};
@@ -296,6 +298,11 @@ impl Store {
             return Ok(vec![]);
         }
         self.read(move |conn, _| log::read_after(conn, after, limit)).await
+    }
+
+    /// A position that every search from now on sees. Other nodes may have gone on from it.
+    pub fn seen(&self) -> i64 {
+        self.inner.log.last()
     }
 
     /// The position of the last commit.

@@ -252,6 +252,11 @@ impl Filter {
         Self { param, negated: false, facet: Facet::Value, operands }
     }
 
+    /// Whether other resources than the one that it is about decide on it.
+    pub fn asks_elsewhere(&self) -> bool {
+        self.operands.iter().any(|operand| matches!(operand, Operand::Chain { .. } | Operand::Has { .. }))
+    }
+
     /// Its operands, if they are plain values of the parameter that may match.
     pub fn values(&self) -> Option<&[Operand]> {
         let plain = |operand: &Operand| {

@@ -51,6 +51,19 @@ pub(super) fn ids(conn: &mut Conn, dict: &Dict, query: &Query, limit: usize) -> 
     Ok(sql::hits(conn, sql)?.into_iter().map(|row| id::decode(&row.id)).collect())
 }
 
+/// Whether anything of this type was written after that position, deletions too.
+pub(super) fn has_after(conn: &mut Conn, resource_type: &str, seq: i64) -> Result<bool, Error> {
+    let mut sql = Sql::new(conn);
+    if resource_type == OBSERVATION {
+        sql.push("SELECT seq AS n FROM observation WHERE seq > ");
+    } else {
+        let rtype = type_number(resource_type)?;
+        sql.push("SELECT seq AS n FROM resource WHERE rtype = ").int(rtype.into()).push(" AND seq > ");
+    }
+    sql.int(seq).push(" LIMIT 1");
+    Ok(!sql::numbers(conn, sql)?.is_empty())
+}
+
 /// One page of what matches, as far as `reach` goes. Chains in it are narrowed already (`chains`).
 pub(super) fn page(conn: &mut Conn, dict: &Dict, query: &Query, reach: &Reach, seal: &Seal) -> Result<Page, Error> {
     let query = narrow::to(query, reach)?;

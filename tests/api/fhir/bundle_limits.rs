@@ -123,3 +123,35 @@ async fn looks_that_cannot_be_done_refuse_the_whole() {
     }
     app.stop().await;
 }
+
+/// Patients with so many names that to look through them for many words takes long.
+async fn much_to_look_through(app: &TestApp) {
+    let names: Vec<Value> = (0..1000).map(|n| json!({"family": format!("{}{n}", "abcdefghij".repeat(6))})).collect();
+    let mut large = patient("x", "large", "x");
+    large["name"] = names.into();
+    let entries: Vec<Value> = (0..20).map(|_| entry("POST", "Patient", &large)).collect();
+    app.gateway().post("/fhir", &bundle("batch", &entries)).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_condition_that_takes_long_harms_nobody_else() {
+    let app = TestApp::with(|config| config.database.statement_timeout_ms = 60_000).await;
+    let gateway = app.gateway();
+    much_to_look_through(&app).await;
+    let words: Vec<String> = (0..400).map(|n| format!("j{n}z")).collect();
+    let mut slow = entry("POST", "Patient", &patient("x", "slow", "Vega"));
+    slow["request"]["ifNoneExist"] = json!(format!("name:contains={}", words.join(",")));
+    let another = |record| entry("POST", "Patient", &patient("x", record, "Vega"));
+    // Nothing of its type was written since it was resolved: there is no need to ask again.
+    let answer = gateway.post("/fhir", &bundle("batch", std::slice::from_ref(&slow))).await.expect(200).json();
+    assert_eq!(status(&answer, 0), "201 Created");
+    let answer = gateway.post("/fhir", &bundle("batch", &[another("a"), slow, unless(1)])).await.expect(200).json();
+    assert_eq!([0, 2].map(|at| status(&answer, at)), ["201 Created"; 2], "{answer}");
+    assert_eq!(status(&answer, 1), "503 Service Unavailable", "{answer}");
+    assert_eq!(answer["entry"][1]["response"]["outcome"]["issue"][0]["code"], "too-costly");
+    for (record, there) in [("a", 1), ("slow", 1), ("r1", 1)] {
+        let found = gateway.get(&format!("/fhir/Patient?identifier={record}&_summary=count")).await.expect(200).json();
+        assert_eq!(found["total"], there, "{record}");
+    }
+    app.stop().await;
+}
