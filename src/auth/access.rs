@@ -114,6 +114,17 @@ pub struct Permit {
     reach: Reach,
 }
 
+impl Reach {
+    /// Whether something about this patient (`Patient/p1`) is within reach. What is about
+    /// nobody (`None`) is only within reach of those who may see everybody.
+    pub fn covers(&self, patient: Option<&str>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Patient(own) => patient == Some(own.as_str()),
+        }
+    }
+}
+
 impl Permit {
     pub fn reach(&self) -> &Reach {
         &self.reach
@@ -122,10 +133,7 @@ impl Permit {
     /// Whether something about this patient (`Patient/p1`) is within reach. What is about
     /// nobody (`None`) is only within reach of those who may see everybody.
     pub fn covers(&self, patient: Option<&str>) -> bool {
-        match &self.reach {
-            Reach::All => true,
-            Reach::Patient(own) => patient == Some(own.as_str()),
-        }
+        self.reach.covers(patient)
     }
 }
 

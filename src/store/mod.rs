@@ -473,7 +473,11 @@ fn authorise(access: &Access, commit: &Commit) -> Result<(), Error> {
 
 /// Does the permit reach this resource? What it does not reach is not known to the caller.
 fn visible(permit: &Permit, stored: &Stored) -> Result<(), Error> {
-    if *permit.reach() == Reach::All {
+    within(permit.reach(), stored)
+}
+
+fn within(reach: &Reach, stored: &Stored) -> Result<(), Error> {
+    if *reach == Reach::All {
         return Ok(());
     }
     let hidden = || Error::not_found(stored.resource_type, &*stored.id);
@@ -482,7 +486,7 @@ fn visible(permit: &Permit, stored: &Stored) -> Result<(), Error> {
     }
     let resource = stored.value()?;
     let patient = patient_of(stored.resource_type, &stored.id, &resource);
-    if permit.covers(patient.as_deref()) { Ok(()) } else { Err(hidden()) }
+    if reach.covers(patient.as_deref()) { Ok(()) } else { Err(hidden()) }
 }
 
 /// The patient that a resource is about: its own id, its subject, or its `patient`.

@@ -95,7 +95,7 @@ fn page(
         let more = rows.len() > asked.count;
         rows.truncate(asked.count);
         let last = rows.last().map_or(at.seq, |(_, row)| row.seq);
-        hits.extend(rows.into_iter().map(|(kind, row)| system::stored(kind, row)));
+        hits.extend(system::hits(rows, &others));
         if more {
             return Ok((hits, Some(system::at(last, OTHERS))));
         }

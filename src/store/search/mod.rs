@@ -87,7 +87,7 @@ pub(super) fn page(conn: &mut Conn, dict: &Dict, query: &Query, reach: &Reach, s
         None => None,
     };
     let hits = rows.into_iter().map(|row| system::stored(query.resource_type, row));
-    Ok(Page { hits: hits.collect(), next, total })
+    Ok(Page { hits: narrow::kept(hits.collect(), |_| Some(reach)), next, total })
 }
 
 /// The rows of a page and one more.

@@ -49,7 +49,7 @@ impl Store {
             rows.truncate(count);
             let last = rows.last().filter(|_| more).map(|(_, row)| row.seq);
             let next = last.map(|seq| seal.close(&at(seq, 0), fingerprint)).transpose()?;
-            Ok(Page { hits: rows.into_iter().map(|(kind, row)| stored(kind, row)).collect(), next, total })
+            Ok(Page { hits: hits(rows, &wanted), next, total })
         })
         .await
     }
@@ -195,6 +195,12 @@ pub(super) fn any_of(sql: &mut Sql, conn: &mut Conn, dict: &Dict, query: &Query)
     }
     sql.push(")");
     Ok(found)
+}
+
+/// What was found, as far as the caller may see each type.
+pub(super) fn hits(rows: Vec<(&'static str, HitRow)>, wanted: &[(Query, Reach)]) -> Vec<Stored> {
+    let found = rows.into_iter().map(|(kind, row)| stored(kind, row)).collect();
+    narrow::kept(found, |kind| wanted.iter().find(|(query, _)| query.resource_type == kind).map(|(_, reach)| reach))
 }
 
 pub(super) fn stored(resource_type: &'static str, row: HitRow) -> Stored {
