@@ -155,7 +155,8 @@ async fn feed(
                 if !stop.is_cancelled() {
                     output::line("The recording is over; the server goes on until Ctrl-C.");
                 }
-                feed::tell(http, since, stop).await;
+                // Nothing is sent any more: a status line would turn without an end.
+                stop.cancelled().await;
             }
         }
     };
