@@ -145,7 +145,7 @@ async fn numbers_of_any_size_are_kept_or_refused() {
             let read = gateway.get(&format!("/fhir/Observation/{}", reply.id())).await.expect(200).text();
             assert!(read.contains(number) || number.contains('e'), "{number}: {read}");
         } else {
-            assert_eq!(reply.issues(), issues, "{number}: {}", reply.text());
+            assert!(reply.issues().contains(issues), "{number}: {}", reply.text());
         }
     }
     for search in [
