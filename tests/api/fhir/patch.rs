@@ -75,7 +75,10 @@ async fn other_patches_are_refused_by_their_type() {
     let gateway = app.gateway();
     gateway.put("/fhir/Patient/p", &patient("p", "r1", "Vega")).await.expect(201);
     for media in ["application/xml-patch+xml", "text/plain", "application/merge-patch+json"] {
-        assert_eq!(patch(&gateway, "/fhir/Patient/p", media, "[]").await.expect(415).issues(), "not-supported http.Content-Type");
+        assert_eq!(
+            patch(&gateway, "/fhir/Patient/p", media, "[]").await.expect(415).issues(),
+            "not-supported http.Content-Type"
+        );
     }
     app.stop().await;
 }
