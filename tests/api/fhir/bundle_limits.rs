@@ -31,12 +31,12 @@ async fn every_condition_counts() {
     let app = TestApp::start().await;
     let gateway = app.gateway();
     let referring = json!({"resourceType": "Basic", "code": {"text": "x"}, "subject": {"reference": "Patient?identifier=urn:test:records|r0"}});
-    let mut entries: Vec<Value> = (0..98).map(unless).collect();
+    let mut entries: Vec<Value> = (0..298).map(unless).collect();
     entries.push(where_("PUT", 1));
     let table: [(&str, Vec<Value>, u16); 5] = [
-        ("batch", vec![where_("DELETE", 2), unless(100), entry("POST", "Patient", &patient("x", "p", "V"))], 200),
+        ("batch", vec![where_("DELETE", 2), unless(300), entry("POST", "Patient", &patient("x", "p", "V"))], 200),
         ("transaction", vec![where_("DELETE", 2)], 200),
-        ("transaction", vec![where_("DELETE", 2), unless(101)], 422),
+        ("transaction", vec![where_("DELETE", 2), unless(301)], 422),
         ("transaction", vec![where_("DELETE", 2), entry("POST", "Basic", &referring)], 422),
         ("transaction", vec![entry("POST", "Basic", &referring), where_("PUT", 3)], 422),
     ];
@@ -46,12 +46,12 @@ async fn every_condition_counts() {
         assert_eq!(reply.status, expected, "{kind} {more:?}: {}", reply.text());
         if expected == 422 {
             let text = reply.text();
-            assert!(text.contains("too-costly") && reply.issues().contains("Bundle.entry[100]"), "{more:?}: {text}");
+            assert!(text.contains("too-costly") && reply.issues().contains("Bundle.entry[300]"), "{more:?}: {text}");
         } else if kind == "batch" {
             let answer = reply.json();
-            assert_eq!([0, 98, 101].map(|at| status(&answer, at)), ["201 Created"; 3]);
-            assert_eq!(status(&answer, 100), "422 Unprocessable Entity");
-            assert_eq!([99, 100].map(|at| costly(&answer, at)), ["", "Bundle.entry[100]"], "it fails alone");
+            assert_eq!([0, 298, 301].map(|at| status(&answer, at)), ["201 Created"; 3]);
+            assert_eq!(status(&answer, 300), "422 Unprocessable Entity");
+            assert_eq!([299, 300].map(|at| costly(&answer, at)), ["", "Bundle.entry[300]"], "it fails alone");
         }
     }
     app.stop().await;

@@ -4,8 +4,9 @@
 use super::entry::{Entry, place};
 use crate::error::Error;
 
-/// Criteria of entries and conditional references together.
-const MAX_CONDITIONS: usize = 100;
+/// Criteria of entries and conditional references together. A whole record that is moved between systems refers to
+/// some hundred people and places by condition; how long they may take in the lane is bounded by time.
+const MAX_CONDITIONS: usize = 300;
 /// Entries that only look.
 const MAX_LOOKS: usize = 100;
 /// Where an answer has grown so long, nothing more is shown in it.
