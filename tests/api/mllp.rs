@@ -130,6 +130,12 @@ async fn what_cannot_be_taken_is_told_and_harms_no_neighbour() {
         let answer = sender.send(message).await;
         assert!(answer.contains(&format!("\rMSA|{code}")) && !answer.contains("\rMSA|AA"), "{message:?}: {answer:?}");
     }
+    // The end of a message is lost on the way; the next one is whole.
+    let lost = [&[START], oru("m7", "r1", "73").as_bytes(), &framed(oru("m8", "r1", "74").as_bytes())].concat();
+    sender.write(&lost).await;
+    let (first, second) = (sender.answer().await.unwrap(), sender.answer().await.unwrap());
+    assert!(first.contains("\rMSA|AE|m7\r") && first.contains("\rERR|"), "{first}");
+    assert!(second.contains("\rMSA|AA|m8\r"), "{second}");
     assert!(sender.send(&oru("m9", "r1", "75")).await.contains("\rMSA|AA|m9\r"), "the connection is as good as before");
     app.stop().await;
 }

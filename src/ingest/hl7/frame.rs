@@ -21,6 +21,8 @@ const LF: u8 = 0x0a;
 pub struct Frame {
     pub message: Bytes,
     pub junk: usize,
+    /// False: another message began before this one ended. It may be cut short, but its neighbour is whole.
+    pub ended: bool,
 }
 
 /// Why a connection cannot go on.
@@ -78,6 +80,9 @@ impl Codec {
 
     fn next(&mut self, buffer: &mut BytesMut, eof: bool) -> Result<Option<Frame>, Broken> {
         let Some(mut looked) = self.start(buffer)? else { return Ok(None) };
+        if let Some(frame) = self.overtaken(buffer, looked)? {
+            return Ok(Some(frame));
+        }
         while let Some(at) = buffer.iter().skip(looked).position(|b| *b == END).map(|at| at + looked) {
             let ends_a_segment =
                 at.checked_sub(1).and_then(|before| buffer.get(before)).is_none_or(|b| matches!(*b, CR | LF));
@@ -96,6 +101,23 @@ impl Codec {
         if buffer.len() > self.max { Err(Broken::TooLarge) } else { Ok(None) }
     }
 
+    /// What stands before a start that comes at the beginning of a line, where no end came first.
+    fn overtaken(&mut self, buffer: &mut BytesMut, looked: usize) -> Result<Option<Frame>, Broken> {
+        let line_begins =
+            |at: usize| at.checked_sub(1).and_then(|before| buffer.get(before)).is_some_and(|b| matches!(*b, CR | LF));
+        let stop = buffer.iter().enumerate().skip(looked).find(|(at, b)| match **b {
+            START => line_begins(*at),
+            END => true,
+            _ => false,
+        });
+        let Some((at, &START)) = stop else { return Ok(None) };
+        let mut frame = self.take(buffer, at, 0)?;
+        if let Some(frame) = &mut frame {
+            frame.ended = false;
+        }
+        Ok(frame)
+    }
+
     fn take(&mut self, buffer: &mut BytesMut, length: usize, end: usize) -> Result<Option<Frame>, Broken> {
         if length > self.max {
             return Err(Broken::TooLarge);
@@ -103,7 +125,7 @@ impl Codec {
         let message = buffer.split_to(length).freeze();
         buffer.advance(end);
         self.looked = None;
-        Ok(Some(Frame { message, junk: std::mem::take(&mut self.junk) }))
+        Ok(Some(Frame { message, junk: std::mem::take(&mut self.junk), ended: true }))
     }
 }
 
@@ -187,6 +209,16 @@ mod tests {
         assert_eq!(texts(&[b"\x0bA\x1cB\x1c\r"]), one("A\u{1c}B", 0), "inside the message");
         assert_eq!(texts(&[b"\x0bA\x1c", b"B\x1c\r"]), one("A\u{1c}B", 0));
         assert_eq!(texts(&[b"\x0bMSH|never ended"]), []);
+    }
+
+    #[test]
+    fn a_message_without_an_end_never_takes_its_neighbour_along() {
+        for parts in [&[b"\x0bA\r\x0bB\x1c\r".as_slice()][..], &[b"\x0bA\r", b"\x0bB", b"\x1c\r"]] {
+            assert_eq!(texts(parts), [("A\r".to_owned(), 0), ("B".to_owned(), 0)]);
+        }
+        let (mut codec, mut buffer) = (Codec::new(100), BytesMut::from(b"\x0bA\r\x0bB\x1c\r".as_slice()));
+        let ended = |frame: Option<Frame>| frame.unwrap().ended;
+        assert!(!ended(codec.decode(&mut buffer).unwrap()) && ended(codec.decode(&mut buffer).unwrap()));
     }
 
     #[test]

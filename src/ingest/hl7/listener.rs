@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::frame::{Broken, Codec};
-use super::{Channel, ack};
+use super::{Channel, Refusal, ack};
 use crate::auth::access::Access;
 use crate::ingest::device::Rejected;
 use crate::pipeline::Pipeline;
@@ -60,7 +60,8 @@ impl Listener {
                 () = cancelled.cancelled() => return,
             };
             let answers = match next {
-                Ok(Some(Ok(frame))) => self.receive(&frame.message).await,
+                Ok(Some(Ok(frame))) if frame.ended => self.receive(&frame.message).await,
+                Ok(Some(Ok(frame))) => self.refuse(&super::unended(&frame.message)),
                 Ok(Some(Err(broken))) => {
                     if let Some(answer) = self.broken(&broken) {
                         let _ = framed.send(answer).await;
@@ -89,15 +90,17 @@ impl Listener {
         Some(ack::reject(issue, &self.channel, self.pipeline.store().clock().now()))
     }
 
+    fn refuse(&self, refusal: &Refusal) -> Vec<Vec<u8>> {
+        self.metrics.hl7_message(if refusal.rejected { "AR" } else { "AE" });
+        ack::refuse(refusal, &self.channel, self.pipeline.store().clock().now())
+    }
+
     /// One message to its answers.
     async fn receive(&self, bytes: &[u8]) -> Vec<Vec<u8>> {
         let now = || self.pipeline.store().clock().now();
         let received = match super::read(bytes, &self.channel) {
             Ok(received) => received,
-            Err(refusal) => {
-                self.metrics.hl7_message(if refusal.rejected { "AR" } else { "AE" });
-                return ack::refuse(&refusal, &self.channel, now());
-            }
+            Err(refusal) => return self.refuse(&refusal),
         };
         let (mut drafts, mut issues) = (Vec::new(), Vec::new());
         for item in received.mapped.items {

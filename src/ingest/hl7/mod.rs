@@ -18,6 +18,8 @@ mod obx;
 mod party;
 pub mod time;
 
+use fhir_r4::Issue;
+
 pub use header::Header;
 pub use map::Mapped;
 pub use message::{Message, Refusal};
@@ -62,6 +64,12 @@ pub fn read(bytes: &[u8], channel: &Channel) -> Result<Received, Refusal> {
     let message = message::parse(bytes)?;
     let mapped = map::drafts(&message, channel)?;
     Ok(Received { header: message.header().clone(), mapped })
+}
+
+/// Why a message that has no end is not taken, whatever it looks like.
+pub fn unended(bytes: &[u8]) -> Refusal {
+    let issue = Issue::error("structure", "MSH[1]", "another message begins before this one ends (0x1C 0x0D)");
+    message::parse(bytes).map_or_else(|refusal| refusal, |message| message.refuse(false, issue))
 }
 
 #[cfg(test)]
