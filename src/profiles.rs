@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use fhir_r4::{Checked, Definitions, Issue, Policies, Policy};
+use fhir_r4::{Checked, Definitions, Issue, Policies, Policy, Severity};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,9 @@ use crate::store::Store;
 const TYPES: [&str; 3] = ["StructureDefinition", "ValueSet", "CodeSystem"];
 /// Members and items above which a check leaves the thread that answers requests.
 const HEAVY: usize = 2_000;
+/// Bases of bases that are looked for, and versions of each.
+const MAX_BASES: usize = 32;
+const MAX_VERSIONS: usize = 50;
 /// How often a node looks for what others changed.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -108,44 +111,76 @@ impl Profiles {
     /// Checks a resource before it is stored: R4, and the profiles that it claims. One that takes long to check
     /// holds nobody else up.
     pub async fn check(&self, resource: Value) -> Result<Checked, Vec<Issue>> {
+        let problem = self.unusable(&resource, &[]).await;
         let definitions = self.current();
         if !is_heavy(&resource) {
-            return check(&definitions, resource);
+            return check(&definitions, resource, problem);
         }
-        let work = tokio::task::spawn_blocking(move || check(&definitions, resource));
+        let work = tokio::task::spawn_blocking(move || check(&definitions, resource, problem));
         work.await.unwrap_or_else(|_| Err(vec![broken()]))
+    }
+
+    /// The same for one of many definitions that come together.
+    pub async fn check_among(&self, resource: Value, all: &[Value]) -> Result<Checked, Vec<Issue>> {
+        let problem = self.unusable(&resource, all).await;
+        check(&self.current(), resource, problem)
+    }
+
+    /// A definition that cannot be applied, or only kept. Its bases come with it, or are stored.
+    async fn unusable(&self, resource: &Value, all: &[Value]) -> Option<Issue> {
+        if resource.get("resourceType").and_then(Value::as_str) != Some("StructureDefinition") {
+            return None;
+        }
+        let mut bases = Vec::new();
+        let mut last = resource.clone();
+        for _ in 0..MAX_BASES {
+            let made = last.get("snapshot").is_none();
+            let Some(base) = last.get("baseDefinition").and_then(Value::as_str).filter(|_| made) else { break };
+            let url = base.split('|').next().unwrap_or_default();
+            let Some(found) = self.stored(url, all).await else { break };
+            bases.extend(found.clone());
+            let Some(next) = found.into_iter().next() else { break };
+            last = next;
+        }
+        Definitions::problem(resource, &bases)
+    }
+
+    /// The versions of a definition.
+    async fn stored(&self, url: &str, all: &[Value]) -> Option<Vec<Value>> {
+        let own = |of: &&Value| of.get("url").and_then(Value::as_str) == Some(url);
+        let mut found: Vec<Value> = all.iter().filter(own).cloned().collect();
+        if found.is_empty() {
+            let url = url.replace('\\', "\\\\").replace(',', "\\,").replace('$', "\\$").replace('|', "\\|");
+            let query = Query::new("StructureDefinition", &[("url", &url)], MAX_VERSIONS).ok()?;
+            let page = self.inner.store.search(&Access::system("profiles"), query).await.ok()?;
+            found = page.hits.iter().filter_map(|stored| stored.value().ok()).collect();
+        }
+        Some(found)
     }
 
     /// Everything that can be said of a resource, held to these profiles too.
     pub async fn validate(&self, resource: Value, profiles: Vec<String>) -> Vec<Issue> {
         let definitions = self.current();
+        let problem = self.unusable(&resource, &[]).await;
         let work = tokio::task::spawn_blocking(move || {
             let profiles: Vec<&str> = profiles.iter().map(String::as_str).collect();
             let mut issues = definitions.validate(&resource, &profiles);
-            issues.extend(unusable(&resource));
+            issues.extend(problem);
             issues
         });
         work.await.unwrap_or_else(|_| vec![broken()])
     }
 }
 
-fn check(definitions: &Definitions, resource: Value) -> Result<Checked, Vec<Issue>> {
-    let problem = unusable(&resource);
+fn check(definitions: &Definitions, resource: Value, problem: Option<Issue>) -> Result<Checked, Vec<Issue>> {
+    if let Some(problem) = problem.clone().filter(|problem| problem.severity == Severity::Error) {
+        return Err(definitions.check(resource).err().unwrap_or_default().into_iter().chain([problem]).collect());
+    }
     let checked = definitions.check(resource)?;
     Ok(match problem {
         Some(problem) => checked.with_warning(problem),
         None => checked,
     })
-}
-
-/// A definition that can be kept but not applied.
-fn unusable(resource: &Value) -> Option<Issue> {
-    let text = Definitions::problem(resource)?;
-    Some(Issue::warning(
-        "not-supported",
-        "StructureDefinition",
-        format!("nothing will be held to this profile: {text}"),
-    ))
 }
 
 fn broken() -> Issue {

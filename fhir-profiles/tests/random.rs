@@ -149,7 +149,7 @@ proptest! {
             "snapshot": {"element": elements}});
         let (definitions, _) = Definitions::compile([&profile], Policies::default());
         let _ = definitions.validate(&value, &["urn:x"]);
-        let _ = Definitions::problem(&value);
+        let _ = Definitions::problem(&value, [&value]);
         let _ = Definitions::compile([&value], Policies::default());
     }
 

@@ -68,7 +68,7 @@ async fn load(config: &Config, name: &str) -> Result<()> {
     store.close().await;
     output::line(format!("{stored} definitions stored"));
     if refused > 0 {
-        bail!("{refused} definitions are not valid FHIR R4 and were left out");
+        bail!("{refused} definitions are not valid FHIR R4 or cannot be applied, and were left out");
     }
     Ok(())
 }
@@ -77,9 +77,9 @@ async fn load(config: &Config, name: &str) -> Result<()> {
 async fn store_all(pipeline: &Pipeline, resources: Vec<Value>) -> Result<(usize, usize)> {
     let access = Access::system("package");
     let (mut stored, mut refused, mut ready) = (0, 0, Vec::new());
-    for resource in resources {
+    for resource in resources.clone() {
         let url = resource.get("url").and_then(Value::as_str).unwrap_or("?").to_owned();
-        match pipeline.profiles().check(resource).await {
+        match pipeline.profiles().check_among(resource, &resources).await {
             Ok(checked) => {
                 for warning in checked.warnings().iter().filter(|w| w.code == "not-supported") {
                     output::note(format!("{url}: {}", warning.diagnostics));

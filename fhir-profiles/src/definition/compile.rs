@@ -1,8 +1,9 @@
-//! From a `StructureDefinition` with its snapshot to a tree that holds only what the profile adds.
+//! From the elements of a `StructureDefinition` to a tree that holds only what the profile adds.
 
 use serde_json::Value;
 
 use super::profile::{Bound, Constraint, Discriminator, Element, Fixed, Profile, Rules, Slicing, Sort, Type};
+use super::snapshot::{self, Fault};
 use crate::{
     path::Expression,
     tables::{Kind, Member, Node, TABLES},
@@ -14,18 +15,28 @@ const MAX_ELEMENTS: usize = 20_000;
 const MAX_DEPTH: usize = 64;
 
 /// `None`: a definition that is no profile of something known here, such as a logical model.
-pub(super) fn compile(definition: &Value) -> Result<Option<Profile>, String> {
+/// Bases are looked for among `all`.
+pub(super) fn compile(definition: &Value, all: &[&Value]) -> Result<Option<Profile>, Fault> {
     let text = |name: &str| definition.get(name).and_then(Value::as_str).unwrap_or_default();
     let of_type = text("type");
     if text("derivation") != "constraint" || text("kind") == "logical" {
         return Ok(None);
     }
     let Some(node) = TABLES.node_of(of_type) else {
-        return Err("the type that is profiled is not one of FHIR R4 or is primitive".to_owned());
+        return Err(Fault::open("the type that is profiled is not one of FHIR R4 or is primitive"));
     };
-    let Some(elements) = definition.get("snapshot").and_then(|s| s.get("element")).and_then(Value::as_array) else {
-        return Err("a profile needs its snapshot; this definition has a differential only".to_owned());
-    };
+    let elements = snapshot::elements(definition, all)?;
+    let root = tree(&elements, node)
+        .map_err(|why| if definition.get("snapshot").is_some() { Fault::open(why) } else { Fault::made(why) })?;
+    Ok(Some(Profile {
+        url: text("url").to_owned(),
+        version: text("version").to_owned(),
+        type_name: of_type.to_owned(),
+        root,
+    }))
+}
+
+fn tree(elements: &[Value], node: &'static Node) -> Result<Element, String> {
     if elements.len() > MAX_ELEMENTS {
         return Err("more elements than are compiled".to_owned());
     }
@@ -34,13 +45,7 @@ pub(super) fn compile(definition: &Value) -> Result<Option<Profile>, String> {
         builder.add(element, node)?;
     }
     builder.close(0);
-    let root = builder.root.ok_or("the snapshot has no element")?;
-    Ok(Some(Profile {
-        url: text("url").to_owned(),
-        version: text("version").to_owned(),
-        type_name: of_type.to_owned(),
-        root,
-    }))
+    builder.root.ok_or_else(|| "the snapshot has no element".to_owned())
 }
 
 /// Puts elements, which come parents first, into their tree.

@@ -4,6 +4,7 @@
 
 mod compile;
 mod profile;
+mod snapshot;
 mod terminology;
 
 use std::collections::HashMap;
@@ -56,14 +57,15 @@ impl Definitions {
     pub fn compile<'a>(resources: impl IntoIterator<Item = &'a Value>, policies: Policies) -> (Self, Vec<Issue>) {
         let mut all = Self { policies, ..Self::default() };
         let mut problems = Vec::new();
-        for resource in resources {
+        let resources: Vec<&Value> = resources.into_iter().collect();
+        for resource in resources.iter().copied() {
             match resource.get("resourceType").and_then(Value::as_str) {
-                Some("StructureDefinition") => match compile::compile(resource) {
+                Some("StructureDefinition") => match compile::compile(resource, &resources) {
                     Ok(Some(profile)) => all.add(profile),
                     Ok(None) => {}
                     Err(what) => {
                         let url = resource.get("url").and_then(Value::as_str).unwrap_or("StructureDefinition");
-                        problems.push(Issue::warning("not-supported", url, what));
+                        problems.push(Issue::warning("not-supported", url, what.why()));
                     }
                 },
                 Some("ValueSet" | "CodeSystem") => all.terminology.add(resource),
@@ -74,10 +76,15 @@ impl Definitions {
         (all, problems)
     }
 
-    /// What would keep a resource from being compiled.
-    pub fn problem(resource: &Value) -> Option<String> {
+    /// What keeps a resource from being compiled, beside the profiles that it may be based on: an error where its
+    /// differential cannot be applied, else a warning.
+    pub fn problem<'a>(resource: &'a Value, beside: impl IntoIterator<Item = &'a Value>) -> Option<Issue> {
         let is_structure = resource.get("resourceType").and_then(Value::as_str) == Some("StructureDefinition");
-        if is_structure { compile::compile(resource).err() } else { None }
+        if !is_structure {
+            return None;
+        }
+        let beside: Vec<&Value> = beside.into_iter().collect();
+        compile::compile(resource, &beside).err().map(snapshot::Fault::issue)
     }
 
     fn add(&mut self, profile: Profile) {

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod bundles;
 #[cfg(test)]
+mod differentials;
+#[cfg(test)]
 mod elements;
 #[cfg(test)]
 mod profiles;

@@ -301,9 +301,9 @@ fn what_cannot_be_used_is_told_and_never_panics() {
         profile("Patient", &[("name", json!({"slicing": {"discriminator": [{"type": "value", "path": "(("}]}}))]),
     ];
     for definition in &odd {
-        assert!(Definitions::problem(definition).is_some(), "{definition}");
+        assert!(Definitions::problem(definition, []).is_some(), "{definition}");
     }
-    assert!(Definitions::problem(&logical).is_none());
+    assert!(Definitions::problem(&logical, []).is_none());
     let (definitions, problems) = Definitions::compile(&odd, Policies::default());
     assert_eq!((definitions.profiles().len(), problems.len()), (0, odd.len()));
     assert!(problems[1].diagnostics.contains("snapshot"));
