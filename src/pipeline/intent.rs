@@ -164,7 +164,13 @@ impl Planned {
                 commit.changes.push(change(Verb::Update { expect: Some(read), or_create: true }, resource, id));
             }
             Intent::Delete { kind, id, expect } => {
-                commit.changes.push(Change { verb: Verb::Delete { expect }, resource_type: kind, id, resource: None });
+                commit.changes.push(Change {
+                    verb: Verb::Delete { expect },
+                    resource_type: kind,
+                    id,
+                    resource: None,
+                    warnings: vec![],
+                });
             }
             Intent::Keep { kind, id, guard } => {
                 commit.guards.push(guard);
@@ -200,9 +206,10 @@ impl Planned {
 
 pub(super) fn change(verb: Verb, resource: Checked, id: String) -> Change {
     let resource_type = resource.resource_type();
+    let warnings = resource.warnings().to_vec();
     let mut resource = resource.into_value();
     if let Some(members) = resource.as_object_mut() {
         members.insert("id".to_owned(), Value::String(id.clone()));
     }
-    Change { verb, resource_type, id, resource: Some(resource) }
+    Change { verb, resource_type, id, resource: Some(resource), warnings }
 }

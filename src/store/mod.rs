@@ -18,6 +18,7 @@ mod lane;
 mod log;
 mod measured;
 mod newest;
+mod oddity;
 mod prepare;
 mod queue;
 mod reader;
@@ -33,6 +34,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use fhir_r4::Issue;
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
@@ -244,6 +246,13 @@ impl Store {
             .await?;
         visible(&permit, &stored)?;
         if stored.deleted { Err(Error::gone(kind, stored.id)) } else { Ok(stored) }
+    }
+
+    /// What was odd about the version that stands when it was taken.
+    pub async fn oddities(&self, access: &Access, kind: &'static str, id: &str) -> Result<Vec<Issue>, Error> {
+        self.find(access, kind, id).await?;
+        let id = id.to_owned();
+        self.point_read(move |conn, _| oddity::of_current(conn, kind, &id)).await
     }
 
     /// One page of versions, newest first. None when there never was such a resource.

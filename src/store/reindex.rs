@@ -231,6 +231,7 @@ fn prepared(row: VersionRow, dict: &Dict) -> Result<Ready, Error> {
         resource_type: stored.resource_type,
         id: stored.id.clone(),
         resource: Some(stored.value()?),
+        warnings: vec![],
     };
     let mut prepared = Prepared::new(change, dict)?;
     // The row keeps its bytes.

@@ -64,6 +64,10 @@ diesel::table! {
 }
 
 diesel::table! {
+    oddity (seq) { seq -> BigInt, issues -> Text, }
+}
+
+diesel::table! {
     ix_term (param, term, seq) { param -> BigInt, term -> BigInt, seq -> BigInt, }
 }
 
@@ -133,3 +137,5 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(component, concept_coding, observation);
+diesel::allow_tables_to_appear_in_same_query!(oddity, observation);
+diesel::allow_tables_to_appear_in_same_query!(oddity, resource);

@@ -4,12 +4,14 @@ use diesel::prelude::*;
 
 use super::conn::{Conn, each};
 use super::database;
+use super::oddity::OddityRow;
 use super::prepare::{
     ComponentRow, DateRow, NO_TIME, NOTHING, OBSERVATION, ObservationRow, PairRow, Prepared, QuantityRow, StringRow,
     TermRow, Verb,
 };
 use super::schema::{
-    component, history, ix_date, ix_pair, ix_quantity, ix_string, ix_term, observation, observation_span, resource,
+    component, history, ix_date, ix_pair, ix_quantity, ix_string, ix_term, observation, observation_span, oddity,
+    resource,
 };
 use crate::error::Error;
 
@@ -125,6 +127,7 @@ pub(super) struct Pending {
     quantities: Vec<QuantityRow>,
     pairs: Vec<PairRow>,
     components: Vec<ComponentRow>,
+    oddities: Vec<OddityRow>,
 }
 
 impl Pending {
@@ -165,6 +168,7 @@ impl Pending {
         } else {
             self.resources.push(ResourceRow { seq, rtype: change.rtype, id, version, updated, deleted, body });
         }
+        self.oddities.extend(change.oddity.clone().map(|issues| OddityRow { seq, issues }));
         self.terms.extend(rows.terms.into_iter().map(|(param, term)| TermRow { param, term, seq }));
         let strings = rows.strings.into_iter();
         self.strings.extend(strings.map(|(param, folded, exact)| StringRow { param, folded, exact, seq }));
@@ -260,5 +264,6 @@ fn insert_all(conn: &mut Conn, pending: &Pending) -> QueryResult<()> {
     insert_rows!(conn, ix_quantity::table, &pending.quantities);
     insert_rows!(conn, ix_pair::table, &pending.pairs);
     insert_rows!(conn, component::table, &pending.components);
+    insert_rows!(conn, oddity::table, &pending.oddities);
     Ok(())
 }

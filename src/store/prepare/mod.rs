@@ -6,6 +6,7 @@ mod rows;
 
 use std::sync::Arc;
 
+use fhir_r4::Issue;
 use serde_json::Value;
 
 use self::observation::Parts;
@@ -13,6 +14,7 @@ pub(super) use self::rows::{ComponentRow, DateRow, ObservationRow, PairRow, Quan
 
 use super::body;
 use super::dict::{Dict, Kind, Source, Terms};
+use super::oddity;
 use crate::error::Error;
 use crate::fhir::index::{self, Named};
 use crate::fhir::reading::Reading;
@@ -66,6 +68,8 @@ pub struct Change {
     pub id: String,
     /// The resource after the change; none when it is deleted.
     pub resource: Option<Value>,
+    /// What is odd about it: kept with the version.
+    pub warnings: Vec<Issue>,
 }
 
 /// A change made ready.
@@ -77,6 +81,8 @@ pub(super) struct Prepared {
     pub key: Vec<u8>,
     pub body: Vec<u8>,
     pub content: Content,
+    /// None for most: nothing is written then.
+    pub oddity: Option<String>,
     index: Vec<Named>,
     parts: Parts,
     /// None until all its terms have numbers.
@@ -124,7 +130,7 @@ impl Prepared {
     }
 
     pub(super) fn new(change: Change, dict: &Dict) -> Result<Self, Error> {
-        let Change { verb, resource_type, id, resource } = change;
+        let Change { verb, resource_type, id, resource, warnings } = change;
         let mut parts = Parts::default();
         let (body, index, content) = match resource {
             None => (vec![], vec![], Content::Gone),
@@ -138,7 +144,9 @@ impl Prepared {
         };
         let rtype = type_number(resource_type)?;
         let key = super::id::encode(&id);
-        let mut prepared = Self { verb, resource_type, rtype, id, key, body, content, index, parts, rows: None };
+        let oddity = oddity::encode(&warnings);
+        let mut prepared =
+            Self { verb, resource_type, rtype, id, key, body, content, oddity, index, parts, rows: None };
         prepared.resolve(&mut dict.terms(Source::Cache))?;
         Ok(prepared)
     }

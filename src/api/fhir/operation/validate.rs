@@ -25,6 +25,7 @@ pub(super) async fn run(call: &Call<'_>) -> Answer {
     if asked.mode == Some(Mode::Delete) {
         return deletable(call, kind).await;
     }
+    let mut kept = Vec::new();
     let given = match (asked.resource, &call.id) {
         (Some(given), _) => {
             call.access.check(Action::Create, kind).or_else(|_| call.access.check(Action::Read, kind))?;
@@ -32,6 +33,7 @@ pub(super) async fn run(call: &Call<'_>) -> Answer {
         }
         (None, Some(id)) => {
             let stored = call.state.store.find(call.access, kind, id).await?;
+            kept = call.state.store.oddities(call.access, kind, id).await?;
             serde_json::from_slice(&stored.json()?).map_err(Error::internal)?
         }
         (None, None) => {
@@ -43,6 +45,9 @@ pub(super) async fn run(call: &Call<'_>) -> Answer {
     }
     let mut issues = address(&given, kind, call.id.as_deref(), asked.mode);
     issues.extend(call.state.pipeline.profiles().validate(given, asked.profiles).await);
+    // What was odd when it was taken, if that is not found any more.
+    kept.retain(|old| !issues.contains(old));
+    issues.extend(kept);
     answer(call, issues)
 }
 

@@ -1,0 +1,88 @@
+//! What was odd about a version that was taken nevertheless: a row beside the version, written in its transaction
+//! and found by its `seq`. Most versions have none and cost nothing.
+
+use diesel::prelude::*;
+use fhir_r4::{Issue, Severity};
+use serde::{Deserialize, Serialize};
+
+use super::conn::Conn;
+use super::prepare::{OBSERVATION, type_number};
+use super::schema::{observation, oddity, resource};
+use super::{database, id};
+use crate::error::Error;
+
+#[derive(Insertable, Clone, Debug)]
+#[diesel(table_name = oddity)]
+pub(super) struct OddityRow {
+    pub seq: i64,
+    pub issues: String,
+}
+
+/// An issue as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    severity: String,
+    code: String,
+    expression: String,
+    diagnostics: String,
+}
+
+pub(super) fn encode(warnings: &[Issue]) -> Option<String> {
+    let kept = |issue: &Issue| Kept {
+        severity: issue.severity.code().to_owned(),
+        code: issue.code.to_owned(),
+        expression: issue.expression.clone(),
+        diagnostics: issue.diagnostics.clone(),
+    };
+    let all: Vec<Kept> = warnings.iter().map(kept).collect();
+    if all.is_empty() { None } else { serde_json::to_string(&all).ok() }
+}
+
+fn decode(text: &str) -> Result<Vec<Issue>, Error> {
+    let all: Vec<Kept> = serde_json::from_str(text).map_err(Error::internal)?;
+    let issue = |kept: Kept| Issue {
+        severity: if kept.severity == Severity::Information.code() { Severity::Information } else { Severity::Warning },
+        code: code(&kept.code),
+        expression: kept.expression,
+        diagnostics: kept.diagnostics,
+    };
+    Ok(all.into_iter().map(issue).collect())
+}
+
+/// The codes that a warning may have.
+fn code(text: &str) -> &'static str {
+    const CODES: [&str; 10] = [
+        "structure",
+        "required",
+        "value",
+        "invariant",
+        "code-invalid",
+        "not-found",
+        "not-supported",
+        "too-long",
+        "informational",
+        "business-rule",
+    ];
+    CODES.into_iter().find(|known| *known == text).unwrap_or("processing")
+}
+
+pub(super) fn of_current(conn: &mut Conn, kind: &str, id: &str) -> Result<Vec<Issue>, Error> {
+    let (rtype, key) = (type_number(kind)?, id::encode(id));
+    let found: Option<String> = if kind == OBSERVATION {
+        observation::table
+            .inner_join(oddity::table.on(oddity::seq.eq(observation::seq)))
+            .filter(observation::id.eq(key))
+            .select(oddity::issues)
+            .first(conn)
+            .optional()
+    } else {
+        resource::table
+            .inner_join(oddity::table.on(oddity::seq.eq(resource::seq)))
+            .filter(resource::rtype.eq(rtype).and(resource::id.eq(key)))
+            .select(oddity::issues)
+            .first(conn)
+            .optional()
+    }
+    .map_err(database)?;
+    found.map_or(Ok(vec![]), |text| decode(&text))
+}
