@@ -121,7 +121,7 @@ fn rules_of_one_element() {
     );
     holds(
         &[("maritalStatus", binding("required", "urn:test:unheard"))],
-        &[(json!({"maritalStatus": {"coding": [{"system": "urn:z", "code": "1"}]}}), &["I Patient.maritalStatus"])],
+        &[(json!({"maritalStatus": {"coding": [{"system": "urn:z", "code": "1"}]}}), &["W Patient.maritalStatus"])],
     );
     holds(
         &[("multipleBirth[x]", json!({"minValueInteger": 1, "maxValueInteger": 3}))],
@@ -307,4 +307,36 @@ fn what_cannot_be_used_is_told_and_never_panics() {
     let (definitions, problems) = Definitions::compile(&odd, Policies::default());
     assert_eq!((definitions.profiles().len(), problems.len()), (0, odd.len()));
     assert!(problems[1].diagnostics.contains("snapshot"));
+}
+
+#[test]
+fn what_cannot_be_checked_is_told_by_a_warning() {
+    let bound = |strength: &str| json!({"binding": {"strength": strength, "valueSet": "urn:test:unheard-of"}});
+    let married = json!({"maritalStatus": {"coding": [{"system": "urn:a", "code": "1"}]}});
+    for strength in ["required", "extensible"] {
+        holds(&[("maritalStatus", bound(strength))], &[(married.clone(), &["W Patient.maritalStatus"])]);
+    }
+    holds(&[("maritalStatus", bound("preferred"))], &[(married, &[])]);
+    // Targets of references tell slices apart as far as they are contained; of others nothing but the type is known.
+    let sliced = |path: &str, kind: &str| json!({"slicing": {"discriminator": [{"type": kind, "path": path}], "rules": "closed"}});
+    let to = |of: &str| json!({"type": [{"code": "Reference", "targetProfile": [of]}]});
+    let doctor = json!({"contained": [{"resourceType": "Practitioner", "id": "d"}], "generalPractitioner": [{"reference": "#d"}]});
+    let other = json!({"contained": [{"resourceType": "Organization", "id": "d", "name": "x"}], "generalPractitioner": [{"reference": "#d"}]});
+    let elsewhere = json!({"generalPractitioner": [{"reference": "Practitioner/1"}]});
+    let mut practitioner = profile("Practitioner", &[]);
+    practitioner["url"] = json!("urn:test:doctor");
+    let elements = [
+        ("generalPractitioner", sliced("$this.resolve()", "profile")),
+        ("generalPractitioner:a", to("urn:test:doctor")),
+    ];
+    let (definitions, problems) =
+        Definitions::compile([&profile("Patient", &elements), &practitioner], Policies::default());
+    assert!(problems.is_empty(), "{problems:?}");
+    for (resource, expected) in [
+        (doctor, vec![]),
+        (other, vec!["E Patient.generalPractitioner[0]"]),
+        (elsewhere, vec!["W Patient.generalPractitioner"]),
+    ] {
+        assert_eq!(told(&definitions, &patient(&resource)), expected, "{resource}");
+    }
 }

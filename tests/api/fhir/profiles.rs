@@ -1,6 +1,7 @@
 //! Profiles that were loaded: a resource that claims one is held to it.
 
 use serde_json::{Value, json};
+use vigia::auth::access::Access;
 use vigia::config::ProfilePolicy;
 use vigia::profiles::package;
 
@@ -202,4 +203,86 @@ async fn policies_decide_what_becomes_of_it() {
         assert!(told(&reply).contains(&format!("{severity} Observation.meta.profile[0]")), "{}", reply.text());
         app.stop().await;
     }
+}
+
+/// A profile of Observation that carries only a differential.
+fn differential(id: &str, base: &str, elements: &Value) -> Value {
+    json!({"resourceType": "StructureDefinition", "id": id, "url": format!("urn:test:{id}"), "name": "X",
+        "status": "active", "kind": "resource", "abstract": false, "type": "Observation",
+        "derivation": "constraint", "baseDefinition": base, "differential": {"element": elements}})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_differential_is_applied_or_refused() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    let core = "http://hl7.org/fhir/StructureDefinition/Observation";
+    let outcome = || gateway.with_header("Prefer", "return=OperationOutcome");
+    let device = json!([{"path": "Observation", "id": "Observation"}, {"path": "Observation.device", "min": 1, "id": "Observation.device"}]);
+    let banana = json!([{"path": "Observation", "id": "Observation"}, {"path": "Observation.banana", "min": 1, "id": "Observation.banana"}]);
+    for (id, base, elements, status, line) in [
+        ("early", "urn:test:base", &device, 201, "warning StructureDefinition"),
+        ("base", core, &device, 201, ""),
+        ("wrong", core, &banana, 422, "error StructureDefinition.differential.element[1]"),
+        (
+            "late",
+            "urn:test:base",
+            &json!([{"path": "Observation.device", "min": 0, "id": "x"}]),
+            422,
+            "error StructureDefinition.differential.element[0]",
+        ),
+    ] {
+        let reply = outcome().put(&format!("/fhir/StructureDefinition/{id}"), &differential(id, base, elements)).await;
+        assert_eq!(reply.status == 201, status == 201, "{id} {}", reply.text());
+        assert!(line.is_empty() || told(&reply).contains(&line.to_owned()), "{id} {}", reply.text());
+    }
+    // What came before its base is in force with it.
+    let pulse = observation("p", "8867-4", "72", "/min", "2026-01-01T00:00:00Z");
+    for claim in ["urn:test:base", "urn:test:early"] {
+        let reply = gateway.post("/fhir/Observation", &claiming(pulse.clone(), claim)).await.expect(400);
+        assert_eq!(told(&reply), ["error Observation.device"], "{claim}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_odd_stays_with_the_version() {
+    let app = TestApp::with(|config| {
+        let panel = "http://hl7.org/fhir/StructureDefinition/vitalspanel".to_owned();
+        config.validation.profile.extend([(panel, ProfilePolicy::AcceptWithWarning)]);
+    })
+    .await;
+    let gateway = app.gateway();
+    let pulse = observation("p", "8867-4", "72", "/min", "2026-01-01T00:00:00Z");
+    let odd = claiming(pulse.clone(), "urn:test:later");
+    let warnings = async |path: &str| -> Vec<String> {
+        let reply = gateway.get(&format!("/fhir/{path}/$validate")).await.expect(200);
+        told(&reply).into_iter().filter(|line| line.starts_with("warning")).collect()
+    };
+    let place = format!("Observation/{}", gateway.post("/fhir/Observation", &odd).await.expect(201).id());
+    let claim = ["warning Observation.meta.profile[0]"];
+    assert_eq!(warnings(&place).await, claim, "fresh and kept are one");
+    let elements = json!([{"path": "Observation", "id": "Observation"}]);
+    let core = "http://hl7.org/fhir/StructureDefinition/Observation";
+    gateway.put("/fhir/StructureDefinition/later", &differential("later", core, &elements)).await.expect(201);
+    assert_eq!(warnings(&place).await, claim, "it was odd when it was taken");
+
+    // What a device sends goes the same way.
+    app.admit("r1", "Vega").await;
+    let reading = json!({"patient": "urn:test:records|r1", "code": "85353-1", "value": 1, "unit": "kg",
+        "time": "2026-01-01T00:00:00Z"});
+    let receipt =
+        app.machine("system/Observation.c").post("/device/v1/observations", &reading).await.expect(200).json();
+    let id = receipt["items"][0]["reference"].as_str().unwrap_or_else(|| panic!("{receipt}"))[12..].to_owned();
+    let kept = app.state.store.oddities(&Access::system("test"), "Observation", &id).await.unwrap();
+    assert!(kept.iter().any(|issue| issue.expression == "Observation.hasMember"), "{kept:?}");
+
+    // Another version has its own; a caller that may not see the resource sees nothing of it.
+    let stranger = app.patient_app("patient/Observation.r", "other");
+    stranger.get(&format!("/fhir/{place}/$validate")).await.expect(404);
+    let mut fine = pulse.clone();
+    fine["id"] = json!(place.split_once('/').unwrap().1);
+    gateway.put(&format!("/fhir/{place}"), &fine).await.expect(200);
+    assert_eq!(warnings(&place).await, Vec::<String>::new());
+    app.stop().await;
 }

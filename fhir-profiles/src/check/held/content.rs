@@ -92,10 +92,10 @@ impl<'v> Held<'_, 'v> {
                 self.tell(severity, "code-invalid", &format!("no code of the value set {}", bound.value_set));
             }
             None => {
-                self.information(&format!(
-                    "the value set {} is not loaded, so codes were not checked",
-                    bound.value_set
-                ));
+                let text = format!("the value set {} is not loaded, so codes were not checked", bound.value_set);
+                if bound.is_required || self.walk.is_thorough {
+                    self.tell(Severity::Warning, "not-supported", &text);
+                }
             }
         }
     }

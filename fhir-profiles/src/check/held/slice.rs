@@ -42,7 +42,11 @@ impl<'v> Held<'_, 'v> {
             self.enter(place, |held| held.slice(slice, place));
         }
         if uncertain {
-            return self.information("nothing here tells to which slices some items belong");
+            let text = "nothing here tells to which slices some items belong, so slices were not checked";
+            self.walk.path.push(&sliced.name);
+            self.tell(Severity::Warning, "not-supported", text);
+            self.walk.path.pop();
+            return;
         }
         for (slice, count) in sliced.slices.iter().zip(counts) {
             self.count(slice, count);
