@@ -154,6 +154,38 @@ proptest! {
     }
 
     #[test]
+    fn differentials_never_panic(
+        changes in vec((vec(select(&[
+            "Observation", "component", "value[x]", "valueQuantity", "valueString", "code", "coding", "extension", "url", "id", "contained",
+            "referenceRange", "low", "", "banana", "component:a", "extension:x", "value[x]:valueQuantity", "é",
+        ][..]), 0..6), any::<bool>(), prop::option::of(select(&["a", "b", "a/b", "valueQuantity", ""][..])), tree(), 0..4_u8, any::<bool>()), 0..12),
+        base in select(&["Observation", "vitalsigns", "bp", "Patient", "DomainResource"][..]),
+        value in resource(),
+    ) {
+        let elements: Vec<Value> = changes.into_iter().map(|(parts, is_rooted, slice, odd, min, has_id)| {
+            let bare: Vec<&str> = parts.iter().map(|part| part.split(':').next().unwrap_or_default()).collect();
+            let root = if is_rooted { "Observation." } else { "" };
+            let mut element = json!({"path": format!("{root}{}", bare.join(".")), "min": min});
+            if has_id {
+                element["id"] = format!("{root}{}", parts.join(".")).into();
+            }
+            if let Some(slice) = slice {
+                element["sliceName"] = slice.into();
+                element["slicing"] = json!({"discriminator": [{"type": "type", "path": "$this"}]});
+            } else {
+                element["type"] = odd.clone();
+                element["max"] = odd;
+            }
+            element
+        }).collect();
+        let profile = json!({"resourceType": "StructureDefinition", "url": "urn:x", "type": "Observation", "derivation": "constraint",
+            "baseDefinition": format!("http://hl7.org/fhir/StructureDefinition/{base}"), "differential": {"element": elements}});
+        let _ = Definitions::problem(&profile, [&value]);
+        let (definitions, _) = Definitions::compile([&profile], Policies::default());
+        let _ = definitions.validate(&value, &["urn:x"]);
+    }
+
+    #[test]
     fn bytes_never_panic(bytes in vec(any::<u8>(), 0..200)) {
         let _ = parse(&bytes, Format::Json);
         let _ = parse(&bytes, Format::Xml);

@@ -1,5 +1,5 @@
-//! Any bytes as an expression, as a definition and as a resource that is held to it: nothing panics and nothing
-//! runs on. The first line is the expression, the rest a resource.
+//! Any bytes as an expression, as a path, as a definition and as a resource that is held to it: nothing panics and
+//! nothing runs on. The first line is the expression, the rest a resource.
 
 #![no_main]
 
@@ -18,6 +18,11 @@ fuzz_target!(|bytes: &[u8]| {
             {"path": kind, "constraint": constraint},
             {"path": format!("{kind}.extension"), "slicing": {"discriminator": [{"type": "value", "path": expression}]}},
             {"path": format!("{kind}.extension"), "sliceName": "a", "constraint": constraint}]}});
+    // The same words as the path of a differential, and what was sent as one.
+    let change = json!({"path": format!("{kind}.{expression}"), "id": expression, "min": 1, "sliceName": "a"});
+    let differential = json!({"resourceType": "StructureDefinition", "url": "urn:y", "type": kind,
+        "derivation": "constraint", "baseDefinition": "urn:x", "differential": {"element": [change, value]}});
+    let _ = Definitions::problem(&differential, [&profile, &value]);
     let (definitions, _) = Definitions::compile([&profile, &value], Policies::default());
     let _ = definitions.validate(&value, &["urn:x"]);
 });

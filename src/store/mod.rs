@@ -250,9 +250,8 @@ impl Store {
 
     /// What was odd about the version that stands when it was taken.
     pub async fn oddities(&self, access: &Access, kind: &'static str, id: &str) -> Result<Vec<Issue>, Error> {
-        self.find(access, kind, id).await?;
-        let id = id.to_owned();
-        self.point_read(move |conn, _| oddity::of_current(conn, kind, &id)).await
+        let Stored { id, version, .. } = self.find(access, kind, id).await?;
+        self.point_read(move |conn, _| oddity::of_current(conn, kind, &id, version)).await
     }
 
     /// One page of versions, newest first. None when there never was such a resource.

@@ -66,19 +66,20 @@ fn code(text: &str) -> &'static str {
     CODES.into_iter().find(|known| *known == text).unwrap_or("processing")
 }
 
-pub(super) fn of_current(conn: &mut Conn, kind: &str, id: &str) -> Result<Vec<Issue>, Error> {
+/// Of this version, if it stands still.
+pub(super) fn of_current(conn: &mut Conn, kind: &str, id: &str, version: i32) -> Result<Vec<Issue>, Error> {
     let (rtype, key) = (type_number(kind)?, id::encode(id));
     let found: Option<String> = if kind == OBSERVATION {
         observation::table
             .inner_join(oddity::table.on(oddity::seq.eq(observation::seq)))
-            .filter(observation::id.eq(key))
+            .filter(observation::id.eq(key).and(observation::version.eq(version)))
             .select(oddity::issues)
             .first(conn)
             .optional()
     } else {
         resource::table
             .inner_join(oddity::table.on(oddity::seq.eq(resource::seq)))
-            .filter(resource::rtype.eq(rtype).and(resource::id.eq(key)))
+            .filter(resource::rtype.eq(rtype).and(resource::id.eq(key)).and(resource::version.eq(version)))
             .select(oddity::issues)
             .first(conn)
             .optional()

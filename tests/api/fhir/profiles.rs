@@ -245,6 +245,30 @@ async fn a_differential_is_applied_or_refused() {
     app.stop().await;
 }
 
+/// What `vigia package load` asks of each definition of a package.
+#[tokio::test(flavor = "multi_thread")]
+async fn definitions_that_come_together_know_each_other() {
+    let app = TestApp::start().await;
+    let at = |path: &str| json!([{"path": path, "id": path, "min": 1}]);
+    let core = "http://hl7.org/fhir/StructureDefinition/Observation";
+    let all = [
+        differential("derived", "urn:test:base", &at("Observation.device")),
+        differential("base", core, &at("Observation.subject")),
+        differential("wrong", core, &at("Observation.banana")),
+        differential("on-wrong", "urn:test:wrong", &at("Observation.subject")),
+        differential("alone", "urn:test:nowhere", &at("Observation.subject")),
+    ];
+    for (definition, expected) in all.iter().zip(["taken", "taken", "banana", "banana", "nowhere"]) {
+        let told = match app.state.pipeline.profiles().check_among(definition.clone(), &all).await {
+            Ok(checked) if checked.warnings().is_empty() => "taken".to_owned(),
+            Ok(checked) => checked.warnings()[0].diagnostics.clone(),
+            Err(issues) => issues.iter().map(|issue| issue.diagnostics.clone()).collect(),
+        };
+        assert!(told.contains(expected), "{}: {told}", definition["id"]);
+    }
+    app.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_odd_stays_with_the_version() {
     let app = TestApp::with(|config| {
