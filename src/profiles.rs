@@ -15,10 +15,12 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::access::Access;
 use crate::config;
 use crate::error::Error;
+use crate::fhir::custom;
 use crate::fhir::query::{MAX_COUNT, Query};
 use crate::store::Store;
 
 /// The types that are compiled.
+const SEARCH_PARAMETER: &str = "SearchParameter";
 const TYPES: [&str; 3] = ["StructureDefinition", "ValueSet", "CodeSystem"];
 /// Members and items above which a check leaves the thread that answers requests.
 const HEAVY: usize = 2_000;
@@ -58,12 +60,13 @@ impl Profiles {
 
     /// Whether resources of this type are definitions.
     pub fn is_definition(resource_type: &str) -> bool {
-        TYPES.contains(&resource_type)
+        TYPES.contains(&resource_type) || resource_type == SEARCH_PARAMETER
     }
 
     /// Reads and compiles everything again.
     pub async fn reload(&self) -> Result<(), Error> {
         let _one = self.inner.compiling.lock().await;
+        self.inner.store.reload_params().await?;
         let access = Access::system("profiles");
         let mut all = Vec::new();
         for kind in TYPES {
@@ -100,6 +103,8 @@ impl Profiles {
     async fn catch_up(&self, seen: &mut Option<i64>) -> Result<(), Error> {
         // Asked for before they are read: what comes in between is read once more. The first time, because
         // something may have come between the start and now.
+        self.inner.store.reload_params().await?;
+        self.inner.store.go_on_reindexing().await?;
         let last = self.inner.store.last_change(&TYPES).await?;
         if *seen != Some(last) {
             self.reload().await?;
@@ -111,6 +116,9 @@ impl Profiles {
     /// Checks a resource before it is stored: R4, and the profiles that it claims. One that takes long to check
     /// holds nobody else up.
     pub async fn check(&self, resource: Value) -> Result<Checked, Vec<Issue>> {
+        if resource.get("resourceType").is_some_and(|kind| kind == SEARCH_PARAMETER) {
+            custom::read(&resource, &self.inner.store.params())?;
+        }
         let problem = self.unusable(&resource, &[]).await;
         let definitions = self.current();
         if !is_heavy(&resource) {
@@ -160,12 +168,15 @@ impl Profiles {
 
     /// Everything that can be said of a resource, held to these profiles too.
     pub async fn validate(&self, resource: Value, profiles: Vec<String>) -> Vec<Issue> {
-        let definitions = self.current();
+        let (definitions, params) = (self.current(), self.inner.store.params());
         let problem = self.unusable(&resource, &[]).await;
         let work = tokio::task::spawn_blocking(move || {
             let profiles: Vec<&str> = profiles.iter().map(String::as_str).collect();
             let mut issues = definitions.validate(&resource, &profiles);
             issues.extend(problem);
+            if resource.get("resourceType").is_some_and(|kind| kind == SEARCH_PARAMETER) {
+                issues.extend(custom::read(&resource, &params).err().unwrap_or_default());
+            }
             issues
         });
         work.await.unwrap_or_else(|_| vec![broken()])

@@ -17,7 +17,9 @@ pub enum SearchKind {
 }
 
 impl SearchKind {
-    pub(crate) fn from_code(code: &str) -> Option<Self> {
+    /// The type that is written so.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
         Some(match code {
             "number" => Self::Number,
             "date" => Self::Date,

@@ -1,12 +1,11 @@
 //! The `CapabilityStatement`: written from the tables that route and search, so it says what works and no more.
 
-use std::sync::LazyLock;
-
 use fhir_r4::SearchKind;
 use serde_json::{Value, json};
 
 use super::operation::{self, Operation};
 use super::params::{self, Param};
+use super::registry::Params;
 use super::{compartment, include};
 
 /// What every resource type can do.
@@ -28,7 +27,7 @@ const CONDITIONAL_READ: &str = "full-support";
 
 /// The statement as JSON text. `base`: the public address of the FHIR endpoint. `date`: of this build's start, as
 /// FHIR writes it.
-pub fn statement(base: &str, date: &str) -> Vec<u8> {
+pub fn statement(params: &Params, base: &str, date: &str) -> Vec<u8> {
     let head = json!({
         "resourceType": "CapabilityStatement",
         "id": "vigia",
@@ -48,16 +47,14 @@ pub fn statement(base: &str, date: &str) -> Vec<u8> {
     let mut text = head.to_string();
     text.pop();
     text.push_str(",\"rest\":[");
-    text.push_str(&REST);
+    // The same for every caller, and long: written once.
+    text.push_str(params.told(|| rest(params).to_string()));
     text.push_str("]}");
     text.into_bytes()
 }
 
-/// The same for every caller, and long: written once.
-static REST: LazyLock<String> = LazyLock::new(|| rest().to_string());
-
-fn rest() -> Value {
-    let resources: Vec<Value> = fhir_r4::resource_types().iter().map(|kind| resource(kind)).collect();
+fn rest(params: &Params) -> Value {
+    let resources: Vec<Value> = fhir_r4::resource_types().iter().map(|kind| resource(params, kind)).collect();
     let compartments = compartment::NAMES.map(|name| {
         let mut letters = name.chars();
         let first = letters.next().map(|c| c.to_ascii_lowercase());
@@ -86,7 +83,7 @@ fn rest() -> Value {
     rest
 }
 
-fn resource(kind: &str) -> Value {
+fn resource(params: &Params, kind: &str) -> Value {
     let resource = json!({
         "type": kind,
         "profile": format!("http://hl7.org/fhir/StructureDefinition/{kind}"),
@@ -98,9 +95,9 @@ fn resource(kind: &str) -> Value {
         "conditionalRead": CONDITIONAL_READ,
         "conditionalUpdate": CONDITIONAL_UPDATE,
         "conditionalDelete": CONDITIONAL_DELETE,
-        "searchInclude": include::of(kind),
-        "searchRevInclude": include::reverse_of(kind),
-        "searchParam": params::of(kind).iter().map(search_param).collect::<Vec<_>>()
+        "searchInclude": include::of(params, kind),
+        "searchRevInclude": include::reverse_of(params, kind),
+        "searchParam": params.of(kind).map(search_param).collect::<Vec<_>>()
     });
     with_operations(resource, operation::of(kind))
 }
@@ -142,7 +139,7 @@ mod tests {
 
     #[test]
     fn the_statement_is_valid_and_names_our_own_parameters() {
-        let text = statement("http://localhost/fhir", "2026-01-01");
+        let text = statement(&Params::default(), "http://localhost/fhir", "2026-01-01");
         assert!(text.len() < 1 << 20, "{}", text.len());
         let statement: Value = serde_json::from_slice(&text).unwrap();
         let issue =

@@ -127,6 +127,9 @@ fn push_segment(steps: &mut Vec<Step>, segment: &str) -> Result<(), String> {
     if let Some(cast) = segment.strip_prefix("as(").and_then(|s| s.strip_suffix(')')) {
         return cast_last(steps, cast);
     }
+    if let Some(cast) = segment.strip_prefix("ofType(").and_then(|s| s.strip_suffix(')')) {
+        return cast_last(steps, cast);
+    }
     if let Some(condition) = segment.strip_prefix("where(").and_then(|s| s.strip_suffix(')')) {
         steps.push(condition_step(condition)?);
         return Ok(());
@@ -216,6 +219,11 @@ impl Selector {
             _ => None,
         });
         names.collect()
+    }
+
+    /// Whether it gives true or false instead of what stands there.
+    pub fn is_condition(&self) -> bool {
+        self.steps.contains(&Step::ExistsAndNotFalse)
     }
 
     /// The resource type that a reference must point to.

@@ -2,7 +2,8 @@
 
 use fhir_r4::{Issue, SearchKind};
 
-use super::params::{self, Param};
+use super::params::Param;
+use super::registry::Params;
 
 /// What is to be answered beside the matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub fn is_one(name: &str) -> bool {
 }
 
 /// Reads `name=value`; the name is one that `is_one` knows.
-pub fn parse(name: &str, value: &str) -> Result<Include, Issue> {
+pub fn parse(params: &Params, name: &str, value: &str) -> Result<Include, Issue> {
     let wrong = |code, text: &str| Issue::error(code, format!("http.{name}"), text);
     let (bare, modifier) = name.split_once(':').map_or((name, None), |(bare, modifier)| (bare, Some(modifier)));
     let iterate = match modifier {
@@ -45,13 +46,17 @@ pub fn parse(name: &str, value: &str) -> Result<Include, Issue> {
         None | Some("") => return Err(wrong("value", "a search parameter is missing: Type:parameter, or Type:*")),
         Some("*") => {}
         Some(name) => {
-            let param = params::find(source, name).filter(|param| param.kind == SearchKind::Reference);
+            if params.is_waiting(source, name) {
+                return Err(wrong("incomplete", "it can be followed as soon as $reindex has gone over what is stored"));
+            }
+            let param = params.find(source, name).filter(|param| param.kind == SearchKind::Reference);
             let param = param.ok_or_else(|| wrong("not-supported", "the type has no such reference parameter"))?;
             include.param = Some(param.name);
         }
     }
     if let Some(target) = target {
-        let known = kind(target).filter(|target| include.params_of(source).any(|param| leads_to(param, target)));
+        let known =
+            kind(target).filter(|target| include.params_of(params, source).any(|param| leads_to(param, target)));
         include.target = Some(known.ok_or_else(|| wrong("value", "the parameter refers to no such type"))?);
     }
     if parts.next().is_some() { Err(wrong("value", "it has too many parts")) } else { Ok(include) }
@@ -59,11 +64,13 @@ pub fn parse(name: &str, value: &str) -> Result<Include, Issue> {
 
 impl Include {
     /// The parameters of this type whose references are followed; none when the type is not asked for.
-    pub fn params_of(&self, kind: &str) -> impl Iterator<Item = &'static Param> {
+    pub fn params_of(&self, params: &Params, kind: &str) -> impl Iterator<Item = &'static Param> + use<> {
         let asked = self.source.is_none_or(|source| source == kind);
-        let all = if asked { params::of(kind) } else { &[] };
+        let all: Vec<_> = if asked { params.of(kind).collect() } else { vec![] };
         let name = self.param;
-        all.iter().filter(|p| p.kind == SearchKind::Reference).filter(move |p| name.is_none_or(|name| name == p.name))
+        all.into_iter()
+            .filter(|p| p.kind == SearchKind::Reference)
+            .filter(move |p| name.is_none_or(|name| name == p.name))
     }
 
     /// Whether what a parameter of this name finds at this type is asked for.
@@ -82,17 +89,17 @@ pub fn leads_to(param: &Param, target: &str) -> bool {
 }
 
 /// What a search of this type may include, as the capability statement lists it.
-pub fn of(kind: &str) -> Vec<String> {
-    let references = params::of(kind).iter().filter(|param| param.kind == SearchKind::Reference);
+pub fn of(params: &Params, kind: &str) -> Vec<String> {
+    let references = params.of(kind).filter(|param| param.kind == SearchKind::Reference);
     let named = references.map(|param| format!("{kind}:{}", param.name));
     ["*".to_owned(), format!("{kind}:*")].into_iter().chain(named).collect()
 }
 
 /// What may be included because it refers to this type.
-pub fn reverse_of(kind: &str) -> Vec<String> {
+pub fn reverse_of(params: &Params, kind: &str) -> Vec<String> {
     let mut all = vec!["*".to_owned()];
     for source in fhir_r4::resource_types() {
-        let references = params::of(source).iter().filter(|param| param.kind == SearchKind::Reference);
+        let references = params.of(source).filter(|param| param.kind == SearchKind::Reference);
         all.extend(references.filter(|param| leads_to(param, kind)).map(|param| format!("{source}:{}", param.name)));
     }
     all
@@ -129,7 +136,7 @@ mod tests {
             ),
         ];
         for (name, value, expected) in table {
-            assert_eq!(parse(name, value).unwrap(), expected, "{name}={value}");
+            assert_eq!(parse(&Params::default(), name, value).unwrap(), expected, "{name}={value}");
         }
     }
 
@@ -148,22 +155,28 @@ mod tests {
             ("_include:nope", "Observation:subject"),
             ("_revinclude", "*:subject"),
         ] {
-            assert_eq!(parse(name, value).unwrap_err().expression, format!("http.{name}"), "{value}");
+            assert_eq!(
+                parse(&Params::default(), name, value).unwrap_err().expression,
+                format!("http.{name}"),
+                "{value}"
+            );
         }
     }
 
     #[test]
     fn the_lists_are_what_can_be_parsed() {
         for kind in ["Observation", "Patient", "Location"] {
-            for (name, all) in [("_include", of(kind)), ("_revinclude", reverse_of(kind))] {
+            for (name, all) in
+                [("_include", of(&Params::default(), kind)), ("_revinclude", reverse_of(&Params::default(), kind))]
+            {
                 assert!(all.len() > 2, "{kind}");
                 for value in all {
-                    parse(name, &value).unwrap();
+                    parse(&Params::default(), name, &value).unwrap();
                 }
             }
         }
-        assert!(reverse_of("Patient").contains(&"Observation:patient".to_owned()));
-        assert!(!reverse_of("Location").contains(&"Observation:patient".to_owned()));
+        assert!(reverse_of(&Params::default(), "Patient").contains(&"Observation:patient".to_owned()));
+        assert!(!reverse_of(&Params::default(), "Location").contains(&"Observation:patient".to_owned()));
     }
 
     proptest! {

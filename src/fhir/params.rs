@@ -24,7 +24,8 @@ pub struct Param {
     pub parts: Vec<Part>,
     /// Answered by a column instead of index rows.
     pub column: Option<Column>,
-    facets: [String; 3],
+    /// What its index rows stand under, a facet each.
+    index: [String; 4],
 }
 
 /// What of a value is indexed beside itself, each under a name of its own.
@@ -82,10 +83,10 @@ pub fn find(resource_type: &str, name: &str) -> Option<&'static Param> {
 pub fn referred() -> Option<&'static Param> {
     static REFERRED: LazyLock<Option<Param>> = LazyLock::new(|| {
         let definition = fhir_r4::search_parameters().iter().find(|d| d.name == "_query")?;
-        let facets = [const { String::new() }; 3];
+        let index = [const { String::new() }; 4];
         let (selectors, target, systems, parts) = (vec![], vec![], vec![], vec![]);
         let (name, kind) = ("_has", SearchKind::Special);
-        Some(Param { name, kind, definition, selectors, target, systems, parts, column: None, facets })
+        Some(Param { name, kind, definition, selectors, target, systems, parts, column: None, index })
     });
     REFERRED.as_ref()
 }
@@ -93,9 +94,9 @@ pub fn referred() -> Option<&'static Param> {
 impl Param {
     /// The name that index rows of this facet stand under.
     pub fn index_name(&'static self, facet: Facet) -> &'static str {
-        let [text, identifier, of_type] = &self.facets;
+        let [value, text, identifier, of_type] = &self.index;
         match facet {
-            Facet::Value => self.name,
+            Facet::Value => value,
             Facet::Text => text,
             Facet::Identifier => identifier,
             Facet::OfType => of_type,
@@ -173,7 +174,24 @@ fn one(resource_type: &'static str, definition: &'static SearchParameter) -> Opt
         selectors,
         parts,
         column,
-        facets: ["text", "identifier", "of-type"].map(|facet| format!("{name}:{facet}")),
+        index: ["", ":text", ":identifier", ":of-type"].map(|facet| format!("{name}{facet}")),
+    })
+}
+
+/// What a definition that somebody stored means for a resource type; none where it selects nothing of it. The id
+/// keeps its index rows apart from those of every other parameter: no name has two colons at one place.
+pub(super) fn custom(resource_type: &'static str, definition: &'static SearchParameter, id: &str) -> Option<Param> {
+    let selectors = expression::compile(definition.expression, resource_type).ok().filter(|s| !s.is_empty())?;
+    Some(Param {
+        name: definition.name,
+        kind: definition.kind,
+        definition,
+        target: targets(resource_type, &selectors, definition),
+        systems: systems(resource_type, &selectors),
+        selectors,
+        parts: vec![],
+        column: None,
+        index: ["", ":text", ":identifier", ":of-type"].map(|facet| format!("custom::{id}{facet}")),
     })
 }
 

@@ -14,10 +14,11 @@ use tokio::sync::oneshot;
 
 use super::batch::Batch;
 use super::conn::{Conn, Location, Purpose};
-use super::dict::{Dict, Source};
+use super::dict::{Dict, Made, Source};
 use super::guard::{Budget, Guard};
 use super::log::Log;
-use super::prepare::Prepared;
+use super::parameters::{self, SEARCH_PARAMETER};
+use super::prepare::{Prepared, UNKNOWN};
 use super::queue::Queue;
 use super::schema::log_head;
 use super::{Written, database};
@@ -64,6 +65,7 @@ pub(super) struct Batched {
 pub(super) struct Lane {
     pub location: Location,
     pub dict: Arc<Dict>,
+    pub params: parameters::Current,
     pub log: Arc<Log>,
     pub queue: Arc<Queue<Job>>,
     pub clock: Clock,
@@ -146,6 +148,9 @@ impl Lane {
         let conn = self.connection(slot)?;
         let done = self.intern(conn, jobs).and_then(|()| self.transaction(conn, jobs));
         if done.is_err() {
+            // Numbers of terms that were made with it are not there.
+            let changes = jobs.iter_mut().flat_map(|job| &mut job.groups).flat_map(|group| &mut group.changes);
+            changes.for_each(|change| change.params = UNKNOWN);
             // The connection may be broken or inside a transaction: the next attempt opens a new one.
             *slot = None;
         }
@@ -154,8 +159,7 @@ impl Lane {
 
     /// Gives numbers to terms that are new, in a transaction of its own: numbers outlive a failed batch.
     fn intern(&self, conn: &mut Conn, jobs: &mut [Batched]) -> Result<(), Error> {
-        let changes = || jobs.iter().flat_map(|j| &j.groups).flat_map(|g| &g.changes);
-        if changes().all(|change| change.rows.is_some()) {
+        if changes(jobs).all(|change| change.rows.is_some()) {
             return Ok(());
         }
         let changes = jobs.iter_mut().flat_map(|j| &mut j.groups).flat_map(|g| &mut g.changes);
@@ -184,30 +188,59 @@ impl Lane {
         Ok(())
     }
 
-    fn transaction(&self, conn: &mut Conn, jobs: &[Batched]) -> Result<Vec<Answer>, Error> {
+    /// What was made ready under another state of the search parameters is indexed by the one that is in force now.
+    fn index_again(&self, conn: &mut Conn, jobs: &mut [Batched], params: i64) -> Result<Made, Error> {
+        if changes(jobs).all(|change| change.params == params) {
+            return Ok(Made::default());
+        }
+        parameters::refresh(conn, &self.params)?;
+        let current = self.params.load_full();
+        let mut terms = self.dict.terms(Source::Make(conn));
+        let all = jobs.iter_mut().flat_map(|job| &mut job.groups).flat_map(|group| &mut group.changes);
+        for change in all.filter(|change| change.params != params) {
+            change.index_by(&current, self.clock.now())?;
+            change.resolve(&mut terms)?;
+        }
+        Ok(terms.into_made())
+    }
+
+    fn transaction(&self, conn: &mut Conn, jobs: &mut [Batched]) -> Result<Vec<Answer>, Error> {
         begin(conn)?;
-        let seq = lock_head(conn)?;
+        let (seq, params) = lock_log(conn)?;
+        let made = self.index_again(conn, jobs, params)?;
         let mut batch = Batch::new(conn, &self.dict, seq, self.clock.now());
         batch.look_up_repeatable(jobs)?;
         let mut answers = Vec::with_capacity(jobs.len());
-        for job in jobs {
+        for job in jobs.iter() {
             let mut budget = Budget::new();
             let groups = job.groups.iter().map(|group| batch.group(group, &mut budget));
             answers.push(groups.collect::<Result<Answer, Error>>()?);
         }
         let (last, entries) = batch.finish()?;
         if last > seq {
-            diesel::update(log_head::table).set(log_head::seq.eq(last)).execute(conn).map_err(database)?;
+            let defines = changes(jobs).any(|change| change.resource_type == SEARCH_PARAMETER);
+            let head = (log_head::seq.eq(last), log_head::parameters.eq(params + i64::from(defines)));
+            diesel::update(log_head::table).set(head).execute(conn).map_err(database)?;
         }
         commit(conn)?;
+        self.dict.learn(made);
         self.log.publish(entries);
         Ok(answers)
     }
 }
 
+fn changes(jobs: &[Batched]) -> impl Iterator<Item = &Prepared> {
+    jobs.iter().flat_map(|job| &job.groups).flat_map(|group| &group.changes)
+}
+
 /// The last sequence number, with its row locked until COMMIT.
 pub(super) fn lock_head(conn: &mut Conn) -> Result<i64, Error> {
-    let head = log_head::table.select(log_head::seq);
+    Ok(lock_log(conn)?.0)
+}
+
+/// The same, with the state of the search parameters.
+fn lock_log(conn: &mut Conn) -> Result<(i64, i64), Error> {
+    let head = log_head::table.select((log_head::seq, log_head::parameters));
     match conn {
         Conn::Postgres(c) => head.for_update().first(c),
         Conn::Sqlite(c) => head.first(c),

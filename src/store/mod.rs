@@ -19,7 +19,9 @@ mod log;
 mod measured;
 mod newest;
 mod oddity;
+mod parameters;
 mod prepare;
+mod progress;
 mod queue;
 mod reader;
 mod reindex;
@@ -127,13 +129,15 @@ struct Inner {
     location: Location,
     readers: Pool,
     dict: Arc<Dict>,
+    params: parameters::Current,
     log: Arc<Log>,
     queue: Arc<Queue<Job>>,
     seal: Seal,
     clock: Clock,
     metrics: Metrics,
     lane: Mutex<Option<JoinHandle<()>>>,
-    reindexing: Mutex<Reindexing>,
+    /// The run of `$reindex` that this process is at, by when it started.
+    reindexing: Mutex<Option<i64>>,
 }
 
 impl Store {
@@ -143,10 +147,12 @@ impl Store {
         location.migrate()?;
         let readers = conn::pool(&location, settings.readers, settings.statement_limit)?;
         let (dict, log) = (Arc::new(Dict::default()), Arc::new(Log::new()));
+        let params = parameters::Current::default();
         let queue = Arc::new(Queue::new(settings.queue_rows));
         let lane = Lane {
             location: location.clone(),
             dict: dict.clone(),
+            params: params.clone(),
             log: log.clone(),
             queue: queue.clone(),
             clock: clock.clone(),
@@ -157,7 +163,7 @@ impl Store {
         let seal = Seal::new(settings.seal_key);
         let lane = Mutex::new(Some(thread));
         let reindexing = Mutex::default();
-        let inner = Inner { location, readers, dict, log, queue, seal, clock, metrics, lane, reindexing };
+        let inner = Inner { location, readers, dict, params, log, queue, seal, clock, metrics, lane, reindexing };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -194,7 +200,8 @@ impl Store {
         for guard in &mut commit.guards {
             search::chains(access, &mut guard.query)?;
         }
-        let changes = commit.changes.into_iter().map(|change| Prepared::new(change, &self.inner.dict));
+        let params = self.params();
+        let changes = commit.changes.into_iter().map(|change| Prepared::new(change, &self.inner.dict, &params));
         Ok(Group { changes: changes.collect::<Result<_, _>>()?, guards: commit.guards, cursor: commit.cursor })
     }
 

@@ -9,7 +9,27 @@ diesel::table! {
 }
 
 diesel::table! {
-    log_head (one) { one -> SmallInt, seq -> BigInt, }
+    log_head (one) { one -> SmallInt, seq -> BigInt, parameters -> BigInt, }
+}
+
+diesel::table! {
+    ready_parameter (seq) { seq -> BigInt, }
+}
+
+diesel::table! {
+    reindexing (one) {
+        one -> SmallInt,
+        state -> SmallInt,
+        kinds -> Text,
+        versions -> Text,
+        place -> BigInt,
+        until -> BigInt,
+        done -> BigInt,
+        total -> Nullable<BigInt>,
+        started -> BigInt,
+        finished -> Nullable<BigInt>,
+        touched -> BigInt,
+    }
 }
 
 diesel::table! {

@@ -9,6 +9,7 @@ mod composite;
 mod conditional;
 mod content;
 mod convert;
+mod custom;
 mod everything;
 mod examples;
 mod fidelity;

@@ -35,14 +35,14 @@ pub(super) async fn try_out(state: &State, access: &Access, url: &str) -> Result
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     match parts.as_slice() {
-        [""] => could(access, Place::System, query),
-        [kind_name] => could(access, Place::Type(kind(kind_name)?), query),
+        [""] => could(state, access, Place::System, query),
+        [kind_name] => could(state, access, Place::Type(kind(kind_name)?), query),
         [kind_name, id] => {
             let kind = kind(kind_name)?;
             super::read::view(query, kind)?;
             state.store.find(access, kind, id).await.map(|_| ())
         }
-        [kind_name, id, member] => could(access, Place::compartment(kind(kind_name)?, id, member)?, query),
+        [kind_name, id, member] => could(state, access, Place::compartment(kind(kind_name)?, id, member)?, query),
         _ => Err(Error::UnknownEndpoint),
     }
 }

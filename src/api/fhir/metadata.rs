@@ -10,6 +10,6 @@ use crate::fhir::capability;
 #[utoipa::path(get, path = "/fhir/metadata", tag = "fhir", responses(
     (status = 200, content_type = "application/fhir+json", description = "CapabilityStatement")))]
 pub(crate) async fn metadata(state: Shared, request: HttpRequest) -> Answer {
-    let statement = capability::statement(&state.fhir_base(), &state.settings.started);
+    let statement = capability::statement(&state.store.params(), &state.fhir_base(), &state.settings.started);
     resource(&request, HttpResponse::Ok(), statement)
 }

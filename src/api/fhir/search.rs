@@ -126,7 +126,7 @@ async fn answer(
         pairs.extend(form_pairs(request, payload).await?);
     }
     let wanted = Wanted::by(request.headers(), &pairs)?;
-    let asked = Asked::read(place, pairs, lenient(request))?;
+    let asked = Asked::read(&state.store.params(), place, pairs, lenient(request))?;
     if wanted.media == Media::Ndjson {
         return stream::lines(state, access, asked).await;
     }
@@ -154,12 +154,12 @@ pub(super) fn pairs(query: &str) -> Vec<(String, String)> {
 
 /// The searchset of an address inside a Bundle, as JSON.
 pub(super) async fn run(state: &State, access: &Access, place: Place, query: &str) -> Result<Vec<u8>, Error> {
-    page::bundle(state, access, Asked::read(place, pairs(query), false)?).await
+    page::bundle(state, access, Asked::read(&state.store.params(), place, pairs(query), false)?).await
 }
 
 /// Whether such a search can be read and the caller may make it; it is not made.
-pub(super) fn could(access: &Access, place: Place, query: &str) -> Result<(), Error> {
-    match Asked::read(place, pairs(query), false)?.search {
+pub(super) fn could(state: &State, access: &Access, place: Place, query: &str) -> Result<(), Error> {
+    match Asked::read(&state.store.params(), place, pairs(query), false)?.search {
         Search::One(query) => store::may_search(access, vec![*query], true),
         Search::Several(several) => store::may_search(access, several.queries, several.named),
     }

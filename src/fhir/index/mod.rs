@@ -11,8 +11,9 @@ use unicode_normalization::char::is_combining_mark;
 
 pub use self::component::{Component, components};
 pub use self::facet::names;
-use super::params::{self, Param};
+use super::params::{self, Facet, Param};
 use super::reading::{Code, amount, list, period, str_of};
+use super::registry::Params;
 use super::{reference, time};
 
 /// One value that a resource is found by.
@@ -53,9 +54,9 @@ pub enum Second {
 pub type Named = (&'static str, Entry);
 
 /// Every index value of the resource, with the name it is found under; columns are left out.
-pub fn entries(resource_type: &str, resource: &Value) -> Vec<Named> {
+pub fn entries(params: &Params, resource_type: &str, resource: &Value) -> Vec<Named> {
     let mut found = Vec::new();
-    for param in params::of(resource_type) {
+    for param in params.indexed(resource_type) {
         let from = found.len();
         let mut push = |name: &'static str, entry: Entry| {
             let pair = (name, entry);
@@ -72,7 +73,7 @@ pub fn entries(resource_type: &str, resource: &Value) -> Vec<Named> {
         for selector in &param.selectors {
             selector.walk(resource, &mut |value| {
                 if param.column.is_none() {
-                    read(param.kind, value, &mut |entry| push(param.name, entry));
+                    read(param.kind, value, &mut |entry| push(param.index_name(Facet::Value), entry));
                 }
                 facet::read(param, value, &mut |facet, entry| push(param.index_name(facet), entry));
             });
@@ -257,7 +258,7 @@ mod tests {
     fn a_patient_is_found_by_all_its_names_and_identifiers() {
         let patient = json!({"resourceType": "Patient", "identifier": [{"system": "urn:mrn", "value": "7"}], "active": true,
             "name": [{"family": "Núñez", "given": ["Ana"]}], "birthDate": "1950-02", "gender": "female"});
-        let found = entries("Patient", &patient);
+        let found = entries(&Params::default(), "Patient", &patient);
         let has = |name: &str, entry: &Entry| found.iter().any(|(n, e)| *n == name && e == entry);
         assert!(has("identifier", &Entry::Token { system: "urn:mrn".into(), code: "7".into() }));
         assert!(has("family", &Entry::Text("Núñez".into())) && has("name", &Entry::Text("Ana".into())));
@@ -272,7 +273,9 @@ mod tests {
             "code": {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]}, "effectiveDateTime": "2026-01-01T00:00:00Z",
             "category": [{"coding": [{"code": "vital-signs"}]}], "device": {"reference": "Device/1"},
             "valueQuantity": {"value": 72, "code": "/min"}, "meta": {"profile": ["http://hl7.org/fhir/StructureDefinition/heartrate"]}});
-        assert!(entries("Observation", &observation).is_empty() && components(&observation).is_empty());
+        assert!(
+            entries(&Params::default(), "Observation", &observation).is_empty() && components(&observation).is_empty()
+        );
     }
 
     #[test]
@@ -281,7 +284,7 @@ mod tests {
         let pressure = json!({"resourceType": "Observation", "status": "final", "subject": {"reference": "Patient/1"},
             "code": {"coding": [{"system": "http://loinc.org", "code": "85354-9"}]}, "effectiveDateTime": "2026-01-01T00:00:00Z",
             "component": [part("8480-6", 120), part("8462-4", 80)]});
-        assert!(entries("Observation", &pressure).is_empty());
+        assert!(entries(&Params::default(), "Observation", &pressure).is_empty());
         let found: Vec<_> =
             components(&pressure).into_iter().map(|c| (c.codings[0].1.clone(), c.amount.unwrap().value)).collect();
         assert_eq!(found, [("8480-6".to_owned(), 120.0), ("8462-4".to_owned(), 80.0)]);

@@ -5,8 +5,9 @@ use fhir_r4::SearchKind;
 
 use super::operand::{self, Modifier};
 use super::text::split;
-use super::{Filter, Operand, Problem, problem};
+use super::{Filter, Operand, Problem, find, problem};
 use crate::fhir::params::{self, Facet, Param};
+use crate::fhir::registry::Params;
 
 /// Values of one parameter, and levels of one chain. More would be a query that nobody means.
 pub(super) const MAX_VALUES: usize = 500;
@@ -15,21 +16,27 @@ const MAX_DEPTH: usize = 6;
 const MAX_TARGETS: usize = 12;
 
 /// What a pair of the query string asks; none when the type has no such parameter.
-pub(super) fn filter(kind: &'static str, name: &str, value: &str, depth: usize) -> Result<Option<Filter>, Problem> {
+pub(super) fn filter(
+    params: &Params,
+    kind: &'static str,
+    name: &str,
+    value: &str,
+    depth: usize,
+) -> Result<Option<Filter>, Problem> {
     if depth > MAX_DEPTH {
         return Err(problem("too-costly", format!("a chain has at most {MAX_DEPTH} levels")));
     }
     if let Some(rest) = name.strip_prefix("_has:") {
-        return referred(rest, value, depth).map(Some);
+        return referred(params, rest, value, depth).map(Some);
     }
     if name == "_list" {
-        return listed(value, depth).map(Some);
+        return listed(params, value, depth).map(Some);
     }
     if let Some((link, rest)) = name.split_once('.') {
-        return chain(kind, link, rest, value, depth);
+        return chain(params, kind, link, rest, value, depth);
     }
     let (name, modifier) = name.split_once(':').map_or((name, None), |(name, modifier)| (name, Some(modifier)));
-    match params::find(kind, name) {
+    match find(params, kind, name)? {
         Some(param) => plain(kind, param, modifier, value).map(Some),
         None => Ok(None),
     }
@@ -40,26 +47,26 @@ fn unknown(kind: &str, name: &str) -> Problem {
 }
 
 /// `_has:Observation:patient:code`, from the type on.
-fn referred(rest: &str, value: &str, depth: usize) -> Result<Filter, Problem> {
+fn referred(params: &Params, rest: &str, value: &str, depth: usize) -> Result<Filter, Problem> {
     let mut parts = rest.splitn(3, ':');
     let (Some(kind), Some(link), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
         return Err(problem("value", "_has is written _has:Type:reference:parameter"));
     };
     let kind = type_name(kind).ok_or_else(|| problem("value", "_has names no R4 resource type"))?;
-    let link = params::find(kind, link)
+    let link = find(params, kind, link)?
         .filter(|p| p.kind == SearchKind::Reference)
         .ok_or_else(|| problem("not-supported", format!("{kind} has no such reference parameter")))?;
-    let inner = filter(kind, name, value, depth + 1)?.ok_or_else(|| unknown(kind, name))?;
+    let inner = filter(params, kind, name, value, depth + 1)?.ok_or_else(|| unknown(kind, name))?;
     has(kind, link, inner)
 }
 
 /// `_list=42`: what an entry of the List refers to.
-fn listed(value: &str, depth: usize) -> Result<Filter, Problem> {
+fn listed(params: &Params, value: &str, depth: usize) -> Result<Filter, Problem> {
     if value.starts_with('$') {
         return Err(problem("not-supported", "this server has no functional lists"));
     }
-    let link = params::find("List", "item").ok_or_else(|| unknown("List", "item"))?;
-    let inner = filter("List", "_id", value, depth + 1)?.ok_or_else(|| unknown("List", "_id"))?;
+    let link = params.find("List", "item").ok_or_else(|| unknown("List", "item"))?;
+    let inner = filter(params, "List", "_id", value, depth + 1)?.ok_or_else(|| unknown("List", "_id"))?;
     has("List", link, inner)
 }
 
@@ -69,9 +76,16 @@ fn has(kind: &'static str, link: &'static Param, inner: Filter) -> Result<Filter
 }
 
 /// `subject:Patient.name`, `patient.organization.name`
-fn chain(kind: &str, link: &str, rest: &str, value: &str, depth: usize) -> Result<Option<Filter>, Problem> {
+fn chain(
+    params: &Params,
+    kind: &str,
+    link: &str,
+    rest: &str,
+    value: &str,
+    depth: usize,
+) -> Result<Option<Filter>, Problem> {
     let (name, only) = link.split_once(':').map_or((link, None), |(name, only)| (name, Some(only)));
-    let Some(param) = params::find(kind, name) else { return Ok(None) };
+    let Some(param) = find(params, kind, name)? else { return Ok(None) };
     if param.kind != SearchKind::Reference {
         return Err(problem("not-supported", format!("{name} is no reference: nothing can follow it")));
     }
@@ -81,12 +95,14 @@ fn chain(kind: &str, link: &str, rest: &str, value: &str, depth: usize) -> Resul
     };
     let mut operands = Vec::new();
     for target in targets {
-        match filter(target, rest, value, depth + 1) {
+        match filter(params, target, rest, value, depth + 1) {
             Ok(Some(inner)) => operands.push(Operand::Chain { kind: target, filters: vec![inner] }),
             Ok(None) if only.is_some() => return Err(unknown(target, rest)),
             Ok(None) => {}
             // Several types may have the parameter, and only some of them in a way that fits.
-            Err(problem) if only.is_some() || param.target.len() == 1 || problem.code == "too-costly" => {
+            Err(problem)
+                if only.is_some() || param.target.len() == 1 || matches!(problem.code, "too-costly" | "incomplete") =>
+            {
                 return Err(problem);
             }
             Err(_) => {}

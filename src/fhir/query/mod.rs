@@ -9,6 +9,7 @@ use fhir_r4::Issue;
 
 use super::params::{self, Facet, Param};
 use super::reading::Code;
+use super::registry::Params;
 pub use operand::of_type_code;
 
 /// How many resources a page has when nothing is said, and at most.
@@ -181,7 +182,12 @@ impl std::fmt::Debug for Sort {
 
 /// Reads the decoded pairs of a query string. A parameter that the type does not have is refused unless
 /// `lenient`: a filter that is silently dropped would show resources that nobody asked for.
-pub fn parse(resource_type: &str, pairs: &[(String, String)], lenient: bool) -> Result<Query, Vec<Issue>> {
+pub fn parse(
+    params: &Params,
+    resource_type: &str,
+    pairs: &[(String, String)],
+    lenient: bool,
+) -> Result<Query, Vec<Issue>> {
     let Some(resource_type) =
         fhir_r4::resource_type_index(resource_type).and_then(|i| fhir_r4::resource_types().get(i))
     else {
@@ -190,7 +196,7 @@ pub fn parse(resource_type: &str, pairs: &[(String, String)], lenient: bool) -> 
     let mut query = Query::of(resource_type, vec![], DEFAULT_COUNT);
     let mut issues = Vec::new();
     for (name, value) in pairs {
-        if let Err(problem) = read_pair(&mut query, name, value, lenient) {
+        if let Err(problem) = read_pair(params, &mut query, name, value, lenient) {
             issues.push(Issue::error(problem.code, format!("http.{name}"), problem.text));
         }
     }
@@ -198,11 +204,11 @@ pub fn parse(resource_type: &str, pairs: &[(String, String)], lenient: bool) -> 
 }
 
 impl Query {
-    /// A search of the house's own, with conditions that it knows to be right.
+    /// A search of the house's own, with conditions that it knows to be right, over the built-in parameters.
     pub fn new(resource_type: &str, conditions: &[(&str, &str)], count: usize) -> Result<Self, Vec<Issue>> {
         let pairs: Vec<(String, String)> =
             conditions.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Ok(Self { count, ..parse(resource_type, &pairs, false)? })
+        Ok(Self { count, ..parse(&Params::default(), resource_type, &pairs, false)? })
     }
 
     /// The same with conditions that need no reading.
@@ -268,11 +274,9 @@ impl Filter {
 }
 
 /// Whether the type has this parameter, with or without a modifier.
-pub fn is_known(resource_type: &str, name: &str) -> bool {
+pub fn is_known(params: &Params, resource_type: &str, name: &str) -> bool {
     let bare = name.split([':', '.']).next().unwrap_or(name);
-    RESULT_PARAMETERS.contains(&bare)
-        || ["_has", "_list"].contains(&bare)
-        || params::find(resource_type, bare).is_some()
+    RESULT_PARAMETERS.contains(&bare) || ["_has", "_list"].contains(&bare) || params.is_declared(resource_type, bare)
 }
 
 struct Problem {
@@ -284,7 +288,17 @@ fn problem(code: &'static str, text: impl Into<String>) -> Problem {
     Problem { code, text: text.into() }
 }
 
-fn read_pair(query: &mut Query, name: &str, value: &str, lenient: bool) -> Result<(), Problem> {
+/// The parameter, if the type has it. One that is not indexed everywhere yet would find only a part of what there is.
+fn find(params: &Params, kind: &str, name: &str) -> Result<Option<&'static Param>, Problem> {
+    let found = params.find(kind, name);
+    if found.is_none() && params.is_waiting(kind, name) {
+        let text = format!("{kind} is searched by {name} as soon as $reindex has gone over what is stored");
+        return Err(problem("incomplete", text));
+    }
+    Ok(found)
+}
+
+fn read_pair(params: &Params, query: &mut Query, name: &str, value: &str, lenient: bool) -> Result<(), Problem> {
     // No text of FHIR holds it, and not every database can be asked for it.
     if value.contains('\0') {
         return Err(problem("value", "a value cannot hold the character NUL"));
@@ -303,17 +317,17 @@ fn read_pair(query: &mut Query, name: &str, value: &str, lenient: bool) -> Resul
                 _ => return Err(problem("value", "_total is none, estimate or accurate")),
             }
         }
-        "_sort" => read_sort(query, value)?,
+        "_sort" => read_sort(params, query, value)?,
         other if RESULT_PARAMETERS.contains(&other.split(':').next().unwrap_or(other)) => {}
-        _ => read_filter(query, name, value, lenient)?,
+        _ => read_filter(params, query, name, value, lenient)?,
     }
     Ok(())
 }
 
-fn read_sort(query: &mut Query, value: &str) -> Result<(), Problem> {
+fn read_sort(params: &Params, query: &mut Query, value: &str) -> Result<(), Problem> {
     for key in value.split(',').filter(|k| !k.is_empty()) {
         let (descending, name) = key.strip_prefix('-').map_or((false, key), |name| (true, name));
-        let param = params::find(query.resource_type, name)
+        let param = find(params, query.resource_type, name)?
             .ok_or_else(|| problem("not-supported", "cannot sort by a parameter that the type does not have"))?;
         if !params::is_sortable(param) {
             return Err(problem("not-supported", format!("{name} gives no order")));
@@ -326,8 +340,8 @@ fn read_sort(query: &mut Query, value: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-fn read_filter(query: &mut Query, name: &str, value: &str, lenient: bool) -> Result<(), Problem> {
-    let Some(filter) = condition::filter(query.resource_type, name, value, 0)? else {
+fn read_filter(params: &Params, query: &mut Query, name: &str, value: &str, lenient: bool) -> Result<(), Problem> {
+    let Some(filter) = condition::filter(params, query.resource_type, name, value, 0)? else {
         return if lenient {
             Ok(())
         } else {
@@ -359,7 +373,7 @@ mod tests {
     use super::*;
 
     fn one(kind: &str, name: &str, value: &str) -> Result<Operand, Vec<Issue>> {
-        let query = parse(kind, &[(name.to_owned(), value.to_owned())], false)?;
+        let query = parse(&Params::default(), kind, &[(name.to_owned(), value.to_owned())], false)?;
         Ok(query.filters[0].operands[0].clone())
     }
 
@@ -401,10 +415,11 @@ mod tests {
             ("_sort", "nope"),
             ("code", ""),
         ] {
-            let issues = parse("Observation", &[(name.to_owned(), value.to_owned())], false).unwrap_err();
+            let issues =
+                parse(&Params::default(), "Observation", &[(name.to_owned(), value.to_owned())], false).unwrap_err();
             assert_eq!(issues[0].expression, format!("http.{name}"));
         }
-        assert!(parse("Observation", &[("nope".to_owned(), "1".to_owned())], true).is_ok());
+        assert!(parse(&Params::default(), "Observation", &[("nope".to_owned(), "1".to_owned())], true).is_ok());
     }
 
     #[test]

@@ -12,18 +12,22 @@ use serde_json::Value;
 use self::observation::Parts;
 pub(super) use self::rows::{ComponentRow, DateRow, ObservationRow, PairRow, QuantityRow, Rows, StringRow, TermRow};
 
-use super::body;
+use super::body::{self, Head};
 use super::dict::{Dict, Kind, Source, Terms};
 use super::oddity;
 use crate::error::Error;
 use crate::fhir::index::{self, Named};
 use crate::fhir::reading::Reading;
+use crate::fhir::registry::Params;
 use crate::fhir::{reference, ucum};
 
 pub(super) const OBSERVATION: &str = "Observation";
 
 /// `starts` and `ends` of an Observation without an effective time.
 pub(super) const NO_TIME: i64 = i64::MIN;
+
+/// No state of the search parameters: to be indexed again.
+pub(super) const UNKNOWN: i64 = -1;
 
 /// The version that is expected where nothing may stand: never stored, or deleted.
 pub const NOTHING: i32 = 0;
@@ -84,6 +88,8 @@ pub(super) struct Prepared {
     /// None for most: nothing is written then.
     pub oddity: Option<String>,
     index: Vec<Named>,
+    /// The state of the search parameters that it is indexed by.
+    pub params: i64,
     parts: Parts,
     /// None until all its terms have numbers.
     pub rows: Option<Rows>,
@@ -129,7 +135,7 @@ impl Prepared {
         }
     }
 
-    pub(super) fn new(change: Change, dict: &Dict) -> Result<Self, Error> {
+    pub(super) fn new(change: Change, dict: &Dict, params: &Params) -> Result<Self, Error> {
         let Change { verb, resource_type, id, resource, warnings } = change;
         let mut parts = Parts::default();
         let (body, index, content) = match resource {
@@ -138,17 +144,29 @@ impl Prepared {
                 if resource_type == OBSERVATION {
                     parts = Parts::of(&resource);
                 }
-                let index = index::entries(resource_type, &resource);
+                let index = index::entries(params, resource_type, &resource);
                 (body::encode(&resource)?, index, Content::of(resource_type, resource))
             }
         };
         let rtype = type_number(resource_type)?;
         let key = super::id::encode(&id);
-        let oddity = oddity::encode(&warnings);
+        let (oddity, params) = (oddity::encode(&warnings), params.version());
         let mut prepared =
-            Self { verb, resource_type, rtype, id, key, body, content, oddity, index, parts, rows: None };
+            Self { verb, resource_type, rtype, id, key, body, content, oddity, index, params, parts, rows: None };
         prepared.resolve(&mut dict.terms(Source::Cache))?;
         Ok(prepared)
+    }
+
+    /// Indexes it by another state of the search parameters.
+    pub(super) fn index_by(&mut self, params: &Params, now: i64) -> Result<(), Error> {
+        self.params = params.version();
+        if matches!(self.verb, Verb::Delete { .. }) {
+            return Ok(());
+        }
+        let head = Head { resource_type: self.resource_type, id: &self.id, version: 1, updated: now };
+        let resource: Value = serde_json::from_slice(&body::render(&head, &self.body)?).map_err(Error::internal)?;
+        self.index = index::entries(params, self.resource_type, &resource);
+        Ok(())
     }
 
     /// Turns every term into its number; leaves `rows` empty when one is not known to the source.

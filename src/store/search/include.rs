@@ -3,6 +3,7 @@
 //! than a fixed number. What the caller could not read is not found at all.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::order::Order;
 use super::reference::{
@@ -14,6 +15,7 @@ use crate::auth::access::{Access, Permit};
 use crate::error::Error;
 use crate::fhir::include::Include;
 use crate::fhir::params::{self, Param};
+use crate::fhir::registry::Params;
 use crate::store::conn::Conn;
 use crate::store::dict::{Dict, Kind, Source};
 use crate::store::prepare::type_number;
@@ -42,13 +44,14 @@ impl Store {
             return Ok(Included::default());
         }
         let hits: Vec<(&'static str, String)> = hits.iter().map(|hit| (hit.resource_type, hit.id.clone())).collect();
-        let (access, includes) = (access.clone(), includes.to_vec());
-        self.read(move |conn, dict| Rounds::new(access, hits).run(conn, dict, &includes)).await
+        let (access, params, includes) = (access.clone(), self.params(), includes.to_vec());
+        self.read(move |conn, dict| Rounds::new(access, params, hits).run(conn, dict, &includes)).await
     }
 }
 
 struct Rounds {
     access: Access,
+    params: Arc<Params>,
     seen: HashSet<(&'static str, String)>,
     fresh: ByKind,
     found: Included,
@@ -56,12 +59,19 @@ struct Rounds {
 }
 
 impl Rounds {
-    fn new(access: Access, hits: Vec<(&'static str, String)>) -> Self {
+    fn new(access: Access, params: Arc<Params>, hits: Vec<(&'static str, String)>) -> Self {
         let mut fresh = ByKind::new();
         for (kind, id) in &hits {
             fresh.entry(kind).or_default().push(id.clone());
         }
-        Self { access, seen: hits.into_iter().collect(), fresh, found: Included::default(), places: HashMap::new() }
+        Self {
+            access,
+            params,
+            seen: hits.into_iter().collect(),
+            fresh,
+            found: Included::default(),
+            places: HashMap::new(),
+        }
     }
 
     fn run(mut self, conn: &mut Conn, dict: &Dict, includes: &[Include]) -> Result<Included, Error> {
@@ -102,7 +112,7 @@ impl Rounds {
         seqs: &[i64],
     ) -> Result<(), Error> {
         let mut targets = ByKind::new();
-        for param in include.params_of(kind) {
+        for param in include.params_of(&self.params, kind) {
             let place = self.place(conn, dict, kind, param)?;
             let numbers = numbers(conn, place, seqs)?;
             for (canonical, version) in canonicals(conn, &numbers)? {
@@ -161,7 +171,7 @@ impl Rounds {
         to: &BTreeMap<&'static str, Vec<i64>>,
     ) -> Result<(), Error> {
         let Some(permit) = readable(&self.access, source) else { return Ok(()) };
-        for param in include.params_of(source) {
+        for param in include.params_of(&self.params, source) {
             let place = self.place(conn, dict, source, param)?;
             let terms = to.iter().filter(|(kind, _)| include.takes(param, kind)).flat_map(|(_, terms)| terms);
             let terms: Vec<i64> = terms.copied().collect();

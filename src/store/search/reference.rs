@@ -7,7 +7,7 @@ use super::sql::{self, HitRow, Sql};
 use super::{narrow, select, system};
 use crate::auth::access::{Access, Action, Permit};
 use crate::error::Error;
-use crate::fhir::params::{Column, Param};
+use crate::fhir::params::{Column, Facet, Param};
 use crate::fhir::query::Query;
 use crate::store::conn::Conn;
 use crate::store::dict::{Dict, Kind, Source};
@@ -76,14 +76,18 @@ pub(super) enum Place {
     Nowhere,
 }
 
-pub(super) fn place(conn: &mut Conn, dict: &Dict, kind: &str, param: &Param) -> Result<Place, Error> {
+pub(super) fn place(conn: &mut Conn, dict: &Dict, kind: &str, param: &'static Param) -> Result<Place, Error> {
     Ok(match param.column {
         Some(Column::Subject) => Place::Column("subject"),
         Some(Column::Device) => Place::Column("device"),
         Some(Column::Encounter) => Place::Column("encounter"),
         Some(_) => Place::Nowhere,
         None => {
-            let number = dict.terms(Source::Table(conn)).get(Kind::Param, type_number(kind)?.into(), param.name)?;
+            let number = dict.terms(Source::Table(conn)).get(
+                Kind::Param,
+                type_number(kind)?.into(),
+                param.index_name(Facet::Value),
+            )?;
             number.map_or(Place::Nowhere, Place::Index)
         }
     })

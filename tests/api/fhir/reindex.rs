@@ -25,7 +25,7 @@ fn told<'a>(status: &'a Value, name: &str) -> &'a Value {
 }
 
 /// Waits for the end of the run; its last words.
-async fn finished(caller: &Client) -> Value {
+pub(super) async fn finished(caller: &Client) -> Value {
     eventually("the run is over", || async {
         let status = caller.get(STATUS).await.expect(200).json();
         (told(&status, "state") != "running").then_some(status)

@@ -41,12 +41,12 @@ pub(super) async fn run(
     mut faults: HashMap<usize, Vec<Issue>>,
     asked: Asked,
 ) -> Result<Vec<u8>, Error> {
-    let (base, mut counted) = (state.fhir_base(), limits::Asked::default());
+    let (base, params, mut counted) = (state.fhir_base(), state.store.params(), limits::Asked::default());
     let (mut steps, mut intents) = (Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
     for (at, request) in entries.into_iter().enumerate() {
         let entry = match faults.remove(&at) {
             Some(issues) => Err(Error::from(issues)),
-            None => read(request, at, &base).and_then(|entry| counted.take(&entry, at).map(|()| entry)),
+            None => read(&params, request, at, &base).and_then(|entry| counted.take(&entry, at).map(|()| entry)),
         };
         let step = match entry {
             Err(error) => Step::Failed(error),

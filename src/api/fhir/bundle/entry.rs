@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::fhir::bundle::{Method, Request};
 use crate::fhir::patch::Patch;
 use crate::fhir::query::Query;
+use crate::fhir::registry::Params;
 use crate::pipeline::{Interaction, Match, Work};
 use crate::profiles::Profiles;
 
@@ -53,7 +54,7 @@ pub(super) fn located(error: Error, at: usize) -> Error {
 }
 
 /// `base`: our own address, which an entry's may begin with.
-pub(super) fn read(request: Option<Request>, at: usize, base: &str) -> Result<Entry, Error> {
+pub(super) fn read(params: &Params, request: Option<Request>, at: usize, base: &str) -> Result<Entry, Error> {
     let request = request.ok_or_else(|| {
         Error::invalid("required", format!("{}.request", place(at)), "this entry has no request that can be read")
     })?;
@@ -77,8 +78,8 @@ pub(super) fn read(request: Option<Request>, at: usize, base: &str) -> Result<En
         (Method::Post, Some(_)) => {
             return Err(under(Error::NotSupported("POST takes the address of a type here.".to_owned())));
         }
-        (Method::Post, None) => if_none_exist.map(|text| condition(kind, &text, "ifNoneExist")).transpose(),
-        (_, None) => condition(kind, query.unwrap_or_default(), "request.url").map(Some),
+        (Method::Post, None) => if_none_exist.map(|text| condition(params, kind, &text, "ifNoneExist")).transpose(),
+        (_, None) => condition(params, kind, query.unwrap_or_default(), "request.url").map(Some),
         (_, Some(_)) => Ok(None),
     };
     let criterion = criterion.map_err(under)?;

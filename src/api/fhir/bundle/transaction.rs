@@ -35,9 +35,10 @@ pub(super) async fn run(
     asked: Asked,
 ) -> Result<Vec<u8>, Error> {
     let (mut writes, mut looks, base) = (Vec::with_capacity(entries.len()), Vec::new(), state.fhir_base());
+    let params = state.store.params();
     let (mut counted, mut conditions) = (limits::Asked::default(), Conditions::default());
     for (at, request) in entries.into_iter().enumerate() {
-        let entry = read(request, at, &base)?;
+        let entry = read(&params, request, at, &base)?;
         counted.take(&entry, at)?;
         match entry {
             Entry::Look(look) => looks.push((at, look)),
@@ -225,7 +226,7 @@ async fn references(
     for (at, text) in conditions {
         let under = |error: Error| located(error, *at);
         let kind = text.split_once('?').map_or("", |(kind, _)| kind);
-        let query = condition(kind, text, "reference").map_err(under)?;
+        let query = condition(&state.store.params(), kind, text, "reference").map_err(under)?;
         let id = if let Some((_, id)) = known.get(&key(&query)) {
             id.clone()
         } else {

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::fhir::bundle::Writer;
 use crate::fhir::compartment::{care_date, members};
 use crate::fhir::query::{DEFAULT_COUNT, MAX_COUNT, Query, parse};
+use crate::fhir::registry::Params;
 use crate::fhir::shape::View;
 use crate::fhir::time;
 use crate::store::{Everything, Stored};
@@ -92,7 +93,8 @@ fn asked(name: &'static str, id: &str, itself: &Stored, pairs: &[(String, String
         if kinds.as_ref().is_none_or(|kinds| kinds.contains(kind)) {
             let mut query = source.clone();
             if let Some(text) = values("_since").next() {
-                query.filters.extend(parse(kind, &[("_lastUpdated".to_owned(), format!("ge{text}"))], false)?.filters);
+                let condition = ("_lastUpdated".to_owned(), format!("ge{text}"));
+                query.filters.extend(parse(&Params::default(), kind, &[condition], false)?.filters);
             }
             queries.push(query);
         }
@@ -111,7 +113,8 @@ fn query(name: &str, id: &str, kind: &str, start: Option<&str>, end: Option<&str
         let Some(date) = date else { continue };
         time::range(date).ok_or_else(|| no_date(own))?;
         if let Some(param) = care_date(kind) {
-            query.filters.extend(parse(kind, &[(param.to_owned(), format!("{prefix}{date}"))], false)?.filters);
+            let condition = (param.to_owned(), format!("{prefix}{date}"));
+            query.filters.extend(parse(&Params::default(), kind, &[condition], false)?.filters);
         }
     }
     Ok(query)

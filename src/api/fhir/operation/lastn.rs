@@ -53,7 +53,7 @@ pub(super) async fn run(call: &Call<'_>) -> Answer {
     demand(&pairs)?;
     let subject = subject(&pairs)?;
     // Every mistake is told before anything is read.
-    query::parse("Observation", &pairs, false)?;
+    query::parse(&call.state.store.params(), "Observation", &pairs, false)?;
     let found = match Plain::read(&pairs) {
         Some(question) => call.state.latest.ask(call.access, &question, max).await?,
         None => None,
@@ -160,7 +160,7 @@ async fn newest_of(
 ) -> Result<Vec<Hit>, Error> {
     pairs.push(("_sort".to_owned(), "-date".to_owned()));
     pairs.push(("_count".to_owned(), max.saturating_add(1).min(PAGE).to_string()));
-    let mut query = query::parse("Observation", &pairs, false)?;
+    let mut query = query::parse(&call.state.store.params(), "Observation", &pairs, false)?;
     let mut found: Vec<Hit> = Vec::new();
     loop {
         let Page { hits, next, .. } = call.state.store.search(call.access, query.clone()).await?;

@@ -118,7 +118,7 @@ async fn run(
         "meta-add" => meta::add(&call).await,
         "meta-delete" => meta::delete(&call).await,
         "reindex" => reindex::start(&call).await,
-        "reindex-status" => reindex::status(&call),
+        "reindex-status" => reindex::status(&call).await,
         "validate" => validate::run(&call).await,
         _ => Err(Error::UnknownEndpoint),
     }

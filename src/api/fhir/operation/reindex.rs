@@ -18,8 +18,8 @@ pub(super) async fn start(call: &Call<'_>) -> Answer {
 }
 
 /// How far the last run has come.
-pub(super) fn status(call: &Call<'_>) -> Answer {
-    let reindexing = call.state.store.reindexing(call.access)?;
+pub(super) async fn status(call: &Call<'_>) -> Answer {
+    let reindexing = call.state.store.reindexing(call.access).await?;
     resource(call.request, HttpResponse::Ok(), text(&reindexing)?)
 }
 

@@ -5,6 +5,7 @@ use fhir_r4::Issue;
 use crate::error::Error;
 use crate::fhir::include::{self, Include};
 use crate::fhir::query::{self, Query};
+use crate::fhir::registry::Params;
 use crate::fhir::shape::{self, Summary, View};
 use crate::fhir::{compartment, reference};
 use crate::store::Several;
@@ -85,7 +86,12 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub(super) fn read(place: Place, pairs: Vec<(String, String)>, lenient: bool) -> Result<Self, Error> {
+    pub(super) fn read(
+        params: &Params,
+        place: Place,
+        pairs: Vec<(String, String)>,
+        lenient: bool,
+    ) -> Result<Self, Error> {
         let (kinds, named) = types(&place, &pairs)?;
         let (mut done, mut dropped) = (Vec::with_capacity(pairs.len()), Vec::new());
         let (mut conditions, mut includes) = (Vec::new(), Vec::new());
@@ -93,14 +99,14 @@ impl Asked {
         for (name, value) in pairs {
             let known = match name.as_str() {
                 name if shape::is_one(name) || matches!(name, "_format" | "_pretty") => true,
-                name if include::is_one(name) => match include::parse(name, &value) {
+                name if include::is_one(name) => match include::parse(params, name, &value) {
                     Ok(include) if includes.contains(&include) => true,
                     Ok(_) if includes.len() == MAX_INCLUDES => return Err(too_many(name)),
                     Ok(include) => {
                         includes.push(include);
                         true
                     }
-                    Err(_) if lenient => false,
+                    Err(issue) if lenient && issue.code != "incomplete" => false,
                     Err(issue) => return Err(issue.into()),
                 },
                 "_type" if !place.is_one_type() => true,
@@ -108,7 +114,7 @@ impl Asked {
                     oldest_first = by_time(&value)?;
                     true
                 }
-                name if lenient && !kinds.iter().all(|kind| query::is_known(kind, name)) => false,
+                name if lenient && !kinds.iter().all(|kind| query::is_known(params, kind, name)) => false,
                 _ => {
                     conditions.push((name.clone(), value.clone()));
                     true
@@ -124,7 +130,7 @@ impl Asked {
             conditions.retain(|(name, _)| name != "_count");
             conditions.push(("_count".to_owned(), "0".to_owned()));
         }
-        let search = search(&place, &kinds, &conditions, lenient, named, oldest_first)?;
+        let search = search(params, &place, &kinds, &conditions, lenient, named, oldest_first)?;
         Ok(Self { place, pairs: done, dropped, search, includes, view })
     }
 
@@ -175,6 +181,7 @@ fn by_time(sort: &str) -> Result<bool, Error> {
 }
 
 fn search(
+    params: &Params,
     place: &Place,
     kinds: &[&'static str],
     conditions: &[(String, String)],
@@ -190,7 +197,7 @@ fn search(
     }
     let mut queries = Vec::with_capacity(kinds.len());
     for kind in kinds {
-        let mut query = query::parse(kind, conditions, lenient)?;
+        let mut query = query::parse(params, kind, conditions, lenient)?;
         if let Place::Compartment { name, id, .. } = place {
             query.any = belonging(name, id, kind)?;
         }
@@ -208,11 +215,11 @@ fn search(
 
 /// What puts a resource of this type into the compartment, as conditions of which one must hold.
 pub(in crate::api::fhir) fn belonging(name: &str, id: &str, kind: &str) -> Result<Vec<query::Filter>, Vec<Issue>> {
-    let mut any = Vec::new();
+    let (params, mut any) = (Params::default(), Vec::new());
     for condition in compartment::conditions(name, id, kind) {
         let pair = (condition.0.to_owned(), condition.1);
-        if query::is_known(kind, &pair.0) {
-            any.extend(query::parse(kind, &[pair], false)?.filters);
+        if query::is_known(&params, kind, &pair.0) {
+            any.extend(query::parse(&params, kind, &[pair], false)?.filters);
         }
     }
     Ok(any)

@@ -31,7 +31,7 @@ pub(crate) async fn update(
     let kind = kind(&path)?;
     caller.check(Action::Update, kind)?;
     let (asked, if_match) = (Asked::of(&request)?, if_match(request.headers())?);
-    let criterion = Some(in_address(&request, kind)?);
+    let criterion = Some(in_address(&state.store.params(), &request, kind)?);
     let checked = checked(&state, &request, payload, kind).await?;
     let interaction = Interaction { kind, id: None, criterion, if_match, work: Work::Update(checked) };
     let done = state.pipeline.carry_out(&caller, interaction, asked.content()).await?;
@@ -54,7 +54,7 @@ pub(crate) async fn patch(
     let kind = kind(&path)?;
     caller.check(Action::Update, kind)?;
     let (asked, if_match) = (Asked::of(&request)?, if_match(request.headers())?);
-    let criterion = Some(in_address(&request, kind)?);
+    let criterion = Some(in_address(&state.store.params(), &request, kind)?);
     let work = Work::Patch(patch::read(&request, payload, state.settings.max_body_bytes).await?);
     let interaction = Interaction { kind, id: None, criterion, if_match, work };
     let done = state.pipeline.carry_out(&caller, interaction, asked.content()).await?;
@@ -70,7 +70,7 @@ pub(crate) async fn delete(state: Shared, caller: Caller, request: HttpRequest, 
     let kind = kind(&path)?;
     caller.check(Action::Delete, kind)?;
     let (asked, if_match) = (Asked::of(&request)?, if_match(request.headers())?);
-    let criterion = Some(in_address(&request, kind)?);
+    let criterion = Some(in_address(&state.store.params(), &request, kind)?);
     let interaction = Interaction { kind, id: None, criterion, if_match, work: Work::Delete };
     let done = state.pipeline.carry_out(&caller, interaction, false).await?;
     deleted(&request, kind, &done.written, asked)

@@ -7,29 +7,30 @@ use crate::api::fhir::search::pairs;
 use crate::api::reply::etag;
 use crate::error::Error;
 use crate::fhir::query::{self, Query};
+use crate::fhir::registry::Params;
 use crate::pipeline::Match;
 
 /// The condition of a create, where it has one.
-pub(super) fn if_none_exist(request: &HttpRequest, kind: &str) -> Result<Option<Query>, Error> {
+pub(super) fn if_none_exist(params: &Params, request: &HttpRequest, kind: &str) -> Result<Option<Query>, Error> {
     let Some(header) = request.headers().get("If-None-Exist") else { return Ok(None) };
     let text = header.to_str().map_err(|_| Error::invalid("value", "http.If-None-Exist", "not readable"))?;
-    condition(kind, text, "http.If-None-Exist").map(Some)
+    condition(params, kind, text, "http.If-None-Exist").map(Some)
 }
 
 /// The condition in an address, in place of an id.
-pub(super) fn in_address(request: &HttpRequest, kind: &str) -> Result<Query, Error> {
-    condition(kind, request.query_string(), "http.query")
+pub(super) fn in_address(params: &Params, request: &HttpRequest, kind: &str) -> Result<Query, Error> {
+    condition(params, kind, request.query_string(), "http.query")
 }
 
 /// A condition in the form of a query string. One without a filter would match everything and is refused; every
 /// parameter must be known, or more would match than is meant.
-pub(in crate::api::fhir) fn condition(kind: &str, text: &str, place: &str) -> Result<Query, Error> {
+pub(in crate::api::fhir) fn condition(params: &Params, kind: &str, text: &str, place: &str) -> Result<Query, Error> {
     // `Patient?identifier=…`; a question mark after the first `=` belongs to a value.
     let (named, text) = text.split_once('?').filter(|(named, _)| !named.contains('=')).unwrap_or((kind, text));
     if !named.is_empty() && named != kind {
         return Err(Error::invalid("value", place, format!("the condition is about {kind} here")));
     }
-    let query = query::parse(kind, &pairs(text), false)?;
+    let query = query::parse(params, kind, &pairs(text), false)?;
     if query.filters.is_empty() {
         return Err(Error::invalid("value", place, "a condition needs a search parameter"));
     }

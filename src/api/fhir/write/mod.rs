@@ -38,7 +38,7 @@ pub(crate) async fn create(
     let kind = kind(&path)?;
     caller.check(Action::Create, kind)?;
     let asked = Asked::of(&request)?;
-    let criterion = if_none_exist(&request, kind)?;
+    let criterion = if_none_exist(&state.store.params(), &request, kind)?;
     let checked = checked(&state, &request, payload, kind).await?;
     let interaction = Interaction { kind, id: None, criterion, if_match: None, work: Work::Create(checked) };
     let done = state.pipeline.carry_out(&caller, interaction, asked.content()).await?;

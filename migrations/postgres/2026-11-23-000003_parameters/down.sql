@@ -1,0 +1,3 @@
+DROP TABLE reindexing;
+DROP TABLE ready_parameter;
+ALTER TABLE log_head DROP COLUMN parameters;
