@@ -65,7 +65,7 @@ fn main() -> Result<()> {
         measure("  parse and check", 1, || {
             let _ = black_box(fhir_r4::parse(black_box(text.as_bytes()), Format::Json).and_then(fhir_r4::check));
         });
-        measure("  index values", 1, || drop(black_box(index::entries("Observation", black_box(&value)))));
+        measure("  index values", 1, || drop(black_box(index::entries(&params, "Observation", black_box(&value)))));
         measure("  reading", 1, || drop(black_box(Reading::of(black_box(&value)))));
         measure("  body: encode", 1, || drop(black_box(body::encode(black_box(&value)))));
         let head = Head {
@@ -112,7 +112,7 @@ fn main() -> Result<()> {
     let text = "patient=Patient/5f0c6c1e-8a52-4d7b-9c3e-000000000001&code=http://loinc.org|8867-4&date=ge2026-01-01&_sort=-date&_count=50";
     measure("  query", 1, || {
         let pairs: Vec<(String, String)> = form_urlencoded::parse(black_box(text.as_bytes())).into_owned().collect();
-        drop(black_box(query::parse("Observation", &pairs, false)));
+        drop(black_box(query::parse(&Params::default(), "Observation", &pairs, false)));
     });
     Ok(())
 }

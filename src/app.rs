@@ -126,6 +126,8 @@ impl App {
         reading.spawn(state.live.clone().run(readers.clone()));
         if state.store.is_shared() {
             reading.spawn(state.pipeline.profiles().clone().follow(readers.clone()));
+        } else if let Err(error) = state.store.go_on_reindexing().await {
+            tracing::error!(%error, "a run of $reindex that was left behind does not go on");
         }
         reading.spawn(state.latest.clone().run(readers.clone()));
         if let Some(socket) = mllp {

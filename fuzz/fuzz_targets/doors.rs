@@ -31,6 +31,6 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(text) = std::str::from_utf8(bytes)
         && let Some((name, value)) = text.split_once('=')
     {
-        let _ = query::parse("Observation", &[(name.to_owned(), value.to_owned())], false);
+        let _ = query::parse(&vigia::fhir::registry::Params::default(), "Observation", &[(name.to_owned(), value.to_owned())], false);
     }
 });

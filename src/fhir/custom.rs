@@ -1,4 +1,4 @@
-//! A SearchParameter resource read and judged: whether this server can search by it. What it cannot do is refused
+//! A `SearchParameter` resource read and judged: whether this server can search by it. What it cannot do is refused
 //! with the element that asks for it, so that nobody waits for a search that never comes.
 
 use fhir_r4::{Issue, SearchKind, SearchParameter};
@@ -38,23 +38,27 @@ pub fn read(resource: &Value, others: &Params) -> Result<Option<Declared>, Vec<I
 fn judged(resource: &Value, others: &Params) -> Result<Declared, Issue> {
     let name = str_of(resource, "code").unwrap_or_default().to_owned();
     if !is_name(&name) {
-        return Err(wrong("value", "code", "a code begins with a letter and has letters, digits, - and _ alone"));
+        return Err(wrong(
+            "business-rule",
+            "code",
+            "a code begins with a letter and has letters, digits, - and _ alone",
+        ));
     }
     let kind = kind(resource)?;
     let (base, possible, general) = base(resource)?;
     let expression = str_of(resource, "expression").unwrap_or_default().trim().to_owned();
     if expression.is_empty() || expression.len() > MAX_EXPRESSION {
-        return Err(wrong("required", "expression", "an expression is needed, of 4000 bytes at most"));
+        return Err(wrong("business-rule", "expression", "an expression is needed, of 4000 bytes at most"));
     }
     let mut kinds = Vec::new();
     for resource_type in possible {
         let selectors = expression::compile(&expression, resource_type)
-            .map_err(|why| wrong("not-supported", "expression", format!("this server cannot run it: {why}")))?;
+            .map_err(|why| wrong("business-rule", "expression", format!("this server cannot run it: {why}")))?;
         if selectors.is_empty() {
             if general {
                 continue;
             }
-            return Err(wrong("value", "expression", format!("it selects nothing of {resource_type}")));
+            return Err(wrong("business-rule", "expression", format!("it selects nothing of {resource_type}")));
         }
         for selector in &selectors {
             fits(kind, resource_type, selector)?;
@@ -65,7 +69,7 @@ fn judged(resource: &Value, others: &Params) -> Result<Declared, Issue> {
         kinds.push(resource_type);
     }
     if kinds.is_empty() {
-        return Err(wrong("value", "expression", "it selects nothing of any base"));
+        return Err(wrong("business-rule", "expression", "it selects nothing of any base"));
     }
     let target = targets(resource)?;
     let text = |member: &str| str_of(resource, member).unwrap_or_default().to_owned();
@@ -84,9 +88,9 @@ fn is_name(code: &str) -> bool {
 
 fn kind(resource: &Value) -> Result<SearchKind, Issue> {
     match str_of(resource, "type").and_then(SearchKind::from_code) {
-        None => Err(wrong("value", "type", "this is no type of a search parameter")),
+        None => Err(wrong("business-rule", "type", "this is no type of a search parameter")),
         Some(SearchKind::Composite | SearchKind::Special) => {
-            Err(wrong("not-supported", "type", "this server takes no composite and no special parameters of others"))
+            Err(wrong("business-rule", "type", "this server takes no composite and no special parameters of others"))
         }
         Some(kind) => Ok(kind),
     }
@@ -110,7 +114,8 @@ fn base(resource: &Value) -> Result<Bases, Issue> {
             }
             given => {
                 let known = resource_type(given);
-                let known = known.ok_or_else(|| wrong("value", &format!("base[{at}]"), "this is no type of R4"))?;
+                let known =
+                    known.ok_or_else(|| wrong("business-rule", &format!("base[{at}]"), "this is no type of R4"))?;
                 kinds.push(known);
                 base.push(known);
             }
@@ -128,7 +133,7 @@ fn targets(resource: &Value) -> Result<Vec<&'static str>, Issue> {
     }
     let one = |(at, given): (usize, &&Value)| {
         let known = given.as_str().and_then(resource_type);
-        known.ok_or_else(|| wrong("value", &format!("target[{at}]"), "this is no type of R4"))
+        known.ok_or_else(|| wrong("business-rule", &format!("target[{at}]"), "this is no type of R4"))
     };
     given.iter().enumerate().map(one).collect()
 }
@@ -143,14 +148,14 @@ fn fits(kind: SearchKind, resource_type: &str, selector: &Selector) -> Result<()
     let types = fhir_r4::types_of(resource_type, &path);
     let place = format!("{resource_type}.{}", path.join("."));
     if types.is_empty() {
-        return Err(wrong("value", "expression", format!("there is no element {place}")));
+        return Err(wrong("business-rule", "expression", format!("there is no element {place}")));
     }
     let fitting = selector.is_condition() && kind == SearchKind::Token
         || !selector.is_condition() && types.iter().any(|name| fitting(kind).contains(name));
     if fitting {
         return Ok(());
     }
-    Err(wrong("value", "type", format!("{place} cannot be searched by this type: it is {}", types.join(", "))))
+    Err(wrong("business-rule", "type", format!("{place} cannot be searched by this type: it is {}", types.join(", "))))
 }
 
 fn fitting(kind: SearchKind) -> &'static [&'static str] {

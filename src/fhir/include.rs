@@ -182,7 +182,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics(name in "_(rev)?include(:[a-z]{0,8})?", value in "[A-Za-z:*\u{e9}]{0,40}") {
-            let _ = parse(&name, &value);
+            let _ = parse(&Params::default(), &name, &value);
         }
     }
 }

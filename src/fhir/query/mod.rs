@@ -437,7 +437,7 @@ mod tests {
         #[test]
         fn no_query_string_panics(name in "[a-z_:-]{0,16}", value in ".{0,60}") {
             for kind in ["Observation", "Patient"] {
-                let _ = parse(kind, &[(name.clone(), value.clone())], false);
+                let _ = parse(&Params::default(), kind, &[(name.clone(), value.clone())], false);
             }
         }
     }

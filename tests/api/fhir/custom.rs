@@ -214,6 +214,8 @@ async fn a_run_that_was_left_behind_goes_on_and_nothing_written_meanwhile_is_mis
         .execute("DELETE FROM ready_parameter; DELETE FROM ix_string; UPDATE reindexing SET state = 1, place = 0, touched = 0, done = 0;
                   UPDATE log_head SET parameters = parameters + 1")
         .await;
+    let app = TestApp::on(app.stop().await, vigia::clock::Clock::default(), |_| {}).await;
+    let gateway = app.gateway();
     eventually("the run goes on", || async {
         let found = gateway.get(all).await;
         (found.status == 200 && count(found.json()) >= 150).then_some(())
