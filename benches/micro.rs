@@ -14,6 +14,7 @@ use serde_json::Value;
 use vigia::alert::rule::{RuleSet, compile, default_plans};
 use vigia::alert::window::{Sample, Window};
 use vigia::fhir::reading::Reading;
+use vigia::fhir::registry::Params;
 use vigia::fhir::{index, query};
 use vigia::ingest::{device, hl7};
 use vigia::normalize::{self, Bound};
@@ -65,7 +66,9 @@ fn main() -> Result<()> {
         measure("  parse and check", 1, || {
             let _ = black_box(fhir_r4::parse(black_box(text.as_bytes()), Format::Json).and_then(fhir_r4::check));
         });
-        measure("  index values", 1, || drop(black_box(index::entries(&params, "Observation", black_box(&value)))));
+        measure("  index values", 1, || {
+            drop(black_box(index::entries(&Params::default(), "Observation", black_box(&value))))
+        });
         measure("  reading", 1, || drop(black_box(Reading::of(black_box(&value)))));
         measure("  body: encode", 1, || drop(black_box(body::encode(black_box(&value)))));
         let head = Head {

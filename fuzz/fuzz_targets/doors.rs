@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
 use tokio_util::codec::Decoder;
 use vigia::fhir::query;
+use vigia::fhir::registry::Params;
 use vigia::ingest::device;
 use vigia::ingest::hl7::frame::Codec;
 use vigia::ingest::hl7::{self, Channel, ack};
@@ -31,6 +32,6 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(text) = std::str::from_utf8(bytes)
         && let Some((name, value)) = text.split_once('=')
     {
-        let _ = query::parse(&vigia::fhir::registry::Params::default(), "Observation", &[(name.to_owned(), value.to_owned())], false);
+        let _ = query::parse(&Params::default(), "Observation", &[(name.to_owned(), value.to_owned())], false);
     }
 });
