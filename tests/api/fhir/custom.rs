@@ -209,6 +209,12 @@ async fn a_run_that_was_left_behind_goes_on_and_nothing_written_meanwhile_is_mis
     let count = |page: Value| page["total"].as_i64().unwrap();
     let all = "/fhir/Patient?given2=vega&_total=accurate&_count=0";
     assert_eq!(count(gateway.get(all).await.expect(200).json()), 200);
+    // As another node's change leaves it: what is made ready here is made ready under a state that is over.
+    app.place.execute("UPDATE log_head SET parameters = parameters + 1").await;
+    gateway.put("/fhir/Patient/new", &patient("new", "new", "Vega")).await.expect(201);
+    gateway.put("/fhir/Observation/new", &plain_observation("x", &json!({"id": "new"}))).await.expect(201);
+    assert_eq!(count(gateway.get(all).await.expect(200).json()), 201);
+    assert_eq!(found(&gateway, "/fhir/Observation?code=x").await, ["new"]);
     // As a crash leaves it: half done, and nobody is at it.
     app.place
         .execute("DELETE FROM ready_parameter; DELETE FROM ix_string; UPDATE reindexing SET state = 1, place = 0, touched = 0, done = 0;
