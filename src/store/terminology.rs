@@ -6,9 +6,9 @@ use serde_json::Value;
 use super::Store;
 use crate::auth::access::{Access, Action};
 use crate::error::Error;
-use crate::fhir::query::Query;
+use crate::fhir::query::{CodesOf, Query};
 use crate::fhir::reading::{Code, str_of};
-use crate::fhir::terminology::{Kind, Library, Problem, expand_url};
+use crate::fhir::terminology::{Direction, Kind, Library, Problem, expand_url, subsumed};
 
 /// Definitions that one value set may be made of.
 const MOST: usize = 300;
@@ -54,21 +54,39 @@ impl Store {
         Ok(expand_url(&library, canonical).map(|all| all.into_iter().map(|c| (c.system, c.code)).collect()))
     }
 
-    /// Puts the codes of the value sets that a query names into it. They are no patient's, so whoever may search
+    /// A concept and what it subsumes, or is subsumed by.
+    async fn subsumed(
+        &self,
+        access: &Access,
+        concept: (&str, &str),
+        to: Direction,
+    ) -> Result<Option<Vec<Code>>, Error> {
+        let (system, code) = concept;
+        let library = self.library(access, vec![(Kind::CodeSystem, system.to_owned())], &[]).await?;
+        Ok(subsumed(&library, system, code, to))
+    }
+
+    /// Puts the codes of the value sets and hierarchies that a query names into it. They are no patient's, so whoever may search
     /// may ask by them. What cannot be told is left, and the search refuses it.
     pub async fn resolve_value_sets(&self, query: &mut Query) -> Result<(), Error> {
         let access = Access::system("search");
-        for url in query.unresolved() {
-            // A search of its own, which names no value set.
-            if let Ok(codes) = Box::pin(self.codes_in(&access, &url)).await? {
-                query.resolve(&url, &codes);
+        for wanted in query.unresolved() {
+            // Searches of their own, which name no value set.
+            let codes = match &wanted {
+                CodesOf::ValueSet(url) => Box::pin(self.codes_in(&access, url)).await?.ok(),
+                CodesOf::Concept { system, code, direction } => {
+                    Box::pin(self.subsumed(&access, (system, code), *direction)).await?
+                }
+            };
+            if let Some(codes) = codes {
+                query.resolve(&wanted, &codes);
             }
         }
         if query.is_too_costly() {
             return Err(Error::invalid(
                 "too-costly",
                 "http.query",
-                "the value sets have too many codes for one search",
+                "the value sets and hierarchies have too many codes for one search",
             ));
         }
         Ok(())

@@ -142,7 +142,6 @@ fn plain(kind: &str, param: &'static Param, modifier: Option<&str>, value: &str)
 fn meaning<'a>(param: &Param, modifier: Option<&'a str>) -> Result<(Modifier<'a>, bool, Facet), Problem> {
     use SearchKind::{Composite, Reference, String, Token, Uri};
     let Some(modifier) = modifier else { return Ok((Modifier::None, false, Facet::Value)) };
-    let hierarchy = "the hierarchy of a code system is not searched here";
     let value = |modifier| Ok((modifier, false, Facet::Value));
     // What stands in a column of Observation is its code or its reference, and nothing beside.
     let rows = param.column.is_none();
@@ -152,7 +151,8 @@ fn meaning<'a>(param: &Param, modifier: Option<&'a str>) -> Result<(Modifier<'a>
         ("contains", String | Uri) => value(Modifier::Contains),
         ("below", Uri) => value(Modifier::Below),
         ("above", Uri) => value(Modifier::Above),
-        ("below" | "above", Token) => Err(problem("not-supported", hierarchy)),
+        ("below", Token) if param.name != "_id" => value(Modifier::Below),
+        ("above", Token) if param.name != "_id" => value(Modifier::Above),
         ("not", Token) => Ok((Modifier::None, true, Facet::Value)),
         ("in", Token) if param.name != "_id" => value(Modifier::In),
         ("not-in", Token) if param.name != "_id" => Ok((Modifier::In, true, Facet::Value)),

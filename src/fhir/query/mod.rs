@@ -10,6 +10,7 @@ use fhir_r4::Issue;
 use super::params::{self, Facet, Param};
 use super::reading::Code;
 use super::registry::Params;
+use super::terminology::Direction;
 pub use operand::of_type_code;
 
 /// How many resources a page has when nothing is said, and at most.
@@ -111,9 +112,9 @@ pub enum Operand {
     },
     /// `:missing`
     Missing(bool),
-    /// `:in` and `:not-in`: the codes of a value set, none until they are known (`Query::resolve`).
+    /// `:in`, `:not-in`, and `:above`, `:below` of a token: codes, none until they are known (`Query::resolve`).
     In {
-        url: String,
+        of: CodesOf,
         codes: Option<Vec<Code>>,
     },
     /// The values of a composite parameter, in its order.
@@ -129,6 +130,15 @@ pub enum Operand {
         link: &'static Param,
         filters: Vec<Filter>,
     },
+}
+
+/// What codes are asked for by, instead of being written out.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CodesOf {
+    /// Everything that the value set of this url holds.
+    ValueSet(String),
+    /// The concept, and what is above or below it.
+    Concept { system: String, code: String, direction: Direction },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,12 +226,12 @@ impl Query {
         Self { resource_type, filters, any: vec![], sort: vec![], count, cursor: None, total: false, total_limit: None }
     }
 
-    /// The value sets whose codes are not known yet.
-    pub fn unresolved(&mut self) -> Vec<String> {
+    /// What the codes of are not known yet.
+    pub fn unresolved(&mut self) -> Vec<CodesOf> {
         let mut found = Vec::new();
         each_operand(&mut self.filters, &mut |operand| {
-            if let Operand::In { url, codes: None } = operand {
-                found.push(url.clone());
+            if let Operand::In { of, codes: None } = operand {
+                found.push(of.clone());
             }
         });
         found.sort_unstable();
@@ -234,10 +244,10 @@ impl Query {
         self.filters.len() > MAX_FILTERS || self.filters.iter().map(weight).sum::<usize>() > MAX_OPERANDS
     }
 
-    /// Says the codes of a value set, wherever the query names it.
-    pub fn resolve(&mut self, value_set: &str, found: &[Code]) {
+    /// Says the codes, wherever the query asks for them.
+    pub fn resolve(&mut self, wanted: &CodesOf, found: &[Code]) {
         each_operand(&mut self.filters, &mut |operand| match operand {
-            Operand::In { url, codes } if url == value_set => *codes = Some(found.to_vec()),
+            Operand::In { of, codes } if of == wanted => *codes = Some(found.to_vec()),
             _ => {}
         });
     }
@@ -426,9 +436,10 @@ mod tests {
     fn value_sets_that_are_not_embedded_are_asked_for_and_told() {
         let pairs = [("patient._has:Condition:patient:code:in", "urn:mine"), ("status:not-in", "urn:other")];
         let mut query = Query::new("Observation", &pairs, 10).unwrap();
-        assert_eq!(query.unresolved(), ["urn:mine", "urn:other"]);
-        query.resolve("urn:mine", &[("urn:s".to_owned(), "1".to_owned())]);
-        assert_eq!(query.unresolved(), ["urn:other"]);
+        let set = |url: &str| CodesOf::ValueSet(url.to_owned());
+        assert_eq!(query.unresolved(), [set("urn:mine"), set("urn:other")]);
+        query.resolve(&set("urn:mine"), &[("urn:s".to_owned(), "1".to_owned())]);
+        assert_eq!(query.unresolved(), [set("urn:other")]);
         let embedded = [("gender:in", "http://hl7.org/fhir/ValueSet/administrative-gender")];
         assert!(Query::new("Patient", &embedded, 10).unwrap().unresolved().is_empty());
     }

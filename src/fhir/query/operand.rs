@@ -3,9 +3,10 @@
 use fhir_r4::SearchKind;
 
 use super::text::{half_of_last_digit, prefix, split, unescape};
-use super::{Match, Operand, Problem, TextMode, Unit, problem};
+use super::{CodesOf, Match, Operand, Problem, TextMode, Unit, problem};
 use crate::fhir::index::fold;
 use crate::fhir::params::{self, Param};
+use crate::fhir::terminology::Direction;
 use crate::fhir::{reference, time};
 
 /// What a modifier makes of the values of a parameter.
@@ -32,6 +33,8 @@ pub(super) fn operand(kind: &str, param: &Param, modifier: Modifier<'_>, value: 
         Modifier::Missing => return missing(value),
         Modifier::Text => return Ok(text(value, TextMode::StartsWith)),
         Modifier::In => return Ok(in_value_set(&unescape(value))),
+        Modifier::Above if param.kind == SearchKind::Token => return subsumption(param, value, Direction::Above),
+        Modifier::Below if param.kind == SearchKind::Token => return subsumption(param, value, Direction::Below),
         Modifier::Identifier => return Ok(token(value)),
         Modifier::OfType => return of_type(value),
         _ => {}
@@ -117,7 +120,20 @@ fn in_value_set(url: &str) -> Operand {
         };
         systems.iter().flat_map(codes).collect()
     });
-    Operand::In { url: url.to_owned(), codes: known }
+    Operand::In { of: CodesOf::ValueSet(url.to_owned()), codes: known }
+}
+
+/// `system|code`: the concept, and what it subsumes or is subsumed by. A `code` element has the system of its binding.
+fn subsumption(param: &Param, value: &str, direction: Direction) -> Result<Operand, Problem> {
+    let (system, code) = match token(value) {
+        Operand::Token { system: Some(system), code: Some(code) } if !system.is_empty() => (system, code),
+        Operand::Token { system: None, code: Some(code) } => match param.systems.as_slice() {
+            [system] => ((*system).to_owned(), code),
+            _ => return Err(problem("value", ":above and :below take system|code")),
+        },
+        _ => return Err(problem("value", ":above and :below take system|code")),
+    };
+    Ok(Operand::In { of: CodesOf::Concept { system, code, direction }, codes: None })
 }
 
 fn reference_operand(param: &Param, modifier: Modifier<'_>, value: &str) -> Result<Operand, Problem> {

@@ -4,10 +4,12 @@
 mod expand;
 mod filter;
 mod library;
+mod subsumption;
 mod system;
 
 pub use expand::{Concept, expand, expand_url, find};
 pub use library::{Kind, Library};
+pub use subsumption::{Direction, subsumed};
 pub use system::{Found, System};
 
 /// Concepts that one expansion may have.

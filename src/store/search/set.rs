@@ -4,7 +4,7 @@
 use super::sql::{Bind, Sql};
 use crate::error::Error;
 use crate::fhir::params::Param;
-use crate::fhir::query::{Match, Operand};
+use crate::fhir::query::{CodesOf, Match, Operand};
 use crate::store::conn::Conn;
 use crate::store::dict::{self, Dict, Kind, Source};
 use crate::store::prepare;
@@ -32,10 +32,10 @@ pub(super) fn of(conn: &mut Conn, dict: &Dict, param: &Param, operands: &[Operan
             Operand::Token { system, code } => {
                 token(&mut set, conn, dict, param, (system.as_deref(), code.as_deref()))?;
             }
-            Operand::In { url, codes } => {
-                let codes = codes.as_deref().ok_or_else(|| not_loaded(param, url))?;
+            Operand::In { of, codes } => {
+                let codes = codes.as_deref().ok_or_else(|| not_loaded(param, of))?;
                 if codes.len() > MAX_CODES {
-                    let text = format!("the value set has more than {MAX_CODES} codes");
+                    let text = format!("this stands for more than {MAX_CODES} codes");
                     return Err(Error::invalid("too-costly", format!("http.{}", param.name), text));
                 }
                 for (system, code) in codes {
@@ -69,9 +69,16 @@ pub(super) fn of(conn: &mut Conn, dict: &Dict, param: &Param, operands: &[Operan
     Ok(set)
 }
 
-fn not_loaded(param: &Param, url: &str) -> Error {
-    let short: String = url.chars().filter(|c| !c.is_control()).take(200).collect();
-    Error::invalid("not-supported", format!("http.{}", param.name), format!("the value set {short} is not loaded here"))
+fn not_loaded(param: &Param, of: &CodesOf) -> Error {
+    let short = |text: &str| -> String { text.chars().filter(|c| !c.is_control()).take(200).collect() };
+    let text = match of {
+        CodesOf::ValueSet(url) => format!("the value set {} is not loaded here", short(url)),
+        CodesOf::Concept { system, .. } => {
+            let system = short(system);
+            format!("no hierarchy of a code system {system} that is loaded here in full has this code")
+        }
+    };
+    Error::invalid("not-supported", format!("http.{}", param.name), text)
 }
 
 type Token<'a> = (Option<&'a str>, Option<&'a str>);

@@ -215,3 +215,62 @@ async fn a_stored_value_set_is_searched_by() {
     ask.post("/fhir/Observation", &once).await.expect(200);
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_searched_by_the_hierarchy_of_their_system() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    let system = json!({"resourceType": "CodeSystem", "url": "urn:test:kinds", "status": "active", "content": "complete", "concept": [
+        {"code": "rhythm", "concept": [{"code": "fast", "concept": [{"code": "vt"}]}]},
+        {"code": "svt", "property": [{"code": "parent", "valueCode": "fast"}]},
+        {"code": "slow", "property": [{"code": "subsumedBy", "valueCode": "rhythm"}]}]});
+    let part = json!({"resourceType": "CodeSystem", "url": "urn:test:part", "status": "active", "content": "fragment", "concept": [{"code": "a"}]});
+    for definition in [system, part] {
+        gateway.post("/fhir/CodeSystem", &definition).await.expect(201);
+    }
+    for code in ["rhythm", "fast", "vt", "svt", "slow"] {
+        let code_of = coded(&[("urn:test:kinds", code)]);
+        let condition =
+            json!({"resourceType": "Condition", "id": code, "subject": {"reference": "Patient/p"}, "code": code_of});
+        store(&gateway, &[condition, observation(code, &json!({"code": code_of}))]).await;
+    }
+    let other = observation("other", &json!({"code": coded(&[("urn:test:others", "vt")])}));
+    let inactive = json!({"resourceType": "AllergyIntolerance", "id": "ai", "patient": {"reference": "Patient/p"},
+        "clinicalStatus": coded(&[("http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", "resolved")])});
+    store(&gateway, &[other, inactive]).await;
+    let table: &[(&str, &str)] = &[
+        ("code:below=urn:test:kinds|fast", "fast svt vt"),
+        ("code:below=urn:test:kinds|rhythm", "fast rhythm slow svt vt"),
+        ("code:below=urn:test:kinds|vt,urn:test:kinds|slow", "slow vt"),
+        ("code:above=urn:test:kinds|svt", "fast rhythm svt"),
+        ("code:above=urn:test:kinds|vt&code:below=urn:test:kinds|fast", "fast vt"),
+    ];
+    for kind in ["Observation", "Condition"] {
+        check(&gateway, kind, table).await;
+    }
+    // A code has the system of its binding: corrected is a kind of amended.
+    let amended = [("status:below=amended", ""), ("status:above=corrected", ""), ("status:above=final&_id=vt", "vt")];
+    check(&gateway, "Observation", &amended).await;
+    check(
+        &gateway,
+        "AllergyIntolerance",
+        &[
+            // A shipped system, in which resolved is a kind of inactive.
+            ("clinical-status:below=http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical|inactive", "ai"),
+            ("clinical-status:below=http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical|active", ""),
+        ],
+    )
+    .await;
+    for (query, issues) in [
+        ("code:below=urn:test:nope|x", "not-supported http.code"),
+        ("code:above=urn:test:part|a", "not-supported http.code"),
+        ("code:below=urn:test:kinds|nope", "not-supported http.code"),
+        ("code:below=fast", "value http.code:below"),
+        ("code:above=urn:test:kinds|", "value http.code:above"),
+        ("_id:below=urn:x|a", "not-supported http._id:below"),
+    ] {
+        let refused = gateway.get(&format!("/fhir/Observation?{query}")).await.expect(400);
+        assert_eq!(refused.issues(), issues, "{query}");
+    }
+    app.stop().await;
+}
