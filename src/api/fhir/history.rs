@@ -12,6 +12,7 @@ use crate::auth::access::Access;
 use crate::error::Error;
 use crate::fhir::bundle::Writer;
 use crate::fhir::query::{DEFAULT_COUNT, MAX_COUNT};
+use crate::fhir::shape::{self, Summary, View};
 use crate::fhir::time;
 use crate::store::{self, HistoryQuery, Stored};
 
@@ -61,7 +62,7 @@ pub(super) async fn run(
     query: &str,
 ) -> Result<Vec<u8>, Error> {
     let pairs = pairs(query);
-    let asked = asked(&pairs)?;
+    let (asked, view) = (asked(&pairs)?, view(kind, &pairs)?);
     let page = state.store.history(access, kind, id, asked).await?;
     let page = page.ok_or_else(|| Error::not_found(kind.unwrap_or_default(), id.unwrap_or_default()))?;
     let place: String = [kind, id].into_iter().flatten().flat_map(|part| ["/", part]).collect();
@@ -75,14 +76,16 @@ pub(super) async fn run(
     }
     let mut writer = Writer::new("history", page.total, &links);
     for version in &page.versions {
-        entry(&mut writer, &state.fhir_base(), version)?;
+        entry(&mut writer, &state.fhir_base(), &view, version)?;
     }
     Ok(writer.finish())
 }
 
 /// Whether such a history can be read and the caller may ask for it; it is not asked for.
 pub(super) fn try_out(access: &Access, kind: Option<&'static str>, id: Option<&str>, query: &str) -> Result<(), Error> {
-    asked(&pairs(query))?;
+    let pairs = pairs(query);
+    asked(&pairs)?;
+    view(kind, &pairs)?;
     store::may_follow(access, kind, id).map(|_| ())
 }
 
@@ -111,8 +114,9 @@ fn asked(pairs: &[(String, String)]) -> Result<HistoryQuery, Error> {
             "_sort" if value == "-_lastUpdated" => {}
             "_sort" => return Err(wrong("a history is sorted by -_lastUpdated")),
             "_format" | "_pretty" => {}
+            name if shape::is_one(name) => {}
             _ => {
-                let text = "history takes _count, _since, _at and its own page links";
+                let text = "history takes _count, _since, _at, _summary, _elements and its own page links";
                 return Err(Error::invalid("not-supported", format!("http.{name}"), text));
             }
         }
@@ -120,12 +124,24 @@ fn asked(pairs: &[(String, String)]) -> Result<HistoryQuery, Error> {
     Ok(asked)
 }
 
+/// How much of each version is wanted.
+fn view(kind: Option<&'static str>, pairs: &[(String, String)]) -> Result<View, Error> {
+    let view = match kind {
+        Some(kind) => View::read(pairs, &[kind])?,
+        None => View::read(pairs, fhir_r4::resource_types())?,
+    };
+    if view.summary() == Summary::Count {
+        return Err(Error::invalid("value", "http._summary", "a count is of searches alone"));
+    }
+    Ok(view)
+}
+
 /// Whether the server has made up this id: then the first version came by POST.
 fn is_ours(id: &str) -> bool {
     uuid::Uuid::try_parse(id).is_ok_and(|id| matches!(id.get_version_num(), 7 | 8))
 }
 
-fn entry(writer: &mut Writer, base: &str, version: &Stored) -> Result<(), Error> {
+fn entry(writer: &mut Writer, base: &str, view: &View, version: &Stored) -> Result<(), Error> {
     let own = format!("{}/{}", version.resource_type, version.id);
     let (method, url, status) = match (version.deleted, version.version) {
         (true, _) => ("DELETE", own.clone(), "204 No Content"),
@@ -133,7 +149,7 @@ fn entry(writer: &mut Writer, base: &str, version: &Stored) -> Result<(), Error>
         (false, 1) => ("PUT", own.clone(), "201 Created"),
         (false, _) => ("PUT", own.clone(), "200 OK"),
     };
-    let content = if version.deleted { None } else { Some(version.json()?) };
+    let content = if version.deleted { None } else { Some(view.of_bytes(version.json()?).map_err(Error::internal)?) };
     let response = json!({"status": status, "etag": format!("W/\"{}\"", version.version), "lastModified": time::instant(version.updated)});
     writer.entry(
         Some(&format!("{base}/{own}")),

@@ -164,3 +164,38 @@ async fn one_patients_caller_sees_one_patients_history() {
     own.get("/fhir/_history").await.expect(403);
     app.stop().await;
 }
+
+/// `_summary` and `_elements` are of histories as they are of searches, on every page of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn as_much_of_each_version_as_is_wanted() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    for name in ["A", "B"] {
+        gateway.put("/fhir/Patient/p", &patient("p", "r1", name)).await;
+    }
+    for (path, has, has_not) in [
+        ("Patient/p/_history?_elements=birthDate", "id", "name"),
+        ("Patient/_history?_elements=name&_count=1", "name", "identifier"),
+        ("_history?_elements=Patient.name&_count=1", "name", "identifier"),
+        ("Patient/p/_history?_summary=text", "id", "name"),
+        ("Patient/p/_history?_summary=data", "name", "text"),
+        ("_history?_summary=true&_count=1", "name", "text"),
+    ] {
+        let bundle = gateway.get(&format!("/fhir/{path}")).await.expect(200).json();
+        let shown = &bundle["entry"][0]["resource"];
+        assert!(shown.get(has).is_some() && shown.get(has_not).is_none(), "{path}: {shown}");
+        assert_eq!(shown["meta"]["tag"][0]["code"], "SUBSETTED", "{path}");
+        if let Some(next) = bundle["link"].as_array().unwrap().iter().find(|link| link["relation"] == "next") {
+            let asked = path.split(['?', '&']).nth(1).unwrap();
+            assert!(next["url"].as_str().unwrap().contains(asked), "{path}: {next}");
+        }
+    }
+    for (path, issues) in [
+        ("Patient/p/_history?_elements=status", "value http._elements"),
+        ("Patient/_history?_summary=all", "value http._summary"),
+        ("_history?_summary=count", "value http._summary"),
+    ] {
+        assert_eq!(gateway.get(&format!("/fhir/{path}")).await.expect(400).issues(), issues, "{path}");
+    }
+    app.stop().await;
+}
