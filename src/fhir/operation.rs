@@ -138,6 +138,11 @@ pub const OPERATIONS: &[Operation] = &[
 ];
 
 impl Operation {
+    /// It writes something.
+    pub fn changes(&self) -> bool {
+        ["meta-add", "meta-delete", "reindex"].contains(&self.name)
+    }
+
     fn is_of(&self, kind: &str) -> bool {
         self.kinds.is_empty() || self.kinds.contains(&kind)
     }

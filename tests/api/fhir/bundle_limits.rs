@@ -112,6 +112,11 @@ async fn looks_that_cannot_be_done_refuse_the_whole() {
         (&gateway, "Patient?name=vega", 200),
         (&gateway, "Patient/_history", 200),
         (&gateway, "?_type=Patient", 200),
+        (&gateway, "Patient/$nope", 404),
+        (&gateway, "Patient/$lastn", 404),
+        (&gateway, "Patient/never/$meta-add", 405),
+        (&gateway, "metadata", 200),
+        (&gateway, "ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender", 200),
     ];
     for (client, url, expected) in table {
         let entries = [entry("POST", "Patient", &patient("x", "b", "Vega")), entry("GET", url, &Value::Null)];

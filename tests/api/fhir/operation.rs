@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::helpers::TestApp;
-use crate::helpers::samples::patient;
+use crate::helpers::samples::{bundle, entry, patient, plain_observation};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn labels_are_added_and_taken_away() {
@@ -73,5 +73,68 @@ async fn the_labels_in_use_are_told() {
     assert!(meta["parameter"][0]["valueMeta"].get("tag").is_none(), "{meta}");
     app.patient_app("patient/*.rs", "a").get("/fhir/Patient/$meta").await.expect(403);
     app.machine("system/Device.rs").get("/fhir/$meta").await.expect(403);
+    app.stop().await;
+}
+
+/// What an operation answers by itself it answers in a Bundle too.
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_of_bundles_call_operations() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    gateway.put("/fhir/Patient/a", &patient("a", "r1", "Vega")).await.expect(201);
+    let reading = json!({"id": "o", "subject": {"reference": "Patient/a"}});
+    gateway.put("/fhir/Observation/o", &plain_observation("x", &reading)).await.expect(201);
+    let wrong = json!({"resourceType": "Patient", "gender": "unheard"});
+    let parameters = |name: &str, resource: Value| json!({"resourceType": "Parameters", "parameter": [{"name": name, "resource": resource}]});
+    let labels =
+        json!({"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"tag": [{"code": "t"}]}}]});
+    // Method, address, what is given; status, and what the answer holds.
+    let table: [(&str, &str, Value, u16, &str); 15] = [
+        ("GET", "Observation/$lastn?patient=a&category=vital-signs", Value::Null, 200, "\"searchset\""),
+        ("GET", "Patient/a/$everything?_count=10", Value::Null, 200, "Observation/o"),
+        (
+            "GET",
+            "ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender",
+            Value::Null,
+            200,
+            "\"female\"",
+        ),
+        ("GET", "Patient/a/$meta", Value::Null, 200, "valueMeta"),
+        ("GET", "metadata", Value::Null, 200, "CapabilityStatement"),
+        ("POST", "Patient/$validate", wrong.clone(), 200, "Patient.gender"),
+        ("POST", "Patient/$validate", parameters("resource", wrong), 200, "Patient.gender"),
+        ("POST", "Patient/$match", parameters("resource", patient("x", "r1", "Vega")), 200, "match-grade"),
+        ("POST", "Observation/$lastn?patient=a&category=vital-signs", Value::Null, 200, "\"searchset\""),
+        ("POST", "Patient/a/$meta-add", labels, 200, "\"t\""),
+        ("GET", "Observation/$stats", Value::Null, 400, "http."),
+        ("GET", "Patient/never/$everything", Value::Null, 404, "not-found"),
+        ("GET", "Patient/$match", Value::Null, 405, "not-supported"),
+        ("GET", "Patient/$nope", Value::Null, 404, "not-supported"),
+        ("POST", "a/b/c/$lastn", Value::Null, 404, "not-supported"),
+    ];
+    let entries: Vec<Value> = table.iter().map(|(method, url, given, ..)| entry(method, url, given)).collect();
+    let answer = gateway.post("/fhir", &bundle("batch", &entries)).await.expect(200).json();
+    for (at, (method, url, _, status, holds)) in table.iter().enumerate() {
+        let entry = &answer["entry"][at];
+        let told = entry["response"]["status"].as_str().unwrap();
+        assert!(told.starts_with(&status.to_string()), "{method} {url}: {entry}");
+        assert!(entry.to_string().contains(holds), "{method} {url}: {entry}");
+        assert_eq!(entry.get("resource").is_some(), *status == 200, "{method} {url}: {entry}");
+    }
+    // In a transaction they see what it wrote; one that writes is none of its entries.
+    let created = json!({"resourceType": "Patient", "id": "new"});
+    let written = entry("PUT", "Patient/new", &created);
+    let with = |url: &str| bundle("transaction", &[written.clone(), entry("GET", url, &Value::Null)]);
+    let answer = gateway.post("/fhir", &with("Patient/new/$everything")).await.expect(200).json();
+    assert_eq!(answer["entry"][1]["resource"]["entry"][0]["resource"]["id"], "new");
+    let adds = entry("POST", "Patient/a/$meta-add", &json!({"resourceType": "Parameters"}));
+    let refused = gateway.post("/fhir", &bundle("transaction", &[adds])).await.expect(400);
+    assert!(refused.text().contains("Bundle.entry[0]"), "{}", refused.text());
+    // Who is bound to one patient learns nothing here either.
+    gateway.put("/fhir/Patient/b", &patient("b", "r2", "Soto")).await.expect(201);
+    let foreign = ["Patient/b/$everything", "Observation/$lastn?patient=b", "Patient/b/$meta"];
+    let entries: Vec<Value> = foreign.iter().map(|url| entry("GET", url, &Value::Null)).collect();
+    let answer = app.patient_app("patient/*.rs", "a").post("/fhir", &bundle("batch", &entries)).await.expect(200);
+    assert!(!answer.text().contains("Soto"), "{}", answer.text());
     app.stop().await;
 }

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use fhir_r4::Checked;
 use serde_json::Value;
 
-use super::look::Look;
+use super::look::{Asks, Look};
 use crate::api::fhir::kind;
 use crate::api::fhir::patch::of_media;
 use crate::api::fhir::write::criterion::{condition, version_match};
@@ -20,7 +20,7 @@ use crate::pipeline::{Interaction, Match, Work};
 use crate::profiles::Profiles;
 
 pub(super) enum Entry {
-    /// A read or a search, done when everything is written.
+    /// A read, a search or an operation, done when everything is written.
     Look(Look),
     Write(Box<Write>),
 }
@@ -61,9 +61,14 @@ pub(super) fn read(params: &Params, request: Option<Request>, at: usize, base: &
     let Request { method, url, if_match, if_none_match, if_modified_since, if_none_exist, full_url, resource } =
         request;
     let url = url.strip_prefix(base).unwrap_or(&url).trim_start_matches('/').to_owned();
-    if matches!(method, Method::Get | Method::Head) {
-        let with_body = method == Method::Get;
-        return Ok(Entry::Look(Look { url, with_body, if_none_match, if_modified_since }));
+    let asks = match method {
+        Method::Get => Some(Asks::Get),
+        Method::Head => Some(Asks::Head),
+        Method::Post if is_operation(&url) => Some(Asks::Post(resource.clone().map(Box::new))),
+        _ => None,
+    };
+    if let Some(asks) = asks {
+        return Ok(Entry::Look(Look { url, asks, if_none_match, if_modified_since }));
     }
     let wrong = || Error::invalid("value", format!("{}.request.url", place(at)), "no address of this server");
     let (path, query) = url.split_once('?').map_or((url.as_str(), None), |(path, query)| (path, Some(query)));
@@ -85,6 +90,12 @@ pub(super) fn read(params: &Params, request: Option<Request>, at: usize, base: &
     let criterion = criterion.map_err(under)?;
     let if_match = if_match.as_deref().map(version_match).transpose().map_err(under)?;
     Ok(Entry::Write(Box::new(Write { at, method, kind, id, criterion, if_match, full_url, resource })))
+}
+
+/// `Patient/$match?…`: the last part of the path is a name behind `$`.
+fn is_operation(url: &str) -> bool {
+    let path = url.split('?').next().unwrap_or(url).trim_end_matches('/');
+    path.rsplit('/').next().is_some_and(|last| last.starts_with('$'))
 }
 
 impl Write {

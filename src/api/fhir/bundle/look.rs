@@ -1,30 +1,39 @@
-//! The entries that only look: reads, versions, searches and histories, with the conditions of a read.
+//! The entries that look: reads, versions, searches, histories, and operations, with the conditions of a read.
 
 use serde_json::{Value, json};
 
 use super::answer::{failed, status};
 use super::limits;
 use crate::api::State;
-use crate::api::fhir::{history, kind, look};
+use crate::api::fhir::{history, kind, look, operation};
 use crate::api::reply::etag;
 use crate::auth::access::Access;
 use crate::error::Error;
 use crate::fhir::bundle::Writer;
-use crate::fhir::time;
+use crate::fhir::{capability, time};
 use crate::store::Stored;
+
+/// How an entry looks.
+#[derive(Clone, Debug)]
+pub(super) enum Asks {
+    Get,
+    /// As GET, without the answer's resource.
+    Head,
+    /// An operation, with what it is given.
+    Post(Option<Box<Value>>),
+}
 
 #[derive(Clone, Debug)]
 pub(super) struct Look {
     pub url: String,
-    /// GET, not HEAD.
-    pub with_body: bool,
+    pub asks: Asks,
     pub if_none_match: Option<String>,
     pub if_modified_since: Option<String>,
 }
 
 enum Found {
     Version(Box<Stored>),
-    Bundle(Vec<u8>),
+    Json(Vec<u8>),
 }
 
 impl Look {
@@ -37,13 +46,23 @@ impl Look {
     /// Whether it can be done at all: asked before a transaction is carried out, and nothing is searched for it.
     pub(super) async fn try_out(&self, state: &State, access: &Access) -> Result<(), Error> {
         let (path, query) = self.parts();
+        if let Some(target) = self.operation(&path) {
+            let why = "An operation that writes cannot be one with the other entries of a transaction.";
+            return if target?.changes() { Err(Error::NotSupported(why.to_owned())) } else { Ok(()) };
+        }
         match path.as_slice() {
+            ["metadata"] => Ok(()),
             ["_history"] => history::try_out(access, None, None, query),
             [name, "_history"] => history::try_out(access, Some(kind(name)?), None, query),
             [name, id, "_history"] => history::try_out(access, Some(kind(name)?), Some(id), query),
             [_, _, "_history", _] => self.find(state, access).await.map(|_| ()),
             _ => look::try_out(state, access, &self.url).await,
         }
+    }
+
+    /// The operation that it calls, if it calls one.
+    fn operation(&self, path: &[&str]) -> Option<Result<operation::Target, Error>> {
+        operation::at(path, matches!(self.asks, Asks::Post(_)))
     }
 
     /// The parts of the path, and the query.
@@ -58,10 +77,14 @@ impl Look {
                 if let Some(members) = response.as_object_mut() {
                     members.insert("status".into(), status(code).into());
                 }
-                writer.entry(None, resource.filter(|_| self.with_body).as_deref(), &[("response", response)]);
+                writer.entry(None, resource.filter(|_| self.has_body()).as_deref(), &[("response", response)]);
             }
             Err(error) => failed(writer, &error),
         }
+    }
+
+    fn has_body(&self) -> bool {
+        !matches!(self.asks, Asks::Head)
     }
 
     /// Status, response and resource. `length`: so much is in the answer already.
@@ -75,10 +98,10 @@ impl Look {
             return Err(limits::full());
         }
         let answered = match self.find(state, access).await? {
-            Found::Bundle(json) => (200, json!({}), Some(json)),
+            Found::Json(json) => (200, json!({}), Some(json)),
             Found::Version(stored) => self.version(&stored)?,
         };
-        let more = answered.2.as_ref().filter(|_| self.with_body).map_or(0, Vec::len);
+        let more = answered.2.as_ref().filter(|_| self.has_body()).map_or(0, Vec::len);
         if limits::has_room(length, more) { Ok(answered) } else { Err(limits::full()) }
     }
 
@@ -101,20 +124,25 @@ impl Look {
 
     async fn find(&self, state: &State, access: &Access) -> Result<Found, Error> {
         let (parts, query) = self.parts();
+        if let Some(target) = self.operation(&parts) {
+            let body = if let Asks::Post(body) = &self.asks { body.as_deref().cloned() } else { None };
+            return Box::pin(target?.run(state, access, query, body)).await.map(Found::Json);
+        }
         let version = |stored| Ok(Found::Version(Box::new(stored)));
         match parts.as_slice() {
-            ["_history"] => history::run(state, access, None, None, query).await.map(Found::Bundle),
-            [name, "_history"] => history::run(state, access, Some(kind(name)?), None, query).await.map(Found::Bundle),
+            ["metadata"] => Ok(Found::Json(capability::statement(&state.fhir_base(), &state.settings.started))),
+            ["_history"] => history::run(state, access, None, None, query).await.map(Found::Json),
+            [name, "_history"] => history::run(state, access, Some(kind(name)?), None, query).await.map(Found::Json),
             [name, id] if query.is_empty() => version(state.store.find(access, kind(name)?, id).await?),
             [name, id, "_history"] => {
-                history::run(state, access, Some(kind(name)?), Some(id), query).await.map(Found::Bundle)
+                history::run(state, access, Some(kind(name)?), Some(id), query).await.map(Found::Json)
             }
             [name, id, "_history", number] => {
                 let kind = kind(name)?;
                 let number = number.parse().map_err(|_| Error::not_found(kind, *id))?;
                 version(state.store.find_version(access, kind, id, number).await?)
             }
-            _ => look::look(state, access, &self.url).await.map(Found::Bundle),
+            _ => look::look(state, access, &self.url).await.map(Found::Json),
         }
     }
 }

@@ -1,13 +1,11 @@
 //! `$everything`: all that is known about one patient, or one encounter, page by page. First itself, then what is
 //! in its compartment, then what that refers to and is no other patient's.
 
-use actix_web::HttpResponse;
 use fhir_r4::Issue;
 use serde_json::Value;
 
 use super::{Call, value_of};
 use crate::api::fhir::search::{belonging, entries, pairs};
-use crate::api::reply::{Answer, Wanted};
 use crate::auth::access::{Action, Reach};
 use crate::error::Error;
 use crate::fhir::bundle::Writer;
@@ -21,12 +19,10 @@ use crate::store::{Everything, Stored};
 /// What may be asked for.
 const PARAMETERS: [&str; 7] = ["_since", "_type", "_count", "_cursor", "start", "end", "_elements"];
 
-pub(super) async fn run(call: &Call<'_>) -> Answer {
+pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let name = call.kind.ok_or(Error::UnknownEndpoint)?;
     let id = whose(call, name)?;
     let pairs = asked_pairs(call)?;
-    let wanted = Wanted::by(call.request.headers(), &pairs)?;
-    wanted.format()?;
     let view = View::read(&pairs, fhir_r4::resource_types())?;
     // Whether it may be seen at all is said before anything else.
     let itself = call.state.store.find(call.access, name, &id).await?;
@@ -43,7 +39,7 @@ pub(super) async fn run(call: &Call<'_>) -> Answer {
     let links = links(&format!("{base}/{name}/{id}/$everything"), &pairs, page.next.as_deref());
     let mut writer = Writer::new("searchset", None, &links);
     entries(&mut writer, &base, &view, &hits, "match")?;
-    wanted.answer(HttpResponse::Ok(), writer.finish())
+    Ok(writer.finish())
 }
 
 /// The id that is asked about. Without one a caller who is bound to one patient asks about that patient.
@@ -60,7 +56,7 @@ fn whose(call: &Call<'_>, name: &str) -> Result<String, Error> {
 
 /// The parameters of the address and of a `Parameters` body, as one list.
 fn asked_pairs(call: &Call<'_>) -> Result<Vec<(String, String)>, Error> {
-    let mut all = pairs(call.request.query_string());
+    let mut all = pairs(call.query);
     let given = call.body.as_ref().and_then(|body| body.get("parameter")?.as_array());
     for parameter in given.into_iter().flatten() {
         let name = parameter.get("name").and_then(Value::as_str).unwrap_or_default();

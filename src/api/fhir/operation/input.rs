@@ -23,7 +23,7 @@ struct Given {
 impl Input {
     /// Everything that was sent. A body that is no `Parameters` is the resource parameter called `bare`.
     pub(super) fn of(call: &Call<'_>, bare: Option<&str>) -> Result<Self, Error> {
-        let pairs = form_urlencoded::parse(call.request.query_string().as_bytes()).into_owned();
+        let pairs = form_urlencoded::parse(call.query.as_bytes()).into_owned();
         let mut given: Vec<Given> = pairs
             .filter(|(name, _)| !OF_THE_ANSWER.contains(&name.as_str()))
             .map(|(name, value)| Given { place: format!("http.{name}"), name, value: value.into() })

@@ -4,12 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use actix_web::HttpResponse;
 use serde_json::json;
 
 use super::Call;
 use super::input::{Input, required};
-use crate::api::reply::{Answer, resource};
 use crate::auth::access::{Action, Reach};
 use crate::error::Error;
 use crate::fhir::bundle::Writer;
@@ -42,7 +40,7 @@ const KINDS: usize = 2000;
 const READ: usize = 20_000;
 const PAGE: usize = 200;
 
-pub(super) async fn run(call: &Call<'_>) -> Answer {
+pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let permit = call.access.check(Action::Search, "Observation")?;
     let input = Input::of(call, None)?;
     let max = input.number("max", 1)?.unwrap_or(1);
@@ -211,7 +209,7 @@ fn too_costly() -> Error {
     Error::unprocessable("too-costly", "http.patient", "this asks for more readings than one answer may cost")
 }
 
-fn answer(call: &Call<'_>, found: &[Arc<Stored>]) -> Answer {
+fn answer(call: &Call<'_>, found: &[Arc<Stored>]) -> Result<Vec<u8>, Error> {
     let base = call.state.fhir_base();
     let total = i64::try_from(found.len()).map_err(Error::internal)?;
     let mut writer = Writer::new("searchset", Some(total), &[]);
@@ -219,5 +217,5 @@ fn answer(call: &Call<'_>, found: &[Arc<Stored>]) -> Answer {
     for reading in found {
         writer.entry(Some(&format!("{base}/Observation/{}", reading.id)), Some(&reading.json()?), &matched);
     }
-    resource(call.request, HttpResponse::Ok(), writer.finish())
+    Ok(writer.finish())
 }

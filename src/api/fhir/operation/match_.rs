@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::HttpResponse;
 use serde_json::{Value, json};
 
 use super::Call;
 use super::input::{Input, required};
-use crate::api::reply::{Answer, resource};
 use crate::auth::access::{Action, Reach};
 use crate::error::Error;
 use crate::fhir::bundle::Writer;
@@ -24,7 +22,7 @@ const VALUES: usize = 10;
 const DEFAULT_COUNT: usize = 20;
 const MOST: usize = 100;
 
-pub(super) async fn run(call: &Call<'_>) -> Answer {
+pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     // Who may see one patient would learn here who else is known.
     if *call.access.check(Action::Search, "Patient")?.reach() != Reach::All {
         return Err(Error::Forbidden("Matching looks at all Patients.".to_owned()));
@@ -96,7 +94,7 @@ fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace(',', "\\,").replace('|', "\\|").replace('$', "\\$")
 }
 
-fn answer(call: &Call<'_>, matches: &[(Judgement, Stored)], ambiguous: bool) -> Answer {
+fn answer(call: &Call<'_>, matches: &[(Judgement, Stored)], ambiguous: bool) -> Result<Vec<u8>, Error> {
     let base = call.state.fhir_base();
     let total = i64::try_from(matches.len()).map_err(Error::internal)?;
     let mut writer = Writer::new("searchset", Some(total), &[]);
@@ -112,5 +110,5 @@ fn answer(call: &Call<'_>, matches: &[(Judgement, Stored)], ambiguous: bool) -> 
             {"severity": "information", "code": "multiple-matches", "diagnostics": why}]});
         writer.entry(None, Some(outcome.to_string().as_bytes()), &[("search", json!({"mode": "outcome"}))]);
     }
-    resource(call.request, HttpResponse::Ok(), writer.finish())
+    Ok(writer.finish())
 }

@@ -1,11 +1,9 @@
 //! `$meta`, `$meta-add`, `$meta-delete`: the profiles, tags and labels of one resource. A change is a new version
 //! like any other, so that history says who labelled what and when.
 
-use actix_web::HttpResponse;
 use serde_json::{Value, json};
 
 use super::{Call, value_of};
-use crate::api::reply::{Answer, resource};
 use crate::auth::access::Action;
 use crate::error::Error;
 use crate::fhir::reading::Code;
@@ -16,17 +14,17 @@ use crate::store::Labels;
 const SETS: [&str; 3] = ["profile", "security", "tag"];
 
 /// The meta of the version that stands; of a type or the whole server the labels that are in use.
-pub(super) async fn read(call: &Call<'_>) -> Answer {
+pub(super) async fn read(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     if call.id.is_none() {
         let labels = call.state.store.labels(call.access, call.kind).await?;
-        return answer(call, Some(&in_use(&labels)));
+        return Ok(answer(Some(&in_use(&labels))));
     }
     let (standing, _) = standing(call).await?;
-    answer(call, standing.get("meta"))
+    Ok(answer(standing.get("meta")))
 }
 
 /// Adds what is not there yet.
-pub(super) async fn add(call: &Call<'_>) -> Answer {
+pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     change(call, |own, given| {
         for item in given {
             if !own.iter().any(|held| same(held, item)) {
@@ -38,7 +36,7 @@ pub(super) async fn add(call: &Call<'_>) -> Answer {
 }
 
 /// Takes away what is there.
-pub(super) async fn delete(call: &Call<'_>) -> Answer {
+pub(super) async fn delete(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     change(call, |own, given| own.retain(|held| !given.iter().any(|item| same(held, item)))).await
 }
 
@@ -50,7 +48,7 @@ fn same(a: &Value, b: &Value) -> bool {
     }
 }
 
-async fn change(call: &Call<'_>, work: impl Fn(&mut Vec<Value>, &[Value])) -> Answer {
+async fn change(call: &Call<'_>, work: impl Fn(&mut Vec<Value>, &[Value])) -> Result<Vec<u8>, Error> {
     let kind = call.kind.ok_or(Error::UnknownEndpoint)?;
     call.access.check(Action::Update, kind)?;
     let given = call.parameters("meta").find_map(value_of).cloned();
@@ -103,7 +101,7 @@ async fn standing(call: &Call<'_>) -> Result<(Value, i32), Error> {
     Ok((serde_json::from_slice(&stored.json()?).map_err(Error::internal)?, stored.version))
 }
 
-fn answer(call: &Call<'_>, meta: Option<&Value>) -> Answer {
+fn answer(meta: Option<&Value>) -> Vec<u8> {
     let answer = json!({"resourceType": "Parameters", "parameter": [{"name": "return", "valueMeta": meta}]});
-    resource(call.request, HttpResponse::Ok(), answer.to_string().into_bytes())
+    answer.to_string().into_bytes()
 }

@@ -1,5 +1,6 @@
 //! `$operations`: what is asked is read once, here, from the address or from a `Parameters` body; each operation
-//! has a file of its own that works on the `Call`. The table of what exists is `fhir::operation`.
+//! has a file of its own that works on the `Call` and answers JSON, whether HTTP or an entry of a Bundle asks. The
+//! table of what exists is `fhir::operation`.
 
 mod convert;
 mod everything;
@@ -13,12 +14,12 @@ mod terminology;
 mod validate;
 
 use actix_web::http::Method;
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
 use super::kind;
 use crate::api::caller::Caller;
-use crate::api::reply::Answer;
+use crate::api::reply::{Answer, Wanted};
 use crate::api::{Shared, State, body};
 use crate::auth::access::Access;
 use crate::error::Error;
@@ -28,7 +29,8 @@ use crate::fhir::operation::{Level, Operation, find};
 pub(super) struct Call<'a> {
     pub state: &'a State,
     pub access: &'a Access,
-    pub request: &'a HttpRequest,
+    /// The query string of the address.
+    pub query: &'a str,
     pub kind: Option<&'static str>,
     pub id: Option<String>,
     /// What a POST brings: a `Parameters`, or the resource that the operation is about.
@@ -103,23 +105,88 @@ async fn run(
     };
     let operation = find(name, kind, level).ok_or(Error::UnknownEndpoint)?;
     let body = body_of(state, request, operation, payload).await?;
-    let call = Call { state, access, request, kind, id, body };
+    let call = Call { state, access, query: request.query_string(), kind, id, body };
+    let wanted = Wanted::by(request.headers(), &of_the_answer(&call))?;
+    // Before anything is done.
+    wanted.format()?;
+    let json = dispatch(operation, &call).await?;
+    let mut response = HttpResponse::Ok();
+    if operation.name == "reindex" {
+        // It goes on; the address tells how far it has come.
+        response = HttpResponse::Accepted();
+        response.insert_header(("Content-Location", format!("{}/$reindex-status", state.fhir_base())));
+    }
+    wanted.answer(response, json)
+}
+
+/// `_format` and `_pretty`, from the address or from a `Parameters`.
+fn of_the_answer(call: &Call<'_>) -> Vec<(String, String)> {
+    let mut pairs = super::search::pairs(call.query);
+    for name in ["_format", "_pretty"] {
+        let texts = call.parameters(name).filter_map(value_of).filter_map(Value::as_str);
+        pairs.extend(texts.map(|text| (name.to_owned(), text.to_owned())));
+    }
+    pairs
+}
+
+/// The operation that an address of a Bundle's entry names, if it names one. `path` is below the FHIR base.
+pub(super) fn at(path: &[&str], posted: bool) -> Option<Result<Target, Error>> {
+    let name = path.last()?.strip_prefix('$')?;
+    let place = match path {
+        [_] => Ok((None, None, Level::System)),
+        [kind_name, _] => kind(kind_name).map(|kind| (Some(kind), None, Level::Type)),
+        [kind_name, id, _] => kind(kind_name).map(|kind| (Some(kind), Some((*id).to_owned()), Level::Instance)),
+        _ => Err(Error::UnknownEndpoint),
+    };
+    Some(place.and_then(|(kind, id, level)| {
+        let operation = find(name, kind, level).ok_or(Error::UnknownEndpoint)?;
+        if posted || operation.safe { Ok(Target { operation, kind, id }) } else { Err(Error::MethodNotAllowed("POST")) }
+    }))
+}
+
+/// An operation with what it is asked about.
+pub(super) struct Target {
+    operation: &'static Operation,
+    kind: Option<&'static str>,
+    id: Option<String>,
+}
+
+impl Target {
+    /// Whether it writes: then it cannot be one with the other entries of a transaction.
+    pub(super) fn changes(&self) -> bool {
+        self.operation.changes()
+    }
+
+    pub(super) async fn run(
+        self,
+        state: &State,
+        access: &Access,
+        query: &str,
+        body: Option<Value>,
+    ) -> Result<Vec<u8>, Error> {
+        let Self { operation, kind, id } = self;
+        dispatch(operation, &Call { state, access, query, kind, id, body }).await
+    }
+}
+
+/// The one place where an operation meets its work.
+async fn dispatch(operation: &Operation, call: &Call<'_>) -> Result<Vec<u8>, Error> {
     match operation.name {
-        "convert" => convert::run(&call),
-        "expand" => terminology::expand(&call).await,
-        "lookup" => terminology::lookup(&call).await,
-        "match" => match_::run(&call).await,
-        "validate-code" if kind == Some("ValueSet") => terminology::validate_in_set(&call).await,
-        "validate-code" => terminology::validate_in_system(&call).await,
-        "lastn" => lastn::run(&call).await,
-        "stats" => stats::run(&call).await,
-        "everything" => everything::run(&call).await,
-        "meta" => meta::read(&call).await,
-        "meta-add" => meta::add(&call).await,
-        "meta-delete" => meta::delete(&call).await,
-        "reindex" => reindex::start(&call).await,
-        "reindex-status" => reindex::status(&call).await,
-        "validate" => validate::run(&call).await,
+        "convert" => convert::run(call),
+        "expand" => terminology::expand(call).await,
+        "lookup" => terminology::lookup(call).await,
+        "match" => match_::run(call).await,
+        "validate-code" if call.kind == Some("ValueSet") => terminology::validate_in_set(call).await,
+        "validate-code" => terminology::validate_in_system(call).await,
+        "lastn" => lastn::run(call).await,
+        "stats" => stats::run(call).await,
+        "everything" => everything::run(call).await,
+        "meta" => meta::read(call).await,
+        "meta-add" => meta::add(call).await,
+        "meta-delete" => meta::delete(call).await,
+        "reindex" => reindex::start(call).await,
+        "reindex-status" => reindex::status(call).await,
+        "validate" => validate::run(call).await,
         _ => Err(Error::UnknownEndpoint),
     }
 }

@@ -1,26 +1,22 @@
 //! `$reindex` and `$reindex-status`: indexing anew what stands, in the background, and how far it has come.
 
-use actix_web::HttpResponse;
 use serde_json::json;
 
 use super::{Call, value_of};
-use crate::api::reply::{Answer, resource};
 use crate::error::Error;
 use crate::fhir::time;
 use crate::store::{Reindexing, Run};
 
-/// Starts a run: 202, with the address that tells of it.
-pub(super) async fn start(call: &Call<'_>) -> Answer {
+/// Starts a run.
+pub(super) async fn start(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let begun = call.state.store.reindex(call.access, kinds(call)?).await?;
-    let mut response = HttpResponse::Accepted();
-    response.insert_header(("Content-Location", format!("{}/$reindex-status", call.state.fhir_base())));
-    resource(call.request, response, text(&begun)?)
+    text(&begun)
 }
 
 /// How far the last run has come.
-pub(super) async fn status(call: &Call<'_>) -> Answer {
+pub(super) async fn status(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let reindexing = call.state.store.reindexing(call.access).await?;
-    resource(call.request, HttpResponse::Ok(), text(&reindexing)?)
+    text(&reindexing)
 }
 
 /// The types that are asked for; none: all.

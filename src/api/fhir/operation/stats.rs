@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use actix_web::HttpResponse;
 use serde_json::{Map, Value, json};
 
 use super::Call;
 use super::input::{Input, required};
-use crate::api::reply::{Answer, resource};
 use crate::auth::access::{Action, Reach};
 use crate::error::Error;
 use crate::fhir::lastn::Kind;
@@ -33,7 +31,7 @@ struct Asked {
     sources: usize,
 }
 
-pub(super) async fn run(call: &Call<'_>) -> Answer {
+pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let asked = asked(call)?;
     let found =
         call.state.store.measured(call.access, &asked.subject, asked.wanted.clone(), asked.period, READ).await?;
@@ -48,7 +46,7 @@ pub(super) async fn run(call: &Call<'_>) -> Answer {
         parameters.push(json!({"name": "source", "resource": source.stored.value()?}));
     }
     let answer = json!({"resourceType": "Parameters", "parameter": parameters});
-    resource(call.request, HttpResponse::Ok(), answer.to_string().into_bytes())
+    Ok(answer.to_string().into_bytes())
 }
 
 fn asked(call: &Call<'_>) -> Result<Asked, Error> {

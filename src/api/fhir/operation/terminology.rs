@@ -4,12 +4,10 @@ mod codes;
 
 pub(super) use codes::{lookup, validate_in_set, validate_in_system};
 
-use actix_web::HttpResponse;
 use serde_json::{Map, Value, json};
 
 use super::Call;
 use super::input::{Input, required};
-use crate::api::reply::{Answer, resource};
 use crate::auth::access::Action;
 use crate::clock::new_id;
 use crate::error::Error;
@@ -31,7 +29,7 @@ const PARAMETERS: [&str; 10] = [
     "displayLanguage",
 ];
 
-pub(super) async fn expand(call: &Call<'_>) -> Answer {
+pub(super) async fn expand(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     call.access.check(Action::Search, "ValueSet")?;
     let input = Input::of(call, Some("valueSet"))?;
     input.only(&PARAMETERS)?;
@@ -65,7 +63,7 @@ pub(super) async fn expand(call: &Call<'_>) -> Answer {
     }
     answer.entry("status").or_insert_with(|| "unknown".into());
     answer.insert("expansion".into(), expansion.into());
-    resource(call.request, HttpResponse::Ok(), Value::from(answer).to_string().into_bytes())
+    Ok(Value::from(answer).to_string().into_bytes())
 }
 
 /// The parameters that shaped the expansion.

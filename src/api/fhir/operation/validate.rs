@@ -1,12 +1,10 @@
 //! `$validate`: what would become of a resource, told without storing anything. The answer is an
 //! `OperationOutcome` with everything that can be said: errors, warnings, and what could not be checked.
 
-use actix_web::HttpResponse;
 use fhir_r4::Issue;
 use serde_json::Value;
 
 use super::{Call, value_of};
-use crate::api::reply::{Answer, resource};
 use crate::auth::access::Action;
 use crate::error::{Error, outcome_of};
 use crate::fhir::reference;
@@ -19,7 +17,7 @@ enum Mode {
     Profile,
 }
 
-pub(super) async fn run(call: &Call<'_>) -> Answer {
+pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let kind = call.kind.ok_or(Error::UnknownEndpoint)?;
     let asked = Asked::read(call, kind)?;
     if asked.mode == Some(Mode::Delete) {
@@ -48,7 +46,7 @@ pub(super) async fn run(call: &Call<'_>) -> Answer {
     // What was odd when it was taken, if that is not found any more.
     kept.retain(|old| !issues.contains(old));
     issues.extend(kept);
-    answer(call, issues)
+    Ok(answer(issues))
 }
 
 struct Asked {
@@ -64,8 +62,7 @@ impl Asked {
         let inside = call.parameters("resource").next();
         let bare = !is_parameters || kind == "Parameters" && inside.is_none();
         let mut asked = Self { mode: None, profiles: Vec::new(), resource: None };
-        let mut said: Vec<(String, String)> =
-            form_urlencoded::parse(call.request.query_string().as_bytes()).into_owned().collect();
+        let mut said: Vec<(String, String)> = form_urlencoded::parse(call.query.as_bytes()).into_owned().collect();
         if bare {
             asked.resource.clone_from(&call.body);
         } else {
@@ -118,16 +115,16 @@ fn address(given: &Value, kind: &str, id: Option<&str>, mode: Option<Mode>) -> V
 }
 
 /// Whether the resource is there and the caller may delete it.
-async fn deletable(call: &Call<'_>, kind: &'static str) -> Answer {
+async fn deletable(call: &Call<'_>, kind: &'static str) -> Result<Vec<u8>, Error> {
     let Some(id) = &call.id else {
         return Err(Error::invalid("value", "http.mode", "delete is validated at the address of a resource"));
     };
     call.access.check(Action::Delete, kind)?;
     call.state.store.find(call.access, kind, id).await?;
-    answer(call, Vec::new())
+    Ok(answer(Vec::new()))
 }
 
-fn answer(call: &Call<'_>, mut issues: Vec<Issue>) -> Answer {
+fn answer(mut issues: Vec<Issue>) -> Vec<u8> {
     if issues.is_empty() {
         let text = "All OK".to_owned();
         issues.push(Issue {
@@ -137,5 +134,5 @@ fn answer(call: &Call<'_>, mut issues: Vec<Issue>) -> Answer {
             diagnostics: text,
         });
     }
-    resource(call.request, HttpResponse::Ok(), outcome_of(&issues).to_string().into_bytes())
+    outcome_of(&issues).to_string().into_bytes()
 }

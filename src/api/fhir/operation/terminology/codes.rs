@@ -1,12 +1,10 @@
 //! About single codes: what one means (`$lookup`), whether it belongs (`$validate-code`).
 
-use actix_web::HttpResponse;
 use serde_json::{Value, json};
 
 use super::super::Call;
 use super::super::input::{Input, required};
 use super::{definition, told};
-use crate::api::reply::{Answer, resource};
 use crate::auth::access::Action;
 use crate::error::Error;
 use crate::fhir::index::fold;
@@ -27,7 +25,7 @@ impl Claim {
     }
 }
 
-pub(in super::super) async fn lookup(call: &Call<'_>) -> Answer {
+pub(in super::super) async fn lookup(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     call.access.check(Action::Search, "CodeSystem")?;
     let input = Input::of(call, None)?;
     input.only(&["code", "system", "version", "coding", "displayLanguage", "property"])?;
@@ -56,7 +54,7 @@ pub(in super::super) async fn lookup(call: &Call<'_>) -> Answer {
     parameters.push(json!({"name": "display", "valueString": found.display().unwrap_or(found.code)}));
     parameters.extend(list(found.concept.get("designation")).map(designation));
     parameters.extend(properties(&system, found, &input.texts("property")?));
-    answer(call, &parameters)
+    Ok(answer(&parameters))
 }
 
 fn designation(designation: &Value) -> Value {
@@ -90,7 +88,7 @@ fn properties(system: &System<'_>, found: &Found<'_>, asked: &[&str]) -> Vec<Val
     all.into_iter().filter(|(code, _)| asked.is_empty() || asked.contains(code)).map(|(_, value)| value).collect()
 }
 
-pub(in super::super) async fn validate_in_system(call: &Call<'_>) -> Answer {
+pub(in super::super) async fn validate_in_system(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     call.access.check(Action::Search, "CodeSystem")?;
     let input = Input::of(call, None)?;
     input.only(&["url", "codeSystem", "code", "version", "display", "coding", "codeableConcept", "displayLanguage"])?;
@@ -109,10 +107,10 @@ pub(in super::super) async fn validate_in_system(call: &Call<'_>) -> Answer {
             }
         })
     });
-    verdict(call, &verdicts.collect::<Result<Vec<_>, Error>>()?)
+    Ok(verdict(&verdicts.collect::<Result<Vec<_>, Error>>()?))
 }
 
-pub(in super::super) async fn validate_in_set(call: &Call<'_>) -> Answer {
+pub(in super::super) async fn validate_in_set(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     call.access.check(Action::Search, "ValueSet")?;
     let input = Input::of(call, None)?;
     input.only(&[
@@ -138,7 +136,7 @@ pub(in super::super) async fn validate_in_set(call: &Call<'_>) -> Answer {
             None => Err("the value set has no such code".to_owned()),
         })
     });
-    verdict(call, &verdicts.collect::<Result<Vec<_>, Error>>()?)
+    Ok(verdict(&verdicts.collect::<Result<Vec<_>, Error>>()?))
 }
 
 /// The one thing that is to be judged, as codes any of which may be right.
@@ -179,7 +177,7 @@ fn display_fits(claim: &Claim, known: Option<&str>) -> Verdict {
     }
 }
 
-fn verdict(call: &Call<'_>, verdicts: &[Verdict]) -> Answer {
+fn verdict(verdicts: &[Verdict]) -> Vec<u8> {
     let right = verdicts.iter().find_map(|verdict| verdict.as_ref().ok());
     let mut parameters = vec![json!({"name": "result", "valueBoolean": right.is_some()})];
     if let Some(display) = right {
@@ -188,10 +186,10 @@ fn verdict(call: &Call<'_>, verdicts: &[Verdict]) -> Answer {
         let why = verdicts.iter().find_map(|verdict| verdict.as_ref().err());
         parameters.extend(why.map(|why| json!({"name": "message", "valueString": why})));
     }
-    answer(call, &parameters)
+    answer(&parameters)
 }
 
-fn answer(call: &Call<'_>, parameters: &[Value]) -> Answer {
+fn answer(parameters: &[Value]) -> Vec<u8> {
     let answer = json!({"resourceType": "Parameters", "parameter": parameters});
-    resource(call.request, HttpResponse::Ok(), answer.to_string().into_bytes())
+    answer.to_string().into_bytes()
 }
