@@ -1,5 +1,5 @@
 //! How long a statement may take. PostgreSQL has a setting for it; the embedded database is asked for each row
-//! that a search looks at, through a function of ours that fails when it is too late. Nothing else may fail here.
+//! that a search, a history or a statistic looks at, through a function of ours that fails when it is too late. Nothing else may fail here.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,6 +7,8 @@ use diesel::prelude::*;
 use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::{BigInt, Bool};
 use diesel::sqlite::Sqlite;
+
+use super::conn::Conn;
 
 /// The conditions of one group of changes may take so long in the lane, where everybody waits for them.
 pub(super) const GUARDS: Duration = Duration::from_millis(250);
@@ -21,6 +23,46 @@ diesel::define_sql_function! {
     /// Whether a statement that began then (µs) may go on; `seq` ties the question to each row.
     fn vigia_within(seq: BigInt, began: BigInt) -> Bool;
 }
+
+/// When some work of several statements began: they share one limit on the embedded database.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clocked {
+    embedded: bool,
+    /// µs UTC
+    began: i64,
+}
+
+impl Clocked {
+    pub(super) fn now(conn: &Conn) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_micros()).ok());
+        // Without a clock there is no limit.
+        Self { embedded: matches!(conn, Conn::Sqlite(_)) && now.is_some(), began: now.unwrap_or(0) }
+    }
+
+    /// When it began, if the embedded database is to be asked.
+    pub(super) fn began(self) -> Option<i64> {
+        self.embedded.then_some(self.began)
+    }
+
+    /// The question with the time left out; always true where the engine has a limit of its own.
+    pub(super) fn question(self, embedded: &'static str) -> &'static str {
+        if self.embedded { embedded } else { "(0 <= " }
+    }
+
+    pub(super) fn time(self) -> i64 {
+        self.began
+    }
+}
+
+/// A condition for the first place of a statement: `$table` is asked row by row whether time is up.
+macro_rules! within {
+    ($clocked:expr, $table:literal) => {
+        diesel::dsl::sql::<diesel::sql_types::Bool>($clocked.question(concat!("vigia_within(", $table, ".seq, ")))
+            .bind::<diesel::sql_types::BigInt, _>($clocked.time())
+            .sql(")")
+    };
+}
+pub(super) use within;
 
 #[derive(Debug)]
 enum Within {

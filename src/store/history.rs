@@ -8,6 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, SmallInt};
 
 use super::conn::{Conn, MultiBackend};
+use super::deadline::{Clocked, within};
 use super::prepare::{OBSERVATION, type_number};
 use super::resource::{Stored, VersionRow, current, observation_versions, stored};
 use super::schema::{history, observation, resource};
@@ -80,6 +81,7 @@ struct Bounds {
     since: i64,
     until: i64,
     standing_only: bool,
+    clocked: Clocked,
 }
 
 /// `standing_only`: without deletions.
@@ -110,6 +112,7 @@ pub(super) fn page(
         since: query.since.unwrap_or(i64::MIN),
         until: query.at.map_or(i64::MAX, |(_, until)| until),
         standing_only,
+        clocked: Clocked::now(conn),
     };
     let mut rows = rows(conn, scope, bounds, query.at.map(|(from, _)| from))?;
     let more = rows.len() > query.count;
@@ -135,9 +138,10 @@ fn fingerprint(scope: &Scope, query: &HistoryQuery, standing_only: bool) -> u64 
 
 /// The conditions that all three tables share.
 macro_rules! bounded {
-    ($query:expr, $table:ident, $bounds:expr) => {{
-        let Bounds { after, before, limit, since, until, standing_only } = $bounds;
+    ($query:expr, $table:ident, $name:literal, $bounds:expr) => {{
+        let Bounds { after, before, limit, since, until, standing_only, clocked } = $bounds;
         let mut query = $query
+            .filter(within!(clocked, $name))
             .filter($table::seq.lt(before).and($table::seq.gt(after)))
             .filter($table::updated.ge(since).and($table::updated.lt(until)))
             .order($table::seq.desc())
@@ -157,14 +161,14 @@ fn rows(conn: &mut Conn, scope: &Scope, bounds: Bounds, from: Option<i64>) -> Re
     let rtype = kind.map(type_number).transpose()?;
     let mut rows: Vec<VersionRow> = Vec::new();
     if kind.is_none_or(|kind| kind == OBSERVATION) {
-        let mut query = bounded!(observation_versions!(observations), observation, bounds);
+        let mut query = bounded!(observation_versions!(observations), observation, "observation", bounds);
         if let Some(key) = &key {
             query = query.filter(observation::id.eq(key.clone()));
         }
         rows.extend(query.load::<VersionRow>(conn).map_err(database)?);
     }
     if kind != Some(OBSERVATION) {
-        let mut query = bounded!(resource::table, resource, bounds);
+        let mut query = bounded!(resource::table, resource, "resource", bounds);
         if let Some(rtype) = rtype {
             query = query.filter(resource::rtype.eq(rtype));
         }
@@ -173,7 +177,7 @@ fn rows(conn: &mut Conn, scope: &Scope, bounds: Bounds, from: Option<i64>) -> Re
         }
         rows.extend(query.load::<VersionRow>(conn).map_err(database)?);
     }
-    let mut query = bounded!(history::table, history, bounds);
+    let mut query = bounded!(history::table, history, "history", bounds);
     if let Some(rtype) = rtype {
         query = query.filter(history::rtype.eq(rtype));
     }

@@ -8,6 +8,7 @@ use diesel::prelude::*;
 use serde_json::Value;
 
 use super::conn::Conn;
+use super::deadline::{Clocked, within};
 use super::dict::{self, Dict, Source};
 use super::prepare::{self, OBSERVATION};
 use super::resource::Stored;
@@ -57,6 +58,7 @@ struct Asked<'a> {
     period: Option<(i64, i64)>,
     most: usize,
     units: std::collections::HashMap<i64, String>,
+    clocked: Clocked,
 }
 
 #[derive(Queryable)]
@@ -95,7 +97,8 @@ impl Store {
                 return Ok(None);
             }
             let units = dict::all_units(conn)?.into_iter().collect();
-            of_subject(conn, &Asked { subject, wanted: &wanted, codings, period, most, units })
+            let clocked = Clocked::now(conn);
+            of_subject(conn, &Asked { subject, wanted: &wanted, codings, period, most, units, clocked })
         })
         .await
     }
@@ -121,7 +124,7 @@ fn codings_of(conn: &mut Conn, dict: &Dict, wanted: &[Wanted]) -> Result<Vec<i64
 }
 
 fn of_subject(conn: &mut Conn, asked: &Asked<'_>) -> Result<Option<Vec<Measured>>, Error> {
-    let Some(concepts) = newest::concepts(conn, asked.subject, KINDS)? else { return Ok(None) };
+    let Some(concepts) = newest::concepts(conn, asked.clocked, asked.subject, KINDS)? else { return Ok(None) };
     let (mut found, mut members) = (Vec::new(), Vec::new());
     let mut left = asked.most;
     for concept in concepts {
@@ -181,6 +184,7 @@ const COLUMNS: Columns = (
 
 fn standing<'a>(asked: &Asked<'_>) -> observation::BoxedQuery<'a, super::conn::MultiBackend> {
     observation::table
+        .filter(within!(asked.clocked, "observation"))
         .filter(observation::subject.eq(asked.subject).and(observation::deleted.eq(false)))
         .filter(observation::status.ne(Status::EnteredInError.number()))
         .into_boxed()

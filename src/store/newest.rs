@@ -4,6 +4,7 @@
 use diesel::prelude::*;
 
 use super::conn::Conn;
+use super::deadline::{Clocked, within};
 use super::dict::{Dict, Source};
 use super::prepare::{self, OBSERVATION};
 use super::resource::Stored;
@@ -90,15 +91,26 @@ fn of_subject(
     let Some(subject) = prepare::local(&mut dict.terms(Source::Table(conn)), subject)? else {
         return Ok(Some(vec![]));
     };
-    let Some(concepts) = concepts(conn, subject, kinds)? else { return Ok(None) };
-    concepts.into_iter().map(|concept| series(conn, subject, concept, limit)).collect::<Result<_, _>>().map(Some)
+    let clocked = Clocked::now(conn);
+    let Some(concepts) = concepts(conn, clocked, subject, kinds)? else { return Ok(None) };
+    concepts
+        .into_iter()
+        .map(|concept| series(conn, clocked, (subject, concept), limit))
+        .collect::<Result<_, _>>()
+        .map(Some)
 }
 
 /// The kinds of a subject, one step of the index for each; none when there are more than `most`.
-pub(super) fn concepts(conn: &mut Conn, subject: i64, most: usize) -> Result<Option<Vec<i64>>, Error> {
+pub(super) fn concepts(
+    conn: &mut Conn,
+    clocked: Clocked,
+    subject: i64,
+    most: usize,
+) -> Result<Option<Vec<i64>>, Error> {
     let (mut found, mut after) = (Vec::new(), i64::MIN);
     loop {
         let next: Option<Option<i64>> = observation::table
+            .filter(within!(clocked, "observation"))
             .filter(observation::subject.eq(subject).and(observation::concept.gt(after)))
             .order(observation::concept)
             .select(observation::concept)
@@ -116,8 +128,10 @@ pub(super) fn concepts(conn: &mut Conn, subject: i64, most: usize) -> Result<Opt
     }
 }
 
-fn series(conn: &mut Conn, subject: i64, concept: i64, limit: usize) -> Result<Series, Error> {
+fn series(conn: &mut Conn, clocked: Clocked, of: (i64, i64), limit: usize) -> Result<Series, Error> {
+    let (subject, concept) = of;
     let rows: Vec<Row> = observation::table
+        .filter(within!(clocked, "observation"))
         .filter(observation::subject.eq(subject).and(observation::concept.eq(concept)))
         .filter(observation::deleted.eq(false))
         .order((observation::starts.desc(), observation::seq.desc()))
@@ -147,7 +161,9 @@ fn categories(
     let mut terms = dict.terms(Source::Table(conn));
     let (number, concept) = (prepare::local(&mut terms, subject)?, terms.concept(codings, Some(text))?);
     let (Some(number), Some(concept)) = (number, concept) else { return Ok(vec![]) };
+    let clocked = Clocked::now(conn);
     let one_of_each: Vec<Option<i64>> = observation::table
+        .filter(within!(clocked, "observation"))
         .filter(observation::subject.eq(number).and(observation::concept.eq(concept)))
         .filter(observation::deleted.eq(false))
         .group_by(observation::category)

@@ -1,8 +1,6 @@
 //! SQL text with its binds, and how it is run on either engine. Each placeholder stands for the next value; how it is
 //! written is the engine's matter.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use diesel::backend::Backend;
 use diesel::connection::Connection;
 use diesel::deserialize::{self, FromSql};
@@ -15,6 +13,7 @@ use diesel::sql_types::{BigInt, Binary, Double, HasSqlType, Integer, Nullable, T
 use crate::error::Error;
 use crate::store::conn::{Conn, each};
 use crate::store::database;
+use crate::store::deadline::Clocked;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Bind {
@@ -38,9 +37,7 @@ pub(super) struct Sql {
 
 impl Sql {
     pub(super) fn new(conn: &Conn) -> Self {
-        let now = || SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_micros()).ok());
-        let began = if matches!(conn, Conn::Sqlite(_)) { now() } else { None };
-        Self { text: String::new(), binds: vec![], kept: false, paged: false, began }
+        Self { text: String::new(), binds: vec![], kept: false, paged: false, began: Clocked::now(conn).began() }
     }
 
     /// Not longer than a statement may take, and `AND`: asked for each row that is looked at.

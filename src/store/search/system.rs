@@ -182,9 +182,13 @@ pub(super) fn any_of(sql: &mut Sql, conn: &mut Conn, dict: &Dict, query: &Query)
         let (text, binds) = (sql.text.len(), sql.binds.len());
         sql.push(if found { " UNION SELECT seq FROM " } else { "SELECT seq FROM " });
         if query.resource_type == OBSERVATION {
-            sql.push("observation WHERE ");
+            sql.push("observation WHERE ").within();
         } else {
-            sql.push("resource WHERE rtype = ").int(type_number(query.resource_type)?.into()).push(" AND ");
+            sql.push("resource WHERE ")
+                .within()
+                .push("rtype = ")
+                .int(type_number(query.resource_type)?.into())
+                .push(" AND ");
         }
         if (Writer { conn, dict, paged: false, few: false }).filter(sql, query.resource_type, alternative)? {
             found = true;
