@@ -160,3 +160,33 @@ async fn a_condition_that_takes_long_harms_nobody_else() {
     }
     app.stop().await;
 }
+
+/// A sender need not find the wrong entries of a transaction one by one.
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_entries_are_told_together() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    let good = || entry("POST", "Patient", &patient("x", "b", "Vega"));
+    let bad = || entry("POST", "Patient", &json!({"resourceType": "Patient", "gender": "unheard", "banana": 1}));
+    let nowhere = || entry("POST", "Nope", &json!({"resourceType": "Patient"}));
+    for (entries, named) in [
+        (vec![good(), bad(), good(), bad()], vec![1, 3]),
+        (vec![bad()], vec![0]),
+        (vec![nowhere(), good(), nowhere()], vec![0, 2]),
+        ((0..30).map(|_| bad()).collect(), (0..20).collect()),
+    ] {
+        let reply = gateway.post("/fhir", &bundle("transaction", &entries)).await;
+        assert!([400, 422].contains(&reply.status), "{}", reply.text());
+        let outcome = reply.json();
+        let mut told: Vec<usize> = Vec::new();
+        for issue in outcome["issue"].as_array().unwrap() {
+            let place = issue["expression"][0].as_str().unwrap();
+            told.push(place.split(['[', ']']).nth(1).unwrap().parse().unwrap());
+        }
+        told.dedup();
+        assert_eq!(told, named, "{outcome}");
+    }
+    let count = gateway.get("/fhir/Patient?_summary=count").await.expect(200).json();
+    assert_eq!(count["total"], 0, "nothing of them is stored");
+    app.stop().await;
+}

@@ -6,6 +6,7 @@ mod entry;
 mod limits;
 mod look;
 mod transaction;
+mod wrong;
 
 use std::collections::HashMap;
 

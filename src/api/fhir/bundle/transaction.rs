@@ -10,6 +10,7 @@ use super::answer::{self, Done};
 use super::entry::{Entry, Write, located, place, read};
 use super::limits;
 use super::look::Look;
+use super::wrong::Wrong;
 use crate::api::State;
 use crate::api::fhir::write::answer::Asked;
 use crate::api::fhir::write::criterion::condition;
@@ -37,8 +38,15 @@ pub(super) async fn run(
     let (mut writes, mut looks, base) = (Vec::with_capacity(entries.len()), Vec::new(), state.fhir_base());
     let params = state.store.params();
     let (mut counted, mut conditions) = (limits::Asked::default(), Conditions::default());
+    let mut wrong = Wrong::default();
     for (at, request) in entries.into_iter().enumerate() {
-        let entry = read(&params, request, at, &base)?;
+        let entry = match read(&params, request, at, &base) {
+            Ok(entry) => entry,
+            Err(error) => {
+                wrong.take(error)?;
+                continue;
+            }
+        };
         counted.take(&entry, at)?;
         match entry {
             Entry::Look(look) => looks.push((at, look)),
@@ -48,6 +56,7 @@ pub(super) async fn run(
             }
         }
     }
+    wrong.none()?;
     let conditions = conditions.found;
     // Without conditions there is nothing that could change on the way.
     if conditions.is_empty() && !writes.iter().any(Write::depends) {
@@ -271,7 +280,7 @@ async fn plan(
     targets: &Targets,
     asked: Asked,
 ) -> Result<Planned, Error> {
-    let mut planned = Planned::default();
+    let (mut planned, mut wrong) = (Planned::default(), Wrong::default());
     for Named { mut write, guard, name, same_as } in named {
         let at = write.at;
         if let Some(first) = same_as {
@@ -281,7 +290,13 @@ async fn plan(
         if let Some(resource) = &mut write.resource {
             targets.rewrite(resource, write.full_url.as_deref());
         }
-        let interaction = write.interaction(state.pipeline.profiles(), name).await?;
+        let interaction = match write.interaction(state.pipeline.profiles(), name).await {
+            Ok(interaction) => interaction,
+            Err(error) => {
+                wrong.take(error)?;
+                continue;
+            }
+        };
         access.check(interaction.action(), interaction.kind).map_err(|denied| located(denied.into(), at))?;
         let intent = state.pipeline.plan(access, interaction, guard).await.map_err(|error| located(error, at))?;
         if let Some(id) = intent.id() {
@@ -301,6 +316,7 @@ async fn plan(
         planned.parts.push(Part { at, kind: intent.kind(), deletes: intent.is_delete(), content, warnings });
         planned.intents.push(intent);
     }
+    wrong.none()?;
     Ok(planned)
 }
 
