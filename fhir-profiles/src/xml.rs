@@ -4,6 +4,7 @@
 
 mod gate;
 mod keep;
+mod unknown;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -25,7 +26,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value, Vec<Issue>> {
         let element: Generic = fhirbolt::xml::from_str(&text, None).ok()?;
         fhirbolt::json::to_vec(&element, None).ok()
     }));
-    let json = read.ok().flatten().ok_or_else(|| refuse("the XML is not a FHIR R4 resource"))?;
+    let json = read.ok().flatten().ok_or_else(|| match unknown::first(&text) {
+        Some(place) => vec![Issue::error("structure", place, "R4 has no element of this name here")],
+        None => refuse("the XML is not a FHIR R4 resource"),
+    })?;
     let mut resource = json::parse(&json)?;
     keep::put_narratives_back(&mut resource, &narratives);
     Ok(resource)

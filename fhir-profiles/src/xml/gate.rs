@@ -62,7 +62,7 @@ fn after<'a>(text: &'a str, end: &str) -> Checked<&'a str> {
 }
 
 /// Divides after the `>` that closes a tag; one inside quotes does not.
-fn tag(text: &str) -> Checked<(&str, &str)> {
+pub(super) fn tag(text: &str) -> Checked<(&str, &str)> {
     let mut quote = None;
     for (i, byte) in text.bytes().enumerate() {
         match (quote, byte) {
