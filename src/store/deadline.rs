@@ -39,6 +39,12 @@ impl Clocked {
         Self { embedded: matches!(conn, Conn::Sqlite(_)) && now.is_some(), began: now.unwrap_or(0) }
     }
 
+    /// Work that began then.
+    #[cfg(test)]
+    pub(super) fn since(conn: &Conn, began: i64) -> Self {
+        Self { embedded: matches!(conn, Conn::Sqlite(_)), began }
+    }
+
     /// When it began, if the embedded database is to be asked.
     pub(super) fn began(self) -> Option<i64> {
         self.embedded.then_some(self.began)

@@ -235,3 +235,44 @@ fn first_from(conn: &mut Conn, seq: i64) -> Result<Option<(i64, i64)>, Error> {
     }
     Ok([first!(observation), first!(resource), first!(history)].into_iter().flatten().min())
 }
+
+#[cfg(test)]
+mod tests {
+    use diesel::connection::SimpleConnection;
+
+    use super::*;
+    use crate::store::conn::{Location, Purpose};
+    use crate::store::newest;
+
+    /// Work that began too long ago is stopped at the first row that it looks at.
+    #[test]
+    fn what_takes_too_long_is_stopped() {
+        let dir = tempfile::tempdir().unwrap();
+        let location = Location::parse(&format!("sqlite:{}", dir.path().join("a.db").display())).unwrap();
+        location.migrate().unwrap();
+        let rows = "INSERT INTO history VALUES (1, 0, x'00', 1, 0, FALSE, x'00');
+            INSERT INTO observation (seq, id, version, updated, deleted, subject, concept, starts, ends, status, body)
+                VALUES (2, x'00', 1, 0, FALSE, 7, 8, 0, 0, 0, x'00');";
+        location.connect(Purpose::Write).unwrap().batch_execute(rows).unwrap();
+        for (limit, stopped) in [(None, false), (Some(std::time::Duration::from_hours(1)), true)] {
+            let mut conn = location.connect(Purpose::Read { limit }).unwrap();
+            let clocked = Clocked::since(&conn, 0);
+            let bounds = Bounds {
+                after: 0,
+                before: 9,
+                limit: 9,
+                since: i64::MIN,
+                until: i64::MAX,
+                standing_only: false,
+                clocked,
+            };
+            let found = super::rows(&mut conn, &Scope::System, bounds, None).map(|rows| rows.len());
+            let kinds = newest::concepts(&mut conn, clocked, 7, 9);
+            if stopped {
+                assert!(matches!((found, kinds), (Err(Error::Timeout), Err(Error::Timeout))));
+            } else {
+                assert_eq!((found.unwrap(), kinds.unwrap()), (2, Some(vec![8])));
+            }
+        }
+    }
+}
