@@ -297,7 +297,11 @@ async fn what_was_odd_stays_with_the_version() {
         "time": "2026-01-01T00:00:00Z"});
     let receipt =
         app.machine("system/Observation.c").post("/device/v1/observations", &reading).await.expect(200).json();
-    let id = receipt["items"][0]["reference"].as_str().unwrap_or_else(|| panic!("{receipt}"))[12..].to_owned();
+    let id = receipt["items"][0]["reference"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{receipt}"))
+        .trim_start_matches("Observation/")
+        .to_owned();
     let kept = app.state.store.oddities(&Access::system("test"), "Observation", &id).await.unwrap();
     assert!(kept.iter().any(|issue| issue.expression == "Observation.hasMember"), "{kept:?}");
 

@@ -130,7 +130,11 @@ impl Look {
         }
         let version = |stored| Ok(Found::Version(Box::new(stored)));
         match parts.as_slice() {
-            ["metadata"] => Ok(Found::Json(capability::statement(&state.fhir_base(), &state.settings.started))),
+            ["metadata"] => Ok(Found::Json(capability::statement(
+                &state.store.params(),
+                &state.fhir_base(),
+                &state.settings.started,
+            ))),
             ["_history"] => history::run(state, access, None, None, query).await.map(Found::Json),
             [name, "_history"] => history::run(state, access, Some(kind(name)?), None, query).await.map(Found::Json),
             [name, id] if query.is_empty() => version(state.store.find(access, kind(name)?, id).await?),
