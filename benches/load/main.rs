@@ -5,8 +5,10 @@
 
 #![expect(clippy::print_stdout, reason = "a report for whoever runs it")]
 
+mod bounds;
 mod client;
 mod depth;
+mod fill;
 mod measure;
 mod scenario;
 mod server;
@@ -15,18 +17,16 @@ mod vitals;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::Parser;
 use serde_json::json;
 
-use crate::client::Connection;
 use crate::measure::{Drive, Figures, histogram};
 use crate::scenario::{Context, all};
 use crate::server::{Server, database_bytes};
-use crate::vitals::Ward;
 
 /// Load on a real server, with a report.
 #[derive(Debug, Parser)]
@@ -43,9 +43,16 @@ struct Options {
     /// Observations that are stored before anything is measured.
     #[arg(long, default_value_t = 85_000)]
     rows: u64,
-    /// Where the data directory is kept afterwards; else it is temporary.
+    /// Where the data directory is kept afterwards; else it is temporary. One that is filled already is used as it is.
     #[arg(long)]
     data: Option<PathBuf>,
+    /// Connections of every scenario instead of its own number.
+    #[arg(long)]
+    connections: Option<u64>,
+    /// Before each scenario the server is started anew and the machine forgets what it read (root alone may): no
+    /// warm-up, and PostgreSQL keeps its own buffers unless it is restarted too.
+    #[arg(long)]
+    cold: bool,
     /// Another `vigia` binary than the one built with this program, to compare two builds.
     #[arg(long)]
     server: Option<PathBuf>,
@@ -68,16 +75,12 @@ async fn main() -> Result<()> {
 
     let mut server = Server::start(&binary, &data, database).await?;
     let idle = server.usage();
-    register(&server).await?;
-    let ward = Ward { start: start_of_readings() };
-    let filled = Instant::now();
-    fill(&server, ward, options.rows).await?;
-    let fill_rate = per_second(options.rows, filled.elapsed());
+    let filled = fill::fill(&server, &data, options.rows).await?;
     let loaded = server.usage();
     server.stop()?;
     let bytes = database_bytes(&data);
     server = Server::start(&binary, &data, database).await?;
-    println!("{} Observations stored at {fill_rate:.0}/s in batches of 100", options.rows);
+    println!("{} Observations stored at {:.0}/s in batches of 100", options.rows, filled.rate);
     println!("memory: {:.0} MB idle, {:.0} MB after them", idle.resident_mb, loaded.resident_mb);
     if database.is_none() {
         println!("disk: {:.1} B an Observation, all in", per(bytes, options.rows));
@@ -86,8 +89,8 @@ async fn main() -> Result<()> {
 
     let mut report = Vec::new();
     println!("{}", Figures::HEAD);
-    let context = Arc::new(Context { requests: server.requests(), ward, rows: options.rows });
-    let counter = Arc::new(AtomicU64::new(options.rows));
+    let context = Arc::new(Context { requests: server.requests(), ward: filled.ward, rows: filled.rows });
+    let counter = Arc::new(AtomicU64::new(filled.next));
     for scenario in all(&context) {
         if !options.only.is_empty() && !options.only.iter().any(|name| name == scenario.name) {
             continue;
@@ -96,9 +99,16 @@ async fn main() -> Result<()> {
             println!("{}: server process {}", scenario.name, server.id());
             tokio::time::sleep(Duration::from_secs(pause)).await;
         }
+        if options.cold {
+            server.stop()?;
+            server::forget_files()?;
+            server = Server::start(&binary, &data, database).await?;
+        }
         let time = Duration::from_secs_f64(options.seconds);
         let Drive { connections, units, pace, .. } = scenario.drive;
-        let drive = Drive { connections, units, pace, time, warm_up: time / 5 };
+        let connections = options.connections.unwrap_or(connections);
+        let warm_up = if options.cold { Duration::ZERO } else { time / 5 };
+        let drive = Drive { connections, units, pace, time, warm_up };
         let before = server.metrics().await?;
         // Requests of several readings must not meet those of the others.
         let own = Arc::new(AtomicU64::new(scenario.first(&counter)));
@@ -123,58 +133,21 @@ async fn main() -> Result<()> {
     if options.only.is_empty() || options.only.iter().any(|name| name == "deep-pages") {
         println!("{}", depth::walk(&server).await?);
     }
+    if options.only.is_empty() || options.only.iter().any(|name| name == "bounds") {
+        bounds::ask(&server).await?;
+    }
+    if counter.load(Ordering::Relaxed) > filled.next {
+        filled.keep(&data, counter.load(Ordering::Relaxed))?;
+    }
     let usage = server.usage();
     println!("\nmemory at the end: {:.0} MB", usage.resident_mb);
     server.stop()?;
     let report: Vec<_> = report.iter().map(Figures::json).collect();
     println!(
         "{}",
-        json!({"rows": options.rows, "fill_per_second": fill_rate, "idle_mb": idle.resident_mb, "loaded_mb": loaded.resident_mb,
+        json!({"rows": options.rows, "fill_per_second": filled.rate, "idle_mb": idle.resident_mb, "loaded_mb": loaded.resident_mb,
             "bytes_per_observation": per(bytes, options.rows), "scenarios": report})
     );
-    Ok(())
-}
-
-/// Three days ago: a reading's time may not lie in the future.
-fn start_of_readings() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_secs()).unwrap_or(0) / 3600 * 3_600_000 - 3 * 86_400_000
-}
-
-async fn register(server: &Server) -> Result<()> {
-    let mut connection = Connection::open(&server.http).await?;
-    let request = server.requests().post("/fhir", "application/fhir+json", &vitals::registry());
-    let answer = connection.call(&request).await?;
-    ensure!(answer.status == 200, "patients are refused: {}", String::from_utf8_lossy(answer.body));
-    Ok(())
-}
-
-async fn fill(server: &Server, ward: Ward, rows: u64) -> Result<()> {
-    let requests = Arc::new(server.requests());
-    let next = Arc::new(AtomicU64::new(0));
-    let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..4 {
-        let (requests, next) = (requests.clone(), next.clone());
-        let mut connection = Connection::open(&server.http).await?;
-        tasks.spawn(async move {
-            loop {
-                let first = next.fetch_add(100, std::sync::atomic::Ordering::Relaxed);
-                if first >= rows {
-                    return Ok(());
-                }
-                let body = vitals::bundle(ward, "batch", first, 100.min(rows - first));
-                let answer = connection.call(&requests.post("/fhir", "application/fhir+json", &body)).await?;
-                ensure!(
-                    answer.status == 200 && !scenario::contains(answer.body, b"\"outcome\""),
-                    "readings are refused: {}",
-                    String::from_utf8_lossy(answer.body.get(..answer.body.len().min(2000)).unwrap_or_default())
-                );
-            }
-        });
-    }
-    while let Some(done) = tasks.join_next().await {
-        done??;
-    }
     Ok(())
 }
 
@@ -182,11 +155,7 @@ fn per(bytes: u64, rows: u64) -> f64 {
     float(bytes) / float(rows.max(1))
 }
 
-fn per_second(rows: u64, time: Duration) -> f64 {
-    float(rows) / time.as_secs_f64()
-}
-
 #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn float(count: u64) -> f64 {
+pub(crate) fn float(count: u64) -> f64 {
     count as f64
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -81,7 +81,6 @@ pub(crate) async fn run(
         latencies.extend(own);
         wrong += own_wrong;
     }
-    ensure!(!latencies.is_empty(), "{name}: no answer in time");
     latencies.sort_unstable();
     let count = number(latencies.len());
     let rate = count / drive.time.as_secs_f64();

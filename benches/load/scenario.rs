@@ -83,7 +83,7 @@ impl Job for Messages {
     }
 }
 
-fn occurrences(text: &[u8], part: &[u8]) -> usize {
+pub(crate) fn occurrences(text: &[u8], part: &[u8]) -> usize {
     let Some((first, rest)) = part.split_first() else { return 0 };
     text.iter()
         .enumerate()
@@ -143,6 +143,20 @@ pub(crate) fn all(context: &Arc<Context>) -> Vec<Scenario> {
         http("value-none", 16, 0, Numbering::Reads, page, |c, n| {
             let limit = 900 + scatter(n) % 15;
             c.requests.get(&format!("/fhir/Observation?code=http://loinc.org%7C8867-4&value-quantity=gt{limit}%7Chttp://unitsofmeasure.org%7C/min&_count=50"))
+        }),
+        http("value-all", 16, 50, Numbering::Reads, page, |c, n| {
+            let limit = scatter(n) % 15;
+            c.requests.get(&format!("/fhir/Observation?code=http://loinc.org%7C8867-4&value-quantity=gt{limit}%7Chttp://unitsofmeasure.org%7C/min&_count=50"))
+        }),
+        http("value-gap", 16, 0, Numbering::Reads, page, |c, n| {
+            let limit = 70 + scatter(n) % 15;
+            c.requests.get(&format!("/fhir/Observation?code=http://loinc.org%7C8867-4&value-quantity={limit}.53%7Chttp://unitsofmeasure.org%7C/min&_count=50"))
+        }),
+        http("value-date", 16, 50, Numbering::Reads, page, |c, n| {
+            let span = (c.rows / (KINDS * PATIENTS)).max(60) - 30;
+            let patient = patient_id(scatter(n) % PATIENTS);
+            let (start, limit) = (c.ward.second((scatter(n) >> 32) % span), 70 + scatter(n) % 15);
+            c.requests.get(&format!("/fhir/Observation?patient=Patient/{patient}&code=http://loinc.org%7C8867-4&date=lt{start}&value-quantity=gt{limit}%7Chttp://unitsofmeasure.org%7C/min&_count=50"))
         }),
         http("code-none", 16, 0, Numbering::Reads, page, |c, n| {
             c.requests.get(&format!(

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
-use diesel::connection::SimpleConnection;
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
@@ -166,6 +166,20 @@ fn postgres_settings(purpose: Purpose) -> &'static str {
             "SET plan_cache_mode = force_custom_plan; SET client_min_messages = warning; SET jit = off;"
         }
     }
+}
+
+/// Several statements that read one state. Nothing in them writes.
+pub(super) fn snapshot<T>(conn: &mut Conn, work: impl FnOnce(&mut Conn) -> Result<T, Error>) -> Result<T, Error> {
+    match conn {
+        Conn::Postgres(c) => {
+            AnsiTransactionManager::begin_transaction_sql(c, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        }
+        Conn::Sqlite(c) => AnsiTransactionManager::begin_transaction_sql(c, "BEGIN"),
+    }
+    .map_err(super::database)?;
+    let done = work(conn);
+    each!(conn, c => AnsiTransactionManager::rollback_transaction(c)).map_err(super::database)?;
+    done
 }
 
 /// What went wrong is for the log; a caller learns only that the database is away.

@@ -31,6 +31,7 @@ mod search;
 mod series;
 mod terminology;
 mod write;
+mod zone;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;

@@ -60,6 +60,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    observation_zone (concept, zone) {
+        concept -> BigInt,
+        zone -> BigInt,
+        value_low -> Double,
+        value_high -> Double,
+        canonical_low -> Double,
+        canonical_high -> Double,
+    }
+}
+
+diesel::table! {
     resource (seq) {
         seq -> BigInt,
         rtype -> SmallInt,

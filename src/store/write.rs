@@ -13,6 +13,7 @@ use super::schema::{
     component, history, ix_date, ix_pair, ix_quantity, ix_string, ix_term, observation, observation_span, oddity,
     resource,
 };
+use super::zone;
 use crate::error::Error;
 
 /// PostgreSQL takes 65,535 binds a statement; an Observation row has 18.
@@ -196,6 +197,7 @@ impl Pending {
     pub(super) fn write(self, conn: &mut Conn) -> Result<(), Error> {
         self.retire(conn).map_err(database)?;
         insert_all(conn, &self).map_err(database)?;
+        zone::widen(conn, &self.observations).map_err(database)?;
         self.widen_span(conn).map_err(database)
     }
 

@@ -33,3 +33,4 @@ mod stats;
 mod system;
 mod terminology;
 mod validate;
+mod value_search;

@@ -6,14 +6,33 @@ use super::set;
 use super::sql::Sql;
 use crate::error::Error;
 use crate::fhir::composite::Shape;
-use crate::fhir::params::{self, Facet};
-use crate::fhir::query::{Filter, Operand};
+use crate::fhir::params::{self, Column, Facet};
+use crate::fhir::query::{Filter, Operand, Query};
 use crate::store::dict::Kind;
 
 /// A condition on another parameter of the same type.
 pub(super) fn with(kind: &str, name: &str, operands: Vec<Operand>) -> Result<Filter, Error> {
     let param = params::find(kind, name).ok_or_else(|| Error::internal(format!("{kind} has no parameter {name}")))?;
     Ok(Filter::new(param, operands))
+}
+
+/// The same query with each composite that means the whole resource as a condition for each of its parts: what makes
+/// those fast makes it fast.
+pub(super) fn taken_apart(mut query: Query) -> Result<Query, Error> {
+    let mut filters = Vec::with_capacity(query.filters.len());
+    for filter in std::mem::take(&mut query.filters) {
+        let is_whole = filter.param.column == Some(Column::Composite(Shape::Whole));
+        match filter.operands.as_slice() {
+            [Operand::Parts(values)] if is_whole && !filter.negated && filter.facet == Facet::Value => {
+                for (part, value) in filter.param.parts.iter().zip(values) {
+                    filters.push(with(query.resource_type, part.param, vec![value.clone()])?);
+                }
+            }
+            _ => filters.push(filter),
+        }
+    }
+    query.filters = filters;
+    Ok(query)
 }
 
 /// Composites of Observation: its own columns and index rows, and those of its components.

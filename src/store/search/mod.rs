@@ -15,6 +15,7 @@ mod series;
 mod set;
 mod sql;
 pub(super) mod system;
+mod zone;
 
 pub(super) use cursor::Seal;
 pub use everything::Everything;
@@ -69,7 +70,7 @@ pub(super) fn page(conn: &mut Conn, dict: &Dict, query: &Query, reach: &Reach, s
     let query = narrow::to(query, reach)?;
     let fingerprint = cursor::fingerprint(&query, reach);
     let cursor = query.cursor.as_deref().map(|text| seal.open(text, fingerprint)).transpose()?;
-    let query = system::simplified(conn, dict, query)?;
+    let query = composite::taken_apart(system::simplified(conn, dict, query)?)?;
     let order = order::of(conn, dict, &query)?;
     let Some(base) = select(conn, dict, &query, &order)? else {
         let total = (query.total || query.count == 0).then_some(0);
@@ -100,6 +101,13 @@ fn rows(
     cursor: Option<&Cursor>,
 ) -> Result<Vec<HitRow>, Error> {
     let limit = query.count + 1;
+    if let (Order::Recent, Some(zones)) = (order, zone::of(conn, dict, query)?) {
+        let mut sql = base.clone();
+        if let Some(cursor) = cursor {
+            order.after(&mut sql, cursor);
+        }
+        return zones.newest(conn, &sql, cursor.map(|cursor| cursor.seq), limit);
+    }
     let concepts = series::concepts(conn, dict, query, order)?;
     let mut stage = |more: Option<&str>, cursor: Option<&Cursor>, limit: usize| {
         let mut sql = base.clone();
@@ -172,6 +180,11 @@ fn from_where(sql: &mut Sql, conn: &mut Conn, dict: &Dict, query: &Query) -> Res
             return Ok(false);
         }
         sql.push(")");
+    }
+    if let Some(zones) = zone::of(conn, dict, query)?
+        && !zones.any(conn)?
+    {
+        return Ok(false);
     }
     system::any_of(sql, conn, dict, query)
 }

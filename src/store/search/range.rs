@@ -43,7 +43,7 @@ pub(super) fn write(
     match operand {
         Operand::Date { prefix, start, end } => date(sql, *prefix, *start, *end, place),
         Operand::Quantity { prefix, value, low, high, unit: None } => {
-            compare(sql, place.value, *prefix, [*value, *low, *high]);
+            compare(sql, (place.value, place.value), *prefix, [*value, *low, *high]);
         }
         Operand::Quantity { prefix, value, low, high, unit: Some(unit) } => {
             let units = same_measure(conn, dict, unit)?;
@@ -53,7 +53,7 @@ pub(super) fn write(
             }
             let canonical = [*value, *low, *high].map(|v| prepare::canonical(v, Some(&unit.code)));
             sql.one_of(place.unit, &units).push(" AND ");
-            compare(sql, place.canonical, *prefix, canonical);
+            compare(sql, (place.canonical, place.canonical), *prefix, canonical);
         }
         _ => {
             sql.push("1 = 0");
@@ -61,6 +61,23 @@ pub(super) fn write(
         }
     }
     Ok(true)
+}
+
+/// Whether a zone can hold a value of which the comparison is true; units are left aside. False for anything else.
+pub(super) fn zone(sql: &mut Sql, operand: &Operand) -> bool {
+    let Operand::Quantity { prefix, value, low, high, unit } = operand else {
+        sql.push("1 = 0");
+        return false;
+    };
+    let values = [*value, *low, *high];
+    match unit {
+        None => compare(sql, ("value_low", "value_high"), *prefix, values),
+        Some(unit) => {
+            let canonical = values.map(|v| prepare::canonical(v, Some(&unit.code)));
+            compare(sql, ("canonical_low", "canonical_high"), *prefix, canonical);
+        }
+    }
+    true
 }
 
 /// All units that measure the same as this one, so that `canonical` values compare. Without a system it may be
@@ -80,27 +97,28 @@ fn same_measure(conn: &mut Conn, dict: &Dict, unit: &Unit) -> Result<Vec<i64>, E
     }
 }
 
-fn compare(sql: &mut Sql, column: &str, prefix: Prefix, [value, low, high]: [f64; 3]) {
-    let mut bound = |operator: &str, value: f64| {
+/// The columns are the same one, or those between which values lie: then it says whether any of them compares so.
+fn compare(sql: &mut Sql, (least, greatest): (&str, &str), prefix: Prefix, [value, low, high]: [f64; 3]) {
+    let mut bound = |column: &str, operator: &str, value: f64| {
         sql.push(column).push(operator).bind(Bind::Float(value));
     };
     match prefix {
-        Prefix::Gt | Prefix::Sa => bound(" > ", value),
-        Prefix::Lt | Prefix::Eb => bound(" < ", value),
-        Prefix::Ge => bound(" >= ", value),
-        Prefix::Le => bound(" <= ", value),
+        Prefix::Gt | Prefix::Sa => bound(greatest, " > ", value),
+        Prefix::Lt | Prefix::Eb => bound(least, " < ", value),
+        Prefix::Ge => bound(greatest, " >= ", value),
+        Prefix::Le => bound(least, " <= ", value),
         Prefix::Eq => {
-            bound(" >= ", low);
-            sql.push(" AND ").push(column).push(" < ").bind(Bind::Float(high));
+            bound(greatest, " >= ", low);
+            sql.push(" AND ").push(least).push(" < ").bind(Bind::Float(high));
         }
         Prefix::Ne => {
-            sql.push("(").push(column).push(" < ").bind(Bind::Float(low));
-            sql.push(" OR ").push(column).push(" >= ").bind(Bind::Float(high)).push(")");
+            sql.push("(").push(least).push(" < ").bind(Bind::Float(low));
+            sql.push(" OR ").push(greatest).push(" >= ").bind(Bind::Float(high)).push(")");
         }
         Prefix::Ap => {
             let margin = (value * 0.1).abs();
-            bound(" >= ", value - margin);
-            sql.push(" AND ").push(column).push(" <= ").bind(Bind::Float(value + margin));
+            bound(greatest, " >= ", value - margin);
+            sql.push(" AND ").push(least).push(" <= ").bind(Bind::Float(value + margin));
         }
     }
 }
