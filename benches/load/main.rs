@@ -108,7 +108,7 @@ async fn main() -> Result<()> {
         let Drive { connections, units, pace, .. } = scenario.drive;
         let connections = options.connections.unwrap_or(connections);
         let warm_up = if options.cold { Duration::ZERO } else { time / 5 };
-        let drive = Drive { connections, units, pace, time, warm_up };
+        let drive = Drive { connections, warm_up, time, units, pace };
         let before = server.metrics().await?;
         // Requests of several readings must not meet those of the others.
         let own = Arc::new(AtomicU64::new(scenario.first(&counter)));

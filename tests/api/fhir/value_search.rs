@@ -17,7 +17,7 @@ impl Dice {
     }
 
     fn one_of<'a>(&mut self, all: &[&'a str]) -> &'a str {
-        all[usize::try_from(self.below(all.len() as u64)).unwrap()]
+        all[usize::try_from(self.below(u64::try_from(all.len()).unwrap())).unwrap()]
     }
 }
 
