@@ -347,7 +347,7 @@ async fn what_cannot_be_searched_is_said() {
     for (query, issue) in [
         ("nope=1", "not-supported http.nope"),
         ("code:exact=x", "not-supported http.code:exact"),
-        ("code:below=x", "not-supported http.code:below"),
+        ("code:below=x", "value http.code:below"),
         ("date:contains=2026", "not-supported http.date:contains"),
         ("status.name=x", "not-supported http.status.name"),
         ("subject.nope=x", "not-supported http.subject.nope"),
