@@ -24,6 +24,7 @@ use crate::auth::sessions::Sessions;
 use crate::auth::token::{TokenKeys, Verifier};
 use crate::clock::{Clock, new_id};
 use crate::config::{self, Config};
+use crate::deliver::days::Days;
 use crate::deliver::latest::Latest;
 use crate::deliver::live::Live;
 use crate::fhir::time;
@@ -82,6 +83,7 @@ impl App {
             sessions: Sessions::new(store.clone(), config.session.lifetime_s),
             live: Live::new(store.clone(), metrics.clone()),
             latest: Latest::new(store.clone()),
+            days: Days::new(store.clone()),
             metrics,
             settings: Arc::new(api::Settings {
                 secure_cookies: public_url.starts_with("https://"),
@@ -130,6 +132,7 @@ impl App {
             tracing::error!(%error, "a run of $reindex that was left behind does not go on");
         }
         reading.spawn(state.latest.clone().run(readers.clone()));
+        reading.spawn(state.days.clone().run(readers.clone()));
         if let Some(socket) = mllp {
             receiving
                 .spawn(listener(&config.mllp, &state)?.run(tokio::net::TcpListener::from_std(socket)?, doors.clone()));

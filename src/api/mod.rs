@@ -21,6 +21,7 @@ use actix_web::web::{self, ServiceConfig};
 
 use crate::auth::sessions::Sessions;
 use crate::auth::token::Verifier;
+use crate::deliver::days::Days;
 use crate::deliver::latest::Latest;
 use crate::deliver::live::Live;
 use crate::error::Error;
@@ -37,6 +38,7 @@ pub struct State {
     pub sessions: Sessions,
     pub live: Live,
     pub latest: Latest,
+    pub days: Days,
     pub metrics: Metrics,
     pub settings: Arc<Settings>,
 }

@@ -80,6 +80,13 @@ pub const OPERATIONS: &[Operation] = &[
         safe: true,
     },
     Operation {
+        name: "vitals-summary",
+        definition: "https://vigia.dev/fhir/OperationDefinition/vitals-summary",
+        levels: &[Level::Instance],
+        kinds: &["Patient"],
+        safe: true,
+    },
+    Operation {
         name: "everything",
         definition: "http://hl7.org/fhir/OperationDefinition/Patient-everything",
         levels: &[Level::Type, Level::Instance],

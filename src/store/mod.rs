@@ -26,6 +26,7 @@ mod queue;
 mod reader;
 mod reindex;
 mod resource;
+mod sampled;
 mod schema;
 mod search;
 mod series;
@@ -55,6 +56,7 @@ pub use queue::Priority;
 pub use reader::Taken;
 pub use reindex::{Reindexing, Run};
 pub use resource::Stored;
+pub use sampled::{Sampled, Telling};
 pub use search::{Everything, Included, Page, Several};
 
 use self::conn::{Conn, Location, Pool};

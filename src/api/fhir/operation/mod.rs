@@ -12,6 +12,7 @@ mod reindex;
 mod stats;
 mod terminology;
 mod validate;
+mod vitals;
 
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -187,6 +188,22 @@ async fn dispatch(operation: &Operation, call: &Call<'_>) -> Result<Vec<u8>, Err
         "reindex" => reindex::start(call).await,
         "reindex-status" => reindex::status(call).await,
         "validate" => validate::run(call).await,
+        "convert" => convert::run(&call),
+        "expand" => terminology::expand(&call).await,
+        "lookup" => terminology::lookup(&call).await,
+        "match" => match_::run(&call).await,
+        "validate-code" if kind == Some("ValueSet") => terminology::validate_in_set(&call).await,
+        "validate-code" => terminology::validate_in_system(&call).await,
+        "lastn" => lastn::run(&call).await,
+        "stats" => stats::run(&call).await,
+        "everything" => everything::run(&call).await,
+        "meta" => meta::read(&call).await,
+        "meta-add" => meta::add(&call).await,
+        "meta-delete" => meta::delete(&call).await,
+        "reindex" => reindex::start(&call).await,
+        "reindex-status" => reindex::status(&call),
+        "validate" => validate::run(&call).await,
+        "vitals-summary" => vitals::run(&call).await,
         _ => Err(Error::UnknownEndpoint),
     }
 }
