@@ -34,3 +34,4 @@ mod system;
 mod terminology;
 mod validate;
 mod value_search;
+mod vitals;
