@@ -141,6 +141,12 @@ fn cost(day: &[UnitDay]) -> usize {
     DAY_COST + quarters.map(|sketch| sketch.size() + QUARTER_COST).sum::<usize>()
 }
 
+/// How many readings these days were made of.
+pub(super) fn readings(days: &Digested) -> usize {
+    let units = days.iter().flat_map(|(_, units)| units.iter());
+    units.map(|unit| unit.digest.moments.count + unit.implausible).sum()
+}
+
 /// The digests of these days; a day without samples has none of any unit, and is known to have none.
 pub(super) fn digested(key: &Key, days: &[i64], samples: Vec<Sampled>) -> Digested {
     let mut all: BTreeMap<i64, BTreeMap<String, UnitDay>> = days.iter().map(|day| (*day, BTreeMap::new())).collect();

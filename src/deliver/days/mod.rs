@@ -45,7 +45,8 @@ impl Days {
         Self { shared: Arc::new(Shared { store, bell, held: Mutex::default() }) }
     }
 
-    /// The local days `from..to` of one code. None when more than `most` readings would have to be read.
+    /// The local days `from..to` of one code. What had to be read for it is taken from `left`; none when that is not
+    /// enough.
     pub async fn ask(
         &self,
         access: &Access,
@@ -53,7 +54,7 @@ impl Days {
         code: &Wanted,
         zone: Zone,
         days: std::ops::Range<i64>,
-        most: usize,
+        left: &mut usize,
     ) -> Result<Option<Digested>, Error> {
         if !access.check(Action::Search, "Observation")?.covers(Some(subject)) {
             return Ok(Some(vec![]));
@@ -72,9 +73,10 @@ impl Days {
             runs(&missing).into_iter().map(|(first, end)| (zone.midnight(first), zone.midnight(end))).collect();
         let (own, wanted) = (key.clone(), code.clone());
         let make = move |samples| digested(&own, &missing, samples);
-        let Some(loaded) = self.shared.store.sampled(&house(), subject, wanted, stretches, most, make).await? else {
+        let Some(loaded) = self.shared.store.sampled(&house(), subject, wanted, stretches, *left, make).await? else {
             return Ok(None);
         };
+        *left = left.saturating_sub(held::readings(&loaded));
         found.extend(loaded.iter().cloned());
         found.sort_by_key(|(day, _)| *day);
         self.keep(subject, &key, loaded, seen).await?;
@@ -183,10 +185,11 @@ impl Days {
     }
 }
 
-/// Neighbouring days as one stretch: first, and the one after the last.
+/// Neighbouring days as one stretch, of a week at most, since its rows are in memory together: first, and the one after
+/// the last.
 fn runs(days: &[i64]) -> Vec<(i64, i64)> {
     let neighbours = days.chunk_by(|a, b| a + 1 == *b);
-    neighbours.filter_map(|run| Some((*run.first()?, run.last()? + 1))).collect()
+    neighbours.flat_map(|run| run.chunks(7)).filter_map(|run| Some((*run.first()?, run.last()? + 1))).collect()
 }
 
 /// What fills memory sees everything; who asks is looked at before an answer is given.

@@ -28,15 +28,18 @@ const DAYS: i64 = 14;
 /// Codes that one answer may be about.
 const CODES: usize = 20;
 /// Readings that one answer may read from the store.
-const READ: usize = 400_000;
+const READ: usize = 1_000_000;
 /// Lengths of a slot of the profile, in minutes.
 const SLOTS: [usize; 6] = [15, 30, 60, 120, 180, 240];
 
+#[derive(Clone)]
 struct Asked {
     subject: String,
     codes: Vec<Wanted>,
     zone: Zone,
     days: Range<i64>,
+    /// The local day that it is now.
+    today: i64,
     night: Night,
     /// Quarters of an hour.
     slot: u8,
@@ -55,21 +58,18 @@ pub(super) async fn run(call: &Call<'_>) -> Answer {
     if !named {
         asked.codes = vital_signs(call, &asked).await?;
     }
-    let mut parameters = answer::head(&asked);
+    let (mut parameters, mut left) = (answer::head(&asked), READ);
     for code in &asked.codes {
         let days = call
             .state
             .days
-            .ask(call.access, &asked.subject, code, asked.zone, asked.days.clone(), READ)
+            .ask(call.access, &asked.subject, code, asked.zone, asked.days.clone(), &mut left)
             .await?
             .ok_or_else(|| too_much(asked.place, "this is about more readings than one answer may cost"))?;
-        let units = units(&days);
-        if units.is_empty() && named {
-            parameters.push(answer::nothing(code));
-        }
-        for unit in units {
-            parameters.push(one(call, &asked, code, &unit, &days));
-        }
+        // Many days are milliseconds of work, which is no work for a thread that answers others too.
+        let (asked, code) = (asked.clone(), code.clone());
+        let said = move || said(&asked, &code, &days, named);
+        parameters.extend(tokio::task::spawn_blocking(said).await.map_err(Error::internal)?);
     }
     let answer = json!({"resourceType": "Parameters", "parameter": parameters});
     resource(call.request, HttpResponse::Ok(), answer.to_string().into_bytes())
@@ -104,7 +104,8 @@ fn asked(call: &Call<'_>, id: &str) -> Result<Asked, Error> {
     }
     let (days, place) = days(call, &input, zone)?;
     let slot = u8::try_from(slot / 15).map_err(Error::internal)?;
-    Ok(Asked { subject, codes: codes(&input)?, zone, days, night, slot, place })
+    let today = zone.day(call.state.store.clock().now());
+    Ok(Asked { subject, codes: codes(&input)?, zone, days, today, night, slot, place })
 }
 
 fn wrong(name: &str, why: &str) -> Error {
@@ -193,7 +194,16 @@ fn units(days: &Digested) -> BTreeSet<String> {
     days.iter().flat_map(|(_, units)| units.iter().map(|unit| unit.unit.clone())).collect()
 }
 
-fn one(call: &Call<'_>, asked: &Asked, code: &Wanted, unit: &str, days: &Digested) -> Value {
+/// The summaries of one code, one for each unit that cannot be turned into the others.
+fn said(asked: &Asked, code: &Wanted, days: &Digested, named: bool) -> Vec<Value> {
+    let units = units(days);
+    if units.is_empty() && named {
+        return vec![answer::nothing(code)];
+    }
+    units.iter().map(|unit| one(asked, code, unit, days)).collect()
+}
+
+fn one(asked: &Asked, code: &Wanted, unit: &str, days: &Digested) -> Value {
     let of_unit = || days.iter().filter_map(|(day, units)| Some((*day, units.iter().find(|own| own.unit == unit)?)));
     let digests: Vec<(i64, &Digest)> = of_unit().map(|(day, own)| (day, &own.digest)).collect();
     let implausible = of_unit().map(|(_, own)| own.implausible).sum();
@@ -201,8 +211,7 @@ fn one(call: &Call<'_>, asked: &Asked, code: &Wanted, unit: &str, days: &Digeste
     let nothing = Bands::default();
     let bands = signal.map_or(&nothing, |signal| &signal.bands);
     // A day that is not over has missed nothing yet.
-    let today = asked.zone.day(call.state.store.clock().now());
-    let judged = asked.days.start..asked.days.end.min(today);
+    let judged = asked.days.start..asked.days.end.min(asked.today);
     let summary = Summary::of(&digests, bands, asked.slot, asked.night, judged);
     answer::Said { code, unit, signal, bands, summary: &summary, implausible, night: asked.night }.parameter()
 }
