@@ -52,6 +52,34 @@ fn zones_are_read_and_days_are_local() {
 }
 
 #[test]
+fn named_zones_have_their_summer_time() {
+    let at = |text: &str| crate::fhir::time::range(text).unwrap().start;
+    let madrid = Zone::named("Europe/Madrid").unwrap();
+    // Clocks went from 02:00 to 03:00 on 2026-03-29, and go back on 2026-10-25.
+    for (text, quarter) in [
+        ("2026-03-29T00:59:00Z", 7),
+        ("2026-03-29T01:00:00Z", 12),
+        ("2026-10-25T00:30:00Z", 10),
+        ("2026-10-25T01:30:00Z", 10),
+    ] {
+        assert_eq!(madrid.quarter(at(text)), quarter, "{text}");
+    }
+    let length = |day: i64| (madrid.midnight(day + 1) - madrid.midnight(day)) / HOUR;
+    let day = |text: &str| UTC.day(at(text));
+    assert_eq!(["2026-03-28", "2026-03-29", "2026-10-25"].map(|text| length(day(text))), [24, 23, 25]);
+    assert_eq!((Zone::named("Mars/Olympus"), madrid.text()), (None, "Europe/Madrid".into()));
+    for name in
+        ["Europe/Madrid", "America/Santiago", "Asia/Beirut", "America/Havana", "Australia/Lord_Howe", "Asia/Kathmandu"]
+    {
+        let zone = Zone::named(name).unwrap();
+        for day in 19_000..21_000 {
+            let begins = zone.midnight(day);
+            assert_eq!((zone.day(begins), zone.day(begins - 1)), (day, day - 1), "{name} {}", Zone::date(day));
+        }
+    }
+}
+
+#[test]
 fn nights_are_read() {
     for (text, shown, within, without) in [
         ("22-06", "22:00-06:00", [88, 95, 0, 23], [24, 87]),

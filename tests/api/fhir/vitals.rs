@@ -168,6 +168,7 @@ async fn figures_are_those_worked_out_by_hand() {
         // Two hours east the night's reading is of the next morning.
         ("code=8480-6&offset=%2B02:00", "dipping.class", vec!["dipper"]),
         ("code=8867-4&offset=-09:00", "day.date", vec!["2026-03-01", "2026-03-02", "2026-03-03", "2026-03-04"]),
+        ("code=99504-3&timezone=America/New_York", "profile.start", vec!["05:00:00"]),
         ("code=99504-3", "variability", vec!["57.735 mg/dL | 38.49 % | 6.898 %"]),
         ("code=99504-3", "range.band.name", vec!["very-low", "low", "in-range", "high", "very-high"]),
         ("code=99504-3", "range.band.time", vec!["0 h", "0 h", "0.5 h", "0.25 h", "0 h"]),
@@ -272,6 +273,8 @@ async fn what_cannot_be_asked_is_told_by_name() {
         ("offset=Madrid", 400, "value http.offset"),
         ("offset=%2B15:00", 400, "value http.offset"),
         ("offset=Z&offset=Z", 400, "value http.offset"),
+        ("timezone=Mars", 400, "value http.timezone"),
+        ("timezone=Europe/Madrid&offset=Z", 400, "value http.timezone"),
         ("night=22", 400, "value http.night"),
         ("night=22:10-06", 400, "value http.night"),
         ("slot=45", 400, "value http.slot"),

@@ -22,7 +22,7 @@ use crate::fhir::reading::{Code, str_of};
 use crate::fhir::time;
 use crate::store::{Telling, Wanted};
 
-const PARAMETERS: [&str; 7] = ["code", "period", "start", "end", "offset", "night", "slot"];
+const PARAMETERS: [&str; 8] = ["code", "period", "start", "end", "offset", "timezone", "night", "slot"];
 /// Days that are answered when no beginning is asked for: two weeks, as glucose reports have them.
 const DAYS: i64 = 14;
 /// Codes that one answer may be about.
@@ -87,12 +87,7 @@ fn asked(call: &Call<'_>, id: &str) -> Result<Asked, Error> {
     }
     let input = Input::of(call, None)?;
     input.only(&PARAMETERS)?;
-    let zone = match input.text("offset")? {
-        None => Zone::default(),
-        Some(text) => {
-            Zone::parse(text).ok_or_else(|| wrong("offset", "a distance from UTC is written as +02:00, -05:30 or Z"))?
-        }
-    };
+    let zone = zone(&input)?;
     let night = match input.text("night")? {
         None => Night::default(),
         Some(text) => Night::parse(text)
@@ -106,6 +101,18 @@ fn asked(call: &Call<'_>, id: &str) -> Result<Asked, Error> {
     let slot = u8::try_from(slot / 15).map_err(Error::internal)?;
     let today = zone.day(call.state.store.clock().now());
     Ok(Asked { subject, codes: codes(&input)?, zone, days, today, night, slot, place })
+}
+
+fn zone(input: &Input) -> Result<Zone, Error> {
+    match (input.text("offset")?, input.text("timezone")?) {
+        (None, None) => Ok(Zone::UTC),
+        (Some(_), Some(_)) => Err(wrong("timezone", "an offset or a time zone is given, not both")),
+        (Some(text), None) => {
+            Zone::parse(text).ok_or_else(|| wrong("offset", "a distance from UTC is written as +02:00, -05:30 or Z"))
+        }
+        (None, Some(text)) => Zone::named(text)
+            .ok_or_else(|| wrong("timezone", "no such time zone is known; they are named as Europe/Madrid")),
+    }
 }
 
 fn wrong(name: &str, why: &str) -> Error {

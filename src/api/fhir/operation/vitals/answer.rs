@@ -26,11 +26,12 @@ pub(super) struct Said<'a> {
 
 /// Of whom and of which days the answer is.
 pub(super) fn head(asked: &Asked) -> Vec<Value> {
+    let zone = if matches!(asked.zone, Zone::Fixed(_)) { "offset" } else { "timezone" };
     let (start, end) = (asked.zone.midnight(asked.days.start), asked.zone.midnight(asked.days.end));
     vec![
         json!({"name": "subject", "valueReference": {"reference": asked.subject}}),
         json!({"name": "period", "valuePeriod": {"start": time::instant(start), "end": time::instant(end - 1)}}),
-        json!({"name": "offset", "valueString": asked.zone.text()}),
+        json!({"name": zone, "valueString": asked.zone.text()}),
     ]
 }
 
