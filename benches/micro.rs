@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow};
 use fhir_r4::Format;
 use serde_json::Value;
 use vigia::alert::rule::{RuleSet, compile, default_plans};
-use vigia::alert::window::{Sample, Window};
+use vigia::alert::window::{Sample, Terms, Window};
 use vigia::fhir::reading::Reading;
 use vigia::fhir::registry::Params;
 use vigia::fhir::{index, query};
@@ -106,10 +106,11 @@ fn main() -> Result<()> {
     let reading = Reading::of(&parsed(&WARD.observation(0))?);
     measure("  rules of a reading", 1, || drop(black_box(rules.select(black_box(&reading.codings)))));
     let (rule, _) = rules.select(&reading.codings).into_iter().next().context("no rule for heart rates")?;
-    let (mut window, mut seq) = (Window::new(rule), 0);
+    let (mut window, mut seq, terms) = (Window::default(), 0, Terms::of(rule));
     measure("  step of a window, normal value", 1, || {
         seq += 1;
-        drop(black_box(window.step(rule, &Sample { at: RECEIVED + seq * 1_000_000, value: 72.0, seq })));
+        let at = RECEIVED + seq * 1_000_000;
+        drop(black_box(window.step(&terms, &Sample { at, value: 72.0, seq, signal: 0, readable: true })));
     });
 
     println!("search");

@@ -158,8 +158,8 @@ impl Engine {
         let mut conclusions = Vec::new();
         let Watch { rules, patients, episodes, .. } = watch;
         for (codings, amount) in reading.amounts() {
-            for (rule, code) in rules.select(codings) {
-                let judged = patients.judge(&self.store, episodes, entry, reading, rule, amount).await?;
+            for (rule, signal, code) in rules.select(codings) {
+                let judged = patients.judge(&self.store, episodes, entry, reading, rule, signal, amount).await?;
                 for transition in judged {
                     conclusions.extend(episodes.conclude(&self.store, entry, reading, rule, code, &transition).await?);
                 }

@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::issue::{self, Change, Episode, OpenEpisode};
-use super::rule::{Cause, Rule, Side};
+use super::rule::{Cause, Level, Rule};
 use super::seed::AUTHOR;
-use super::window::{Firing, Kind, Transition};
+use super::window::{Kind, Transition};
 use crate::auth::access::Access;
 use crate::error::Error;
 use crate::fhir::query::{MAX_COUNT, Query};
@@ -73,16 +73,9 @@ impl Episodes {
     }
 
     /// What fires for this patient under this rule.
-    pub(super) fn firing(&self, patient: &str, rule: &Rule) -> Firing {
-        let level = |cause: Cause| {
-            let key = (patient.to_owned(), rule.url.clone(), cause);
-            self.open.get(&key).map(|open| open.episode.level)
-        };
-        Firing {
-            low: level(Cause::Threshold(Side::Low)).unwrap_or_default(),
-            high: level(Cause::Threshold(Side::High)).unwrap_or_default(),
-            implausible: level(Cause::Implausible).is_some(),
-        }
+    pub(super) fn firing(&self, patient: &str, rule: &Rule) -> Vec<(Cause, Level)> {
+        let own = self.open.iter().filter(|((p, url, _), _)| p == patient && *url == rule.url);
+        own.map(|((.., cause), open)| (*cause, open.episode.level)).collect()
     }
 
     /// The version that a change of level makes. None when the episode was closed by somebody else.

@@ -25,7 +25,7 @@ use serde_json::{Map, Number, Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::rule::{Cause, Level, Limit, Rule};
+use super::rule::{Cause, Level, Limit, Rule, Side};
 use super::window::{Kind, Sample, Transition};
 use crate::fhir::{OURS, UCUM, reading, reference, time, ucum};
 
@@ -204,7 +204,7 @@ fn tell(issue: &mut Map<String, Value>, change: &Change) {
     if let Some(state) = state {
         extend(issue, "alert-lifecycle-state", "valueCode", state.into());
     }
-    extend(issue, "alert-level", "valueCode", transition.level_code().into());
+    extend(issue, "alert-level", "valueCode", rule.level_code(transition.cause, transition.level()).into());
     extend(issue, "alert-priority", "valueCode", priority(transition).into());
     if let Some(range) = limit_range(rule, transition) {
         extend(issue, "alert-condition-limit", "valueRange", range);
@@ -240,21 +240,19 @@ fn kind_of_alert(transition: &Transition) -> &'static str {
 /// The broken limit, or for an implausible value the plausible range.
 fn limit_range(rule: &Rule, transition: &Transition) -> Option<Value> {
     let bound = |value: f64| quantity(rule, value);
-    match (transition.cause, transition.limit) {
-        (Cause::Threshold(side), Some(Limit { value, .. })) => Some(json!({side.code(): bound(value)?})),
-        (Cause::Threshold(_), None) => None,
-        (Cause::Implausible, _) => {
-            rule.plausible.and_then(|p| Some(json!({"low": bound(p.low)?, "high": bound(p.high)?})))
-        }
+    if transition.cause == Cause::Implausible {
+        return rule.plausible().and_then(|p| Some(json!({"low": bound(p.low)?, "high": bound(p.high)?})));
     }
+    let side = transition.cause.side().unwrap_or(Side::High);
+    transition.limit.and_then(|Limit { value, .. }| Some(json!({side.code(): bound(value)?})))
 }
 
 /// A value in the rule's unit; none for what is no number.
 fn quantity(rule: &Rule, value: f64) -> Option<Value> {
     let value = decimal(value)?;
-    let unit = ucum::human(&rule.unit);
-    let unit = if unit.is_empty() { rule.unit.as_str() } else { unit };
-    Some(json!({"value": value, "unit": unit, "system": UCUM, "code": rule.unit}))
+    let unit = ucum::human(rule.unit());
+    let unit = if unit.is_empty() { rule.unit() } else { unit };
+    Some(json!({"value": value, "unit": unit, "system": UCUM, "code": rule.unit()}))
 }
 
 /// A number without the `.0` that would claim a digit more than was measured.

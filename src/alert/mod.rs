@@ -8,5 +8,6 @@ pub mod issue;
 mod patient;
 pub mod pattern;
 pub mod rule;
+pub mod score;
 pub mod seed;
 pub mod window;

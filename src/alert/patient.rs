@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::episodes::Episodes;
 use super::rule::Rule;
-use super::window::{Sample, Transition, Window};
+use super::window::{Sample, Terms, Transition, Window};
 use crate::error::Error;
-use crate::fhir::reading::{Amount, Reading};
+use crate::fhir::reading::{Amount, Code, Reading};
 use crate::store::{Content, Entry, Store};
 
 #[derive(Default)]
@@ -30,19 +30,18 @@ impl Patients {
         entry: &Entry,
         reading: &Reading,
         rule: &Arc<Rule>,
+        signal: usize,
         amount: &Amount,
     ) -> Result<Vec<Transition>, Error> {
         let Some(patient) = reading.subject.as_deref() else { return Ok(vec![]) };
-        let Some(sample) = sample(rule, entry, reading, amount) else {
-            tracing::warn!(id = %entry.id, rule = %rule.id, "reading in a unit that the rule cannot convert");
-            return Ok(vec![]);
-        };
+        let Some(sample) = sample(rule, signal, entry, reading, amount) else { return Ok(vec![]) };
+        let terms = Terms::of(rule);
         let slots = self.windows.get_mut(patient);
         if let Some(slot) = slots.and_then(|slots| slots.iter_mut().find(|slot| Arc::ptr_eq(&slot.rule, rule))) {
-            return Ok(slot.window.step(rule, &sample));
+            return Ok(slot.window.step(&terms, &sample));
         }
         let mut window = rebuild(store, episodes, entry, patient, rule).await?;
-        let transitions = window.step(rule, &sample);
+        let transitions = window.step(&terms, &sample);
         let slot = Slot { rule: rule.clone(), window };
         self.windows.entry(patient.to_owned()).or_default().push(slot);
         Ok(transitions)
@@ -58,15 +57,17 @@ async fn rebuild(
     rule: &Rule,
 ) -> Result<Window, Error> {
     // A component's readings lie under the panel's code, so the panel is asked for by the rule's codes too.
-    let mut before = store.readings_before(patient, &rule.codes, entry.seq, rule.damping.m).await?;
+    let codes: Vec<Code> = rule.codes().cloned().collect();
+    let (count, _) = rule.look_back();
+    let mut before = store.readings_before(patient, &codes, entry.seq, count).await?;
     if before.is_empty()
         && let Content::Reading(reading) = &entry.content
     {
-        before = store.readings_before(patient, &reading.codings, entry.seq, rule.damping.m).await?;
+        before = store.readings_before(patient, &reading.codings, entry.seq, count).await?;
     }
     let mut samples: Vec<Sample> = before.iter().filter_map(|earlier| sample_of(rule, earlier)).collect();
     samples.reverse();
-    Ok(Window::resume(rule, episodes.firing(patient, rule), &samples))
+    Ok(Window::resume(&Terms::of(rule), &episodes.firing(patient, rule), &samples))
 }
 
 /// The sample that an earlier reading was for this rule.
@@ -75,12 +76,13 @@ fn sample_of(rule: &Rule, entry: &Entry) -> Option<Sample> {
     if !reading.status.counts() || reading.test {
         return None;
     }
-    let (_, amount) = reading.amounts().find(|(codings, _)| rule.matches(codings).is_some())?;
-    sample(rule, entry, reading, amount)
+    let (signal, amount) = reading.amounts().find_map(|(codings, amount)| Some((rule.matches(codings)?.0, amount)))?;
+    sample(rule, signal, entry, reading, amount)
 }
 
-fn sample(rule: &Rule, entry: &Entry, reading: &Reading, amount: &Amount) -> Option<Sample> {
-    let unit = amount.unit.as_deref()?;
+fn sample(rule: &Rule, signal: usize, entry: &Entry, reading: &Reading, amount: &Amount) -> Option<Sample> {
     let at = reading.effective.map_or(entry.updated, |(start, _)| start);
-    Some(Sample { at, value: rule.in_unit(amount.value, unit)?, seq: entry.seq })
+    let value = rule.signals.get(signal)?.in_unit(amount.value, amount.unit.as_deref().unwrap_or_default());
+    let signal = u8::try_from(signal).ok()?;
+    Some(Sample { at, value: value.unwrap_or_default(), seq: entry.seq, signal, readable: value.is_some() })
 }

@@ -1,29 +1,34 @@
-//! The state of one patient under one rule: the last few readings, and the level that each side stands at. Pure
-//! and driven by the times of the readings alone, so that live evaluation, replay after a restart and back-tests
-//! cannot differ. Nothing is stored here and nobody is notified.
+//! The state of one patient under one rule. Pure and driven by the times of the readings alone, so that live
+//! evaluation, replay after a restart, re-evaluation of corrected history and back-tests cannot differ. Nothing is
+//! stored here and nobody is notified.
 //!
-//! How levels move, on each side by itself, with n of m:
-//! - **up** to the highest level that n of the last m readings reach;
-//! - **down** to the highest level that one of the last n readings keeps up, measured by the limits moved towards
-//!   normal by the hysteresis, but never below what the rule for going up still holds;
-//! - fewer than n readings move nothing.
-//!
-//! One of one without hysteresis is the plain comparison of each reading. Implausible values raise a technical
-//! alert until the next plausible one and are otherwise as if they had not been sent.
+//! A reading goes through four steps: may it be true (else a technical alert, and it is left out); the number that
+//! the rule derives from it (`gauge`, `joint`); the level of each side (`ladder`); a transition when that changed.
+//! Time moves too: durations end and silence becomes too long without any reading (`advance`).
 
-use std::collections::VecDeque;
+mod baseline;
+mod gauge;
+mod joint;
+mod ladder;
 
-use super::rule::{Cause, Level, Limit, Limits, Rule, Side};
+use self::gauge::Memory;
+use self::joint::Latest;
+use self::ladder::{Ladder, Move, Verdict};
+use super::rule::{Cause, Condition, Gauge, Level, Limit, Rule, Side, Sides};
 
 /// One reading as a rule sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
     /// When it was measured, µs UTC.
     pub at: i64,
-    /// In the unit of the rule.
+    /// In the unit of the signal; in a transition the number that was judged, in the unit of the rule.
     pub value: f64,
     /// Place in the log of the version that it came from: how its Observation is found again.
     pub seq: i64,
+    /// Which of the rule's signals it is.
+    pub signal: u8,
+    /// False: its unit is unknown, and its value says nothing.
+    pub readable: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +49,7 @@ impl Kind {
         }
     }
 
-    fn of(from: Level, to: Level) -> Self {
+    pub fn of(from: Level, to: Level) -> Self {
         match (from, to) {
             (Level::None, _) => Self::Raise,
             (_, Level::None) => Self::Resolve,
@@ -54,20 +59,22 @@ impl Kind {
     }
 }
 
-/// A change of level. An implausible value changes from none to warning and back; its level has no clinical meaning.
+/// A change of level.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Transition {
     pub cause: Cause,
+    /// When it changed, µs UTC: the time of `sample`, or when a duration was over.
+    pub at: i64,
     pub from: Level,
     pub to: Level,
     pub kind: Kind,
     /// The reading that caused the change.
     pub sample: Sample,
-    /// The limit of the new level; when resolved, the one that had been broken. None for a technical alert.
+    /// The limit of the new level; when resolved, the one that had been broken. None where there is no limit.
     pub limit: Option<Limit>,
     /// The reading with which it began: at a raise the first of those that broke a limit, else `sample`.
     pub onset: Sample,
-    /// The value furthest out since the raise, as far as this window has seen it.
+    /// The number furthest out since the raise, as far as this window has seen it.
     pub peak: Option<Sample>,
 }
 
@@ -76,198 +83,293 @@ impl Transition {
     pub fn level(&self) -> Level {
         if self.to == Level::None { self.from } else { self.to }
     }
+}
 
-    /// `warning`, `critical` or `technical`.
-    pub fn level_code(&self) -> &'static str {
-        if self.cause.is_technical() { "technical" } else { self.level().code() }
+/// What is firing, as the open alerts tell it after a restart.
+pub type Firing = [(Cause, Level)];
+
+/// On what terms a patient's readings are judged under a rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    pub rule: &'a Rule,
+    /// Limits for this patient instead of those of the rule.
+    pub limits: Option<&'a Sides>,
+}
+
+impl<'a> Terms<'a> {
+    pub fn of(rule: &'a Rule) -> Self {
+        Self { rule, limits: None }
+    }
+
+    fn sides(&self) -> Option<&'a Sides> {
+        match &self.rule.condition {
+            Condition::Limits { limits, .. } => Some(self.limits.unwrap_or(limits)),
+            _ => None,
+        }
     }
 }
 
-/// What is firing, as every open DetectedIssue tells it after a restart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Firing {
-    pub low: Level,
-    pub high: Level,
-    pub implausible: bool,
-}
+/// What cannot be true, or not be read.
+const BAD: [Cause; 2] = [Cause::Implausible, Cause::Unit];
 
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct State {
-    level: Level,
-    peak: Option<Sample>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Window {
-    /// The last plausible readings, at most m, the latest at the end.
-    recent: VecDeque<Sample>,
-    low: State,
-    high: State,
-    implausible: bool,
-    /// Time of the last accepted reading; older ones come too late.
-    latest: i64,
-    ignored: u32,
+    /// How far time has come; older readings come too late.
+    now: Option<i64>,
+    low: Ladder,
+    /// The only one of conditions without sides.
+    high: Ladder,
+    memory: Option<Box<Memory>>,
+    /// Which of [`BAD`] stands.
+    bad: [bool; BAD.len()],
 }
 
 impl Window {
-    pub fn new(rule: &Rule) -> Self {
-        Self {
-            recent: VecDeque::with_capacity(rule.damping.m),
-            low: State::default(),
-            high: State::default(),
-            implausible: false,
-            latest: i64::MIN,
-            ignored: 0,
-        }
-    }
-
-    /// The window as it was after these readings (in the order of time; the last m accepted ones suffice) when
+    /// The window as it was after these readings (in the order of time; those of the rule's look back suffice) when
     /// this was firing. Says nothing about changes: they were told when they happened.
-    pub fn resume(rule: &Rule, firing: Firing, recent: &[Sample]) -> Self {
-        let mut window = Self::new(rule);
-        window.low.level = firing.low;
-        window.high.level = firing.high;
-        window.implausible = firing.implausible;
+    pub fn resume(terms: &Terms, firing: &Firing, recent: &[Sample]) -> Self {
+        let mut window = Self::default();
+        for (cause, level) in firing {
+            match BAD.iter().position(|bad| bad == cause).and_then(|at| window.bad.get_mut(at)) {
+                Some(bad) => *bad = true,
+                None => window.ladder(cause.side().unwrap_or(Side::High)).stand_at(*level),
+            }
+        }
         for sample in recent {
-            if sample.at < window.latest {
+            if window.now.is_some_and(|now| sample.at < now) {
                 continue;
             }
-            window.latest = sample.at;
-            if rule.is_plausible(sample.value) {
-                window.remember(rule, sample);
-                window.track(rule);
+            window.now = Some(sample.at);
+            if sample.readable && signal_allows(terms.rule, sample) {
+                window.recall(terms, sample);
+            } else {
+                gauge::interrupt(&mut window.memory);
             }
         }
         window
     }
 
-    pub fn firing(&self) -> Firing {
-        Firing { low: self.low.level, high: self.high.level, implausible: self.implausible }
+    /// Takes what this reading means into account without moving anything.
+    fn recall(&mut self, terms: &Terms, sample: &Sample) {
+        let timing = &terms.rule.timing;
+        match (&terms.rule.condition, terms.sides()) {
+            (condition, _) if condition.is_joint() => {
+                if let Some(latest) = self.latest() {
+                    latest.take(sample);
+                    latest.close();
+                }
+            }
+            (Condition::Limits { gauge, .. }, Some(sides)) => {
+                if let Some(value) = gauge::derive(*gauge, &mut self.memory, sample.at, sample.value) {
+                    for side in Side::BOTH {
+                        let judged = Sample { value, ..*sample };
+                        self.ladder(side).note(timing, side, verdict(sides, side, value), &judged);
+                    }
+                }
+            }
+            _ => self.memory = Some(Box::new(Memory::Heard(sample.at))),
+        }
     }
 
-    /// How many readings came too late to be judged.
-    pub fn ignored(&self) -> u32 {
-        self.ignored
+    /// How far time has come.
+    pub fn now(&self) -> Option<i64> {
+        self.now
+    }
+
+    /// Is it too late to judge a reading of this instant where it belongs?
+    pub fn is_past(&self, at: i64) -> bool {
+        self.now.is_some_and(|now| at < now)
+    }
+
+    /// Every level that stands.
+    pub fn firing(&self, rule: &Rule) -> Vec<(Cause, Level)> {
+        let bad = BAD.into_iter().zip(self.bad).filter(|(_, stands)| *stands).map(|(cause, _)| (cause, Level::Warning));
+        let sides = Side::BOTH.map(|side| (cause(rule, side), self.ladder_of(side).level()));
+        bad.chain(sides.into_iter().filter(|(_, level)| *level > Level::None)).collect()
     }
 
     /// Judges one reading. Allocates only when something changes. Readings of the same instant are judged in the
-    /// order in which they come; one that is older than the last accepted is counted and left out.
-    pub fn step(&mut self, rule: &Rule, sample: &Sample) -> Vec<Transition> {
-        let mut changes = Vec::new();
-        if sample.at < self.latest {
-            self.ignored = self.ignored.saturating_add(1);
+    /// order in which they come; one that is older than the last is left out (`is_past`).
+    pub fn step(&mut self, terms: &Terms, sample: &Sample) -> Vec<Transition> {
+        if self.is_past(sample.at) {
+            return vec![];
+        }
+        let mut changes = self.advance(terms, sample.at - 1);
+        self.now = Some(sample.at);
+        let plausible = signal_allows(terms.rule, sample);
+        if terms.rule.tells_of_bad_readings() {
+            self.tell_of_bad(&mut changes, sample, [sample.readable && !plausible, !sample.readable]);
+        }
+        if !sample.readable || !plausible {
+            gauge::interrupt(&mut self.memory);
             return changes;
         }
-        self.latest = sample.at;
-        let plausible = rule.is_plausible(sample.value);
-        if plausible == self.implausible {
-            self.implausible = !plausible;
-            changes.push(technical(sample, plausible));
-        }
-        if plausible {
-            self.remember(rule, sample);
-            changes.extend(self.judge(rule, sample, Side::Low));
-            changes.extend(self.judge(rule, sample, Side::High));
-            self.track(rule);
+        match &terms.rule.condition {
+            condition if condition.is_joint() => {
+                if let Some(latest) = self.latest() {
+                    latest.take(sample);
+                }
+            }
+            Condition::Limits { gauge, .. } => {
+                if let Some(value) = gauge::derive(*gauge, &mut self.memory, sample.at, sample.value) {
+                    self.judge(terms, &Sample { value, ..*sample }, &mut changes);
+                }
+            }
+            _ => {
+                self.memory = Some(Box::new(Memory::Heard(sample.at)));
+                self.stand(terms, Level::None, sample, &mut changes);
+            }
         }
         changes
     }
 
-    fn remember(&mut self, rule: &Rule, sample: &Sample) {
-        while self.recent.len() >= rule.damping.m.max(1) {
-            self.recent.pop_front();
+    /// Lets time pass up to and including `to`: what becomes due on the way changes levels at its own instant.
+    pub fn advance(&mut self, terms: &Terms, to: i64) -> Vec<Transition> {
+        let mut changes = Vec::new();
+        while let Some(due) = self.deadline(terms).filter(|due| *due <= to) {
+            self.now = self.now.max(Some(due));
+            let before = changes.len();
+            self.instant(terms, due, &mut changes);
+            self.silence(terms, due, &mut changes);
+            for side in Side::BOTH {
+                if self.ladder_of(side).deadline(&terms.rule.timing).is_some_and(|at| at <= due) {
+                    let moved = self.ladder(side).ripen(&terms.rule.timing, side, due);
+                    changes.extend(moved.map(|moved| transition(terms, side, moved)));
+                }
+            }
+            if changes.len() == before && self.deadline(terms) == Some(due) {
+                break;
+            }
         }
-        self.recent.push_back(*sample);
+        if self.now.is_some_and(|now| now < to) {
+            self.now = Some(to);
+        }
+        changes
     }
 
-    fn state(&self, side: Side) -> &State {
-        match side {
-            Side::Low => &self.low,
-            Side::High => &self.high,
+    /// The next instant at which something changes if no reading comes.
+    pub fn deadline(&self, terms: &Terms) -> Option<i64> {
+        let open = match self.memory.as_deref() {
+            Some(Memory::Latest(latest)) => latest.open(),
+            _ => None,
+        };
+        let silent = match (&terms.rule.condition, self.memory.as_deref()) {
+            (Condition::Missing { after, .. }, Some(Memory::Heard(last))) if self.high.level() == Level::None => {
+                Some(last + after)
+            }
+            _ => None,
+        };
+        let timing = &terms.rule.timing;
+        [open, silent, self.low.deadline(timing), self.high.deadline(timing)].into_iter().flatten().min()
+    }
+
+    fn tell_of_bad(&mut self, changes: &mut Vec<Transition>, sample: &Sample, now: [bool; BAD.len()]) {
+        for ((cause, stands), now) in BAD.into_iter().zip(&mut self.bad).zip(now) {
+            if *stands != now {
+                *stands = now;
+                changes.push(technical(cause, sample, !now));
+            }
         }
     }
 
-    fn state_mut(&mut self, side: Side) -> &mut State {
+    /// Judges what several signals said of an instant that is over.
+    fn instant(&mut self, terms: &Terms, due: i64, changes: &mut Vec<Transition>) {
+        let Some(Memory::Latest(latest)) = self.memory.as_deref_mut() else { return };
+        let Some(open) = latest.open().filter(|open| *open <= due) else { return };
+        latest.close();
+        let Some(newest) = latest.newest() else { return };
+        match &terms.rule.condition {
+            Condition::Compound { test, level } => {
+                if let Some(holds) = latest.holds(terms.rule, test, open) {
+                    self.stand(terms, if holds { *level } else { Level::None }, &newest, changes);
+                }
+            }
+            Condition::Limits { gauge: Gauge::Difference, .. } => {
+                if let Some(value) = latest.difference(terms.rule, open) {
+                    self.judge(terms, &Sample { value, at: open, ..newest }, changes);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn silence(&mut self, terms: &Terms, due: i64, changes: &mut Vec<Transition>) {
+        let Condition::Missing { after, level, .. } = terms.rule.condition else { return };
+        let Some(Memory::Heard(last)) = self.memory.as_deref() else { return };
+        if last + after <= due && self.high.level() == Level::None {
+            let value = gauge::seconds(after);
+            self.stand(terms, level, &Sample { at: due, value, seq: 0, signal: 0, readable: true }, changes);
+        }
+    }
+
+    /// The level of a condition without sides.
+    fn stand(&mut self, terms: &Terms, level: Level, sample: &Sample, changes: &mut Vec<Transition>) {
+        let verdict = Verdict { reached: level, kept: level };
+        let moved = self.high.step(&terms.rule.timing, Side::High, verdict, sample);
+        changes.extend(moved.map(|moved| transition(terms, Side::High, moved)));
+    }
+
+    fn judge(&mut self, terms: &Terms, sample: &Sample, changes: &mut Vec<Transition>) {
+        let Some(sides) = terms.sides() else { return };
+        for side in Side::BOTH {
+            let verdict = verdict(sides, side, sample.value);
+            let moved = self.ladder(side).step(&terms.rule.timing, side, verdict, sample);
+            changes.extend(moved.map(|moved| transition(terms, side, moved)));
+        }
+    }
+
+    fn latest(&mut self) -> Option<&mut Latest> {
+        match self.memory.get_or_insert_with(|| Box::new(Memory::Latest(Latest::default()))).as_mut() {
+            Memory::Latest(latest) => Some(latest),
+            _ => None,
+        }
+    }
+
+    fn ladder(&mut self, side: Side) -> &mut Ladder {
         match side {
             Side::Low => &mut self.low,
             Side::High => &mut self.high,
         }
     }
 
-    fn judge(&mut self, rule: &Rule, sample: &Sample, side: Side) -> Option<Transition> {
-        let limits = rule.condition.limits(side);
-        let State { level: from, peak } = *self.state(side);
-        let reached = self.reached(limits, rule.damping.n);
-        let to = if reached > from { reached } else { from.min(reached.max(self.kept(limits, rule.damping.n, from))) };
-        if to == from {
-            return None;
-        }
-        let kind = Kind::of(from, to);
-        let broken = || self.recent.iter().filter(|s| limits.reached(s.value) > Level::None);
-        let (onset, peak) = if kind == Kind::Raise {
-            let worst = broken().copied().reduce(|a, b| if side.worse(b.value, a.value) { b } else { a });
-            (broken().next().copied().unwrap_or(*sample), worst)
-        } else {
-            (*sample, peak.map(|p| if side.worse(sample.value, p.value) { *sample } else { p }))
-        };
-        let state = self.state_mut(side);
-        state.level = to;
-        state.peak = if to == Level::None { None } else { peak };
-        let limit = limits.get(if to == Level::None { from } else { to });
-        Some(Transition { cause: Cause::Threshold(side), from, to, kind, sample: *sample, limit, onset, peak })
-    }
-
-    /// The highest level that n of the remembered readings reach.
-    fn reached(&self, limits: &Limits, n: usize) -> Level {
-        let (mut warning, mut critical) = (0, 0);
-        for sample in &self.recent {
-            let level = limits.reached(sample.value);
-            warning += usize::from(level >= Level::Warning);
-            critical += usize::from(level == Level::Critical);
-        }
-        if critical >= n {
-            Level::Critical
-        } else if warning >= n {
-            Level::Warning
-        } else {
-            Level::None
-        }
-    }
-
-    /// The highest level that one of the last n readings keeps up; with fewer readings nothing is given up.
-    fn kept(&self, limits: &Limits, n: usize, current: Level) -> Level {
-        if self.recent.len() < n {
-            return current;
-        }
-        self.recent.iter().rev().take(n).map(|s| limits.kept(s.value)).max().unwrap_or(current)
-    }
-
-    /// Keeps the value furthest out of each side that is firing.
-    fn track(&mut self, rule: &Rule) {
-        let Some(sample) = self.recent.back().copied() else { return };
-        for side in [Side::Low, Side::High] {
-            let broken = rule.condition.limits(side).reached(sample.value) > Level::None;
-            let state = self.state_mut(side);
-            let further = state.peak.is_none_or(|peak| side.worse(sample.value, peak.value));
-            if state.level > Level::None && broken && further {
-                state.peak = Some(sample);
-            }
+    fn ladder_of(&self, side: Side) -> &Ladder {
+        match side {
+            Side::Low => &self.low,
+            Side::High => &self.high,
         }
     }
 }
 
-fn technical(sample: &Sample, over: bool) -> Transition {
-    let (from, to) = if over { (Level::Warning, Level::None) } else { (Level::None, Level::Warning) };
-    Transition {
-        cause: Cause::Implausible,
-        from,
-        to,
-        kind: Kind::of(from, to),
-        sample: *sample,
-        limit: None,
-        onset: *sample,
-        peak: None,
+fn signal_allows(rule: &Rule, sample: &Sample) -> bool {
+    rule.signals.get(usize::from(sample.signal)).is_some_and(|signal| signal.is_plausible(sample.value))
+}
+
+fn verdict(sides: &Sides, side: Side, value: f64) -> Verdict {
+    let limits = sides.get(side);
+    Verdict { reached: limits.reached(value), kept: limits.kept(value) }
+}
+
+/// What is wrong when this side of the rule stands at a level.
+fn cause(rule: &Rule, side: Side) -> Cause {
+    match &rule.condition {
+        Condition::Limits { gauge, .. } => gauge.cause(side),
+        Condition::Missing { .. } => Cause::Missing,
+        Condition::Score(_) => Cause::Score,
+        Condition::Compound { .. } => Cause::Compound,
     }
+}
+
+fn transition(terms: &Terms, side: Side, moved: Move) -> Transition {
+    let Move { at, from, to, sample, onset, peak } = moved;
+    let limit = terms.sides().and_then(|sides| sides.get(side).get(if to == Level::None { from } else { to }));
+    Transition { cause: cause(terms.rule, side), at, from, to, kind: Kind::of(from, to), sample, limit, onset, peak }
+}
+
+/// What is bad has no level of its own: it is there or not.
+fn technical(cause: Cause, sample: &Sample, over: bool) -> Transition {
+    let (from, to) = if over { (Level::Warning, Level::None) } else { (Level::None, Level::Warning) };
+    let kind = Kind::of(from, to);
+    Transition { cause, at: sample.at, from, to, kind, sample: *sample, limit: None, onset: *sample, peak: None }
 }
 
 #[cfg(test)]

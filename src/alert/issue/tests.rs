@@ -1,5 +1,5 @@
 use super::super::rule::{RuleSet, compile, default_plans};
-use super::super::window::Window;
+use super::super::window::{Terms, Window};
 use super::*;
 
 fn rule(id: &str) -> Rule {
@@ -14,12 +14,13 @@ fn rule(id: &str) -> Rule {
 
 /// Plays the values, one a minute, and returns all versions of all episodes in the order of their writing.
 fn play(rule: &Rule, code: &str, values: &[f64]) -> Vec<Value> {
-    let mut window = Window::new(rule);
+    let mut window = Window::default();
     let mut versions: Vec<Value> = Vec::new();
     let refer = |seq: i64| format!("Observation/o{seq}/_history/1");
     for (i, value) in (0_i64..).zip(values) {
         let at = 1_736_121_600_000_000 + i * 60_000_000;
-        for transition in window.step(rule, &Sample { at, value: *value, seq: i }) {
+        let sample = Sample { at, value: *value, seq: i, signal: 0, readable: true };
+        for transition in window.step(&Terms::of(rule), &sample) {
             let (observation, peak) = (refer(i), transition.peak.map(|p| refer(p.seq)));
             let change = Change { rule, transition: &transition, observation: &observation, peak: peak.as_deref() };
             let key = transition.cause.key(code);
@@ -147,7 +148,7 @@ fn an_open_episode_reads_back_and_a_resolved_one_does_not() {
         rule_url: "https://vigia.dev/fhir/PlanDefinition/limits-8867-4".to_owned(),
         rule_version: "1.0.0".to_owned(),
         rule_key: "threshold:8867-4:high".to_owned(),
-        cause: Cause::Threshold(super::super::rule::Side::High),
+        cause: Cause::Threshold(Side::High),
         level: Level::Warning,
         onset: 1_736_121_660_000_000,
         changed: 1_736_121_840_000_000,
@@ -167,10 +168,10 @@ fn what_others_added_is_carried_on() {
     let note = json!({"detail": [{"reference": "Observation/other"}]});
     open["mitigation"] = json!([{"action": {"text": "seen"}}]);
     open["evidence"].as_array_mut().unwrap().push(note.clone());
-    let mut window = Window::new(&rule);
-    let at = |i: i64| Sample { at: i, value: 120.0, seq: i };
-    window.step(&rule, &at(1));
-    let transition = window.step(&rule, &at(2)).remove(0);
+    let mut window = Window::default();
+    let at = |i: i64| Sample { at: i, value: 120.0, seq: i, signal: 0, readable: true };
+    window.step(&Terms::of(&rule), &at(1));
+    let transition = window.step(&Terms::of(&rule), &at(2)).remove(0);
     let transition = Transition { kind: Kind::Deescalate, from: Level::Critical, ..transition };
     let change = Change {
         rule: &rule,

@@ -19,7 +19,7 @@
 use fhir_r4::Issue;
 use serde_json::Value;
 
-use super::{Comparator, Condition, Damping, Level, Limit, Limits, Plausible, Rule, Side};
+use super::{Comparator, Condition, Damping, Gauge, Level, Limit, Plausible, Rule, Side, Sides, Signal, Timing};
 use crate::fhir::OURS;
 use crate::fhir::reading::{self, Code};
 
@@ -147,13 +147,20 @@ impl Problems {
             url: url?,
             version: version?,
             active: active?,
+            shadow: false,
             label: label?,
-            codes: codes?,
-            except: parts.except,
-            unit: unit?,
-            plausible: parts.plausible,
+            signals: vec![Signal {
+                codes: codes?,
+                except: parts.except,
+                unit: unit?,
+                plausible: parts.plausible,
+                ..Signal::default()
+            }],
             condition: condition?,
-            damping: parts.damping.unwrap_or(Damping::SINGLE),
+            ages: vec![],
+            timing: Timing { damping: parts.damping.unwrap_or(Damping::SINGLE), ..Timing::PLAIN },
+            latch: None,
+            priorities: Level::RAISED.map(Level::priority),
         })
     }
 
@@ -265,8 +272,8 @@ impl Problems {
         }
     }
 
-    fn count(&mut self, node: &Node) -> Option<usize> {
-        let count = node.value.get("valuePositiveInt").and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
+    fn count(&mut self, node: &Node) -> Option<u8> {
+        let count = node.value.get("valuePositiveInt").and_then(Value::as_u64).and_then(|n| u8::try_from(n).ok());
         let text = format!("a whole number from 1 to {} is required", Damping::MAX);
         let count = count.filter(|n| (1..=Damping::MAX).contains(n));
         count.or_else(|| self.add("value", node.at("valuePositiveInt"), &text))
@@ -300,10 +307,9 @@ impl Problems {
             Some("high") => Some(Side::High),
             _ => self.add("value", side.at("valueCode"), "must be low or high"),
         };
-        let level = match level.str("valueCode") {
-            Some("warning") => Some(Level::Warning),
-            Some("critical") => Some(Level::Critical),
-            _ => self.add("value", level.at("valueCode"), "must be warning or critical"),
+        let level = match level.str("valueCode").and_then(Level::from_code) {
+            Some(level) => Some(level),
+            None => self.add("value", level.at("valueCode"), "must be advisory, warning or critical"),
         };
         let place = comparator.at("valueCode");
         let comparator = match comparator.str("valueCode").and_then(Comparator::from_code) {
@@ -319,35 +325,37 @@ impl Problems {
 
     /// The limits together: none twice, none that cannot be reached, and normal values between them.
     fn thresholds(&mut self, action: &Node, parts: &Parts) -> Option<Condition> {
-        let (mut low, mut high) = (Limits::default(), Limits::default());
+        let mut limits = Sides::default();
         let hysteresis = parts.hysteresis.unwrap_or(0.0);
         for (side, level, comparator, value, place) in &parts.limits {
-            let limits = if *side == Side::Low { &mut low } else { &mut high };
-            let slot = if *level == Level::Critical { &mut limits.critical } else { &mut limits.warning };
-            if slot.replace(Limit::new(*comparator, *value, hysteresis)).is_some() {
+            let limit = Limit::new(*comparator, *value, hysteresis);
+            if limits.get_mut(*side).set(*level, limit).is_some() {
                 self.add::<()>("structure", place, "this side has this limit already");
             }
             if parts.plausible.is_some_and(|p| *value < p.low || *value > p.high) {
                 self.add::<()>("value", place, "no plausible value would break this limit");
             }
         }
-        if low.is_empty() && high.is_empty() {
+        if Side::BOTH.iter().all(|side| limits.get(*side).is_empty()) {
             return self.add("required", action.at("extension"), "at least one alert-limit is required");
         }
-        for (side, limits) in [(Side::Low, &low), (Side::High, &high)] {
-            if let (Some(warning), Some(critical)) = (limits.warning, limits.critical)
-                && side.worse(warning.value, critical.value)
-            {
-                self.add::<()>("value", action.at("extension"), "a critical limit lies further out than the warning");
+        for side in Side::BOTH {
+            let mut values = limits.get(side).iter().map(|(_, limit)| limit.value);
+            let mut less = values.next();
+            for value in values {
+                if less.is_some_and(|less| side.worse(less, value)) {
+                    self.add::<()>("value", action.at("extension"), "the more urgent limit lies further out");
+                }
+                less = Some(value);
             }
         }
-        let inner = |limits: &Limits| limits.warning.or(limits.critical).map(|limit| limit.clear);
-        if let (Some(low), Some(high)) = (inner(&low), inner(&high))
+        let inner = |side: Side| limits.get(side).iter().next().map(|(_, limit)| limit.clear);
+        if let (Some(low), Some(high)) = (inner(Side::Low), inner(Side::High))
             && low >= high
         {
             self.add::<()>("value", action.at("extension"), "no normal values are left between low and high limits");
         }
-        Some(Condition::Threshold { low, high })
+        Some(Condition::Limits { gauge: Gauge::Value, limits })
     }
 }
 

@@ -169,7 +169,7 @@ fn decimal(text: &str) -> Option<Value> {
 mod tests {
     use std::collections::HashSet;
 
-    use super::super::{Condition, compile};
+    use super::super::{Condition, Level, compile};
     use super::*;
 
     #[test]
@@ -185,8 +185,13 @@ mod tests {
     fn every_default_compiles_and_keeps_its_numbers() {
         for row in rows().iter().filter(|row| row.has_limits() && row.get("loinc") != "2708-6") {
             let rule = compile(&plan(row)).unwrap();
-            let Condition::Threshold { low, high } = &rule.condition;
-            let limits = [low.critical, low.warning, high.warning, high.critical];
+            let Condition::Limits { limits, .. } = &rule.condition else { panic!("{}", rule.id) };
+            let limits = [
+                limits.low.get(Level::Critical),
+                limits.low.get(Level::Warning),
+                limits.high.get(Level::Warning),
+                limits.high.get(Level::Critical),
+            ];
             for ((_, _, column), limit) in LIMITS.iter().zip(limits) {
                 assert_eq!(limit.map(|l| l.value), row.get(column).parse().ok(), "{} {column}", rule.id);
             }
@@ -197,7 +202,7 @@ mod tests {
     fn no_code_belongs_to_two_rules() {
         let mut seen = HashSet::new();
         for plan in default_plans() {
-            for code in compile(&plan).unwrap().codes {
+            for code in compile(&plan).unwrap().codes() {
                 assert!(seen.insert(code.clone()), "{code:?}");
             }
         }

@@ -17,7 +17,7 @@ impl RuleSet {
     pub fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
         let mut set = Self::default();
         for rule in rules.into_iter().filter(|rule| rule.active) {
-            for code in &rule.codes {
+            for code in rule.codes() {
                 set.by_code.entry(code.clone()).or_default().push(set.rules.len());
             }
             set.rules.push(Arc::new(rule));
@@ -29,15 +29,20 @@ impl RuleSet {
         &self.rules
     }
 
-    /// The rules of a reading with these codings, each once however many of its codings match, with the code
-    /// that the rule keys are made of.
-    pub fn select<'a>(&'a self, codings: &[Code]) -> Vec<(&'a Arc<Rule>, &'a str)> {
+    /// The rules of a reading with these codings, each once however many of its codings match, with the signal
+    /// that takes it and the code that rule keys are made of.
+    pub fn select<'a>(&'a self, codings: &[Code]) -> Vec<(&'a Arc<Rule>, usize, &'a str)> {
         let mut found: Vec<usize> =
             codings.iter().filter_map(|code| self.by_code.get(code)).flatten().copied().collect();
         found.sort_unstable();
         found.dedup();
         let rules = found.into_iter().filter_map(|at| self.rules.get(at));
-        rules.filter_map(|rule| Some((rule, rule.matches(codings)?))).collect()
+        rules
+            .filter_map(|rule| {
+                let (signal, code) = rule.matches(codings)?;
+                Some((rule, signal, code))
+            })
+            .collect()
     }
 }
 
@@ -49,7 +54,7 @@ mod tests {
     fn keys(codings: &[(&str, &str)]) -> Vec<String> {
         let set = RuleSet::new(default_plans().iter().map(|plan| compile(plan).unwrap()));
         let codings: Vec<Code> = codings.iter().map(|(s, c)| ((*s).to_owned(), (*c).to_owned())).collect();
-        set.select(&codings).into_iter().map(|(rule, code)| format!("{} {code}", rule.id)).collect()
+        set.select(&codings).into_iter().map(|(rule, _, code)| format!("{} {code}", rule.id)).collect()
     }
 
     type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
@@ -76,7 +81,7 @@ mod tests {
     #[test]
     fn only_active_rules_judge() {
         let mut rule = compile(&default_plans()[0]).unwrap();
-        let codes = rule.codes.clone();
+        let codes: Vec<Code> = rule.codes().cloned().collect();
         rule.active = false;
         assert!(RuleSet::new([rule]).select(&codes).is_empty());
     }

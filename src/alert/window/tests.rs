@@ -1,36 +1,49 @@
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
-use super::super::rule::{Condition, Damping, compile, default_plans};
+use super::super::rule::{Condition, Damping, Limits, Timing, compile, default_plans};
 use super::*;
 
 /// The default heart rate rule (low 50/40, high 111/131, hysteresis 3, plausible 10 to 300) with another n of m.
-fn rule(n: usize, m: usize) -> Rule {
+fn rule(n: u8, m: u8) -> Rule {
     let plans = default_plans();
     let plan = plans.iter().find(|plan| plan["id"] == "limits-8867-4").unwrap();
-    Rule { damping: Damping { n, m }, ..compile(plan).unwrap() }
+    Rule { timing: Timing { damping: Damping { n, m }, ..Timing::PLAIN }, ..compile(plan).unwrap() }
+}
+
+fn limits(rule: &Rule, side: Side) -> &Limits {
+    let Condition::Limits { limits, .. } = &rule.condition else { panic!("{rule:?}") };
+    limits.get(side)
+}
+
+fn sample(at: i64, value: f64, seq: i64) -> Sample {
+    Sample { at, value, seq, signal: 0, readable: true }
 }
 
 /// Policy P0: every reading counts, and a limit is left as soon as it is not broken.
 fn plain() -> Rule {
     let mut rule = rule(1, 1);
-    let Condition::Threshold { low, high } = &mut rule.condition;
-    for limits in [low, high] {
-        for limit in [&mut limits.warning, &mut limits.critical].into_iter().flatten() {
-            limit.clear = limit.value;
+    let Condition::Limits { limits, .. } = &mut rule.condition else { panic!("{rule:?}") };
+    for side in Side::BOTH {
+        for (level, limit) in limits.get(side).iter().collect::<Vec<_>>() {
+            limits.get_mut(side).set(level, Limit { clear: limit.value, ..limit });
         }
     }
     rule
 }
 
 fn samples(values: &[f64]) -> Vec<Sample> {
-    (0_i64..).zip(values).map(|(i, value)| Sample { at: i * 60_000_000, value: *value, seq: i }).collect()
+    (0_i64..).zip(values).map(|(i, value)| sample(i * 60_000_000, *value, i)).collect()
 }
 
 /// `index:kind:cause:level` of each change.
 fn run(rule: &Rule, values: &[f64]) -> Vec<String> {
-    let mut window = Window::new(rule);
-    let changes = samples(values).into_iter().flat_map(|s| window.step(rule, &s)).collect::<Vec<_>>();
-    let text = |t: &Transition| format!("{}:{}:{}:{}", t.sample.seq, t.kind.code(), t.cause.code(), t.level_code());
+    let mut window = Window::default();
+    let changes = samples(values).into_iter().flat_map(|s| window.step(&Terms::of(rule), &s)).collect::<Vec<_>>();
+    let text = |t: &Transition| {
+        format!("{}:{}:{}:{}", t.sample.seq, t.kind.code(), t.cause.code(), rule.level_code(t.cause, t.level()))
+    };
     changes.iter().map(text).collect()
 }
 
@@ -90,9 +103,11 @@ fn implausible_values_are_technical_and_never_clinical() {
 #[test]
 fn a_raise_knows_its_onset_and_each_change_the_peak() {
     let rule = rule(2, 3);
-    let mut window = Window::new(&rule);
-    let changes: Vec<_> =
-        samples(&[125.0, 80.0, 120.0, 129.0, 80.0, 80.0, 80.0]).iter().flat_map(|s| window.step(&rule, s)).collect();
+    let mut window = Window::default();
+    let changes: Vec<_> = samples(&[125.0, 80.0, 120.0, 129.0, 80.0, 80.0, 80.0])
+        .iter()
+        .flat_map(|s| window.step(&Terms::of(&rule), s))
+        .collect();
     let [raise, resolve] = changes.as_slice() else { panic!("{changes:?}") };
     assert_eq!((raise.onset.seq, raise.sample.seq, raise.peak.map(|p| p.value)), (0, 2, Some(125.0)));
     assert_eq!(resolve.peak.map(|p| (p.seq, p.value)), Some((3, 129.0)));
@@ -100,13 +115,12 @@ fn a_raise_knows_its_onset_and_each_change_the_peak() {
 }
 
 #[test]
-fn late_readings_are_counted_and_left_out() {
+fn late_readings_are_left_out() {
     let rule = plain();
-    let mut window = Window::new(&rule);
-    assert!(window.step(&rule, &Sample { at: 10, value: 80.0, seq: 1 }).is_empty());
-    assert!(window.step(&rule, &Sample { at: 9, value: 140.0, seq: 2 }).is_empty());
-    assert_eq!((window.ignored(), window.firing()), (1, Firing::default()));
-    assert_eq!(window.step(&rule, &Sample { at: 10, value: 140.0, seq: 3 }).len(), 1);
+    let mut window = Window::default();
+    let mut step = |at: i64, value: f64| window.step(&Terms::of(&rule), &sample(at, value, at)).len();
+    assert_eq!([step(10, 80.0), step(9, 140.0), step(10, 140.0)], [0, 0, 1]);
+    assert!(window.is_past(9) && !window.is_past(10));
 }
 
 /// The policies in the shortest words, to compare with: the level after each reading, by the last readings only.
@@ -126,59 +140,59 @@ fn readings() -> impl Strategy<Value = Vec<f64>> {
 
 proptest! {
     #[test]
-    fn n_of_n_is_the_policy_by_the_book(values in readings(), n in 1_usize..4) {
+    fn n_of_n_is_the_policy_by_the_book(values in readings(), n in 1_u8..4) {
         let rule = if n == 1 { plain() } else { rule(n, n) };
-        let mut window = Window::new(&rule);
+        let mut window = Window::default();
         let (mut seen, mut low, mut high) = (Vec::new(), Level::None, Level::None);
         for sample in samples(&values) {
-            window.step(&rule, &sample);
-            if rule.is_plausible(sample.value) {
+            window.step(&Terms::of(&rule), &sample);
+            let plausible = rule.signals[0].is_plausible(sample.value);
+            if plausible {
                 seen.push(sample.value);
-                low = level_by_the_book(rule.condition.limits(Side::Low), &seen, n, low);
-                high = level_by_the_book(rule.condition.limits(Side::High), &seen, n, high);
+                low = level_by_the_book(limits(&rule, Side::Low), &seen, n.into(), low);
+                high = level_by_the_book(limits(&rule, Side::High), &seen, n.into(), high);
             }
-            prop_assert_eq!(window.firing(), Firing { low, high, implausible: !rule.is_plausible(sample.value) });
+            let bad = if plausible { Level::None } else { Level::Warning };
+            let all =
+                [(Cause::Implausible, bad), (Cause::Threshold(Side::Low), low), (Cause::Threshold(Side::High), high)];
+            let firing: Vec<_> = all.into_iter().filter(|(_, level)| *level > Level::None).collect();
+            prop_assert_eq!(window.firing(&rule), firing);
         }
     }
 
     #[test]
-    fn changes_follow_from_each_other(values in readings(), n in 1_usize..4, more in 0_usize..3) {
+    fn changes_follow_from_each_other(values in readings(), n in 1_u8..4, more in 0_u8..3) {
         let rule = rule(n, n + more);
-        let mut window = Window::new(&rule);
-        let mut firing = Firing::default();
+        let mut window = Window::default();
+        let mut firing: BTreeMap<Cause, Level> = BTreeMap::new();
         for sample in samples(&values) {
-            for change in window.step(&rule, &sample) {
-                let before = match change.cause {
-                    Cause::Threshold(Side::Low) => std::mem::replace(&mut firing.low, change.to),
-                    Cause::Threshold(Side::High) => std::mem::replace(&mut firing.high, change.to),
-                    Cause::Implausible => {
-                        let was = std::mem::replace(&mut firing.implausible, change.to > Level::None);
-                        if was { Level::Warning } else { Level::None }
-                    }
-                };
+            for change in window.step(&Terms::of(&rule), &sample) {
+                let before = firing.insert(change.cause, change.to).unwrap_or_default();
                 prop_assert_eq!(before, change.from);
                 prop_assert_ne!(change.from, change.to);
             }
-            prop_assert_eq!(firing, window.firing());
+            firing.retain(|_, level| *level > Level::None);
+            let found: BTreeMap<_, _> = window.firing(&rule).into_iter().collect();
+            prop_assert_eq!(&firing, &found);
         }
     }
 
     #[test]
-    fn a_resumed_window_goes_on_as_if_nothing_had_happened(values in readings(), cut in 0_usize..60, n in 1_usize..4) {
+    fn a_resumed_window_goes_on_as_if_nothing_had_happened(values in readings(), cut in 0_usize..60, n in 1_u8..4) {
         let rule = rule(n, n + 1);
         let all = samples(&values);
         let (before, after) = all.split_at(cut.min(all.len()));
-        let mut live = Window::new(&rule);
+        let mut live = Window::default();
         for sample in before {
-            live.step(&rule, sample);
+            live.step(&Terms::of(&rule), sample);
         }
         // The last m plausible readings are all that it takes.
-        let mut tail: Vec<Sample> = before.iter().rev().filter(|s| rule.is_plausible(s.value)).take(n + 1).copied().collect();
+        let mut tail: Vec<Sample> = before.iter().rev().filter(|s| rule.signals[0].is_plausible(s.value)).take((n + 1).into()).copied().collect();
         tail.reverse();
-        let mut resumed = Window::resume(&rule, live.firing(), &tail);
+        let mut resumed = Window::resume(&Terms::of(&rule), &live.firing(&rule), &tail);
         for sample in after {
             let kinds = |changes: Vec<Transition>| changes.iter().map(|t| (t.cause, t.from, t.to)).collect::<Vec<_>>();
-            prop_assert_eq!(kinds(resumed.step(&rule, sample)), kinds(live.step(&rule, sample)));
+            prop_assert_eq!(kinds(resumed.step(&Terms::of(&rule), sample)), kinds(live.step(&Terms::of(&rule), sample)));
         }
     }
 }

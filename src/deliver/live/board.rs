@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::patient::{Patient, alert_json};
-use crate::alert::rule::{Level, RuleSet, Side, compile};
+use crate::alert::rule::{Condition, Gauge, Level, RuleSet, Side, compile};
 use crate::auth::access::Access;
 use crate::error::Error;
 use crate::fhir::query::{MAX_COUNT, Query};
@@ -216,15 +216,13 @@ impl Board {
 fn interpretation(rules: &RuleSet, reading: &Reading) -> &'static str {
     let mut worst = (Level::None, "");
     for (codings, amount) in reading.amounts() {
-        for (rule, _) in rules.select(codings) {
-            let Some(value) = amount.unit.as_deref().and_then(|unit| rule.in_unit(amount.value, unit)) else {
-                continue;
-            };
-            if !rule.is_plausible(value) {
-                continue;
-            }
+        for (rule, signal, _) in rules.select(codings) {
+            let Condition::Limits { gauge: Gauge::Value, limits } = &rule.condition else { continue };
+            let Some(signal) = rule.signals.get(signal) else { continue };
+            let value = amount.unit.as_deref().and_then(|unit| signal.in_unit(amount.value, unit));
+            let Some(value) = value.filter(|value| signal.is_plausible(*value)) else { continue };
             for (side, warning, critical) in [(Side::Low, "L", "LL"), (Side::High, "H", "HH")] {
-                let level = rule.condition.limits(side).reached(value);
+                let level = limits.get(side).reached(value);
                 if level > worst.0 {
                     worst = (level, if level == Level::Critical { critical } else { warning });
                 }

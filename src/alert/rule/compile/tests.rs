@@ -12,13 +12,14 @@ fn plan() -> Value {
 fn a_plan_becomes_a_rule() {
     let rule = compile(&plan()).unwrap();
     assert_eq!(rule.canonical(), "https://vigia.dev/fhir/PlanDefinition/limits-8867-4|1.0.0");
-    assert_eq!((rule.label.as_str(), rule.unit.as_str(), rule.active), ("Heart rate", "/min", true));
-    assert_eq!(rule.damping, Damping { n: 2, m: 2 });
-    assert_eq!(rule.plausible, Some(Plausible { low: 10.0, high: 300.0 }));
-    assert_eq!(rule.codes[0], ("http://loinc.org".to_owned(), "8867-4".to_owned()));
-    let high = rule.condition.limits(Side::High);
-    assert_eq!(high.critical, Some(Limit { comparator: Comparator::AtOrAbove, value: 131.0, clear: 128.0 }));
-    assert!((rule.condition.limits(Side::Low).warning.unwrap().clear - 53.0).abs() < 1e-9);
+    assert_eq!((rule.label.as_str(), rule.unit(), rule.active), ("Heart rate", "/min", true));
+    assert_eq!(rule.timing.damping, Damping { n: 2, m: 2 });
+    assert_eq!(rule.plausible(), Some(Plausible { low: 10.0, high: 300.0 }));
+    assert_eq!(rule.signals[0].codes[0], ("http://loinc.org".to_owned(), "8867-4".to_owned()));
+    let Condition::Limits { gauge: Gauge::Value, limits } = &rule.condition else { panic!("{rule:?}") };
+    let limit = Limit { comparator: Comparator::AtOrAbove, value: 131.0, clear: 128.0 };
+    assert_eq!(limits.high.get(Level::Critical), Some(limit));
+    assert!((limits.low.get(Level::Warning).unwrap().clear - 53.0).abs() < 1e-9);
 }
 
 /// Changes one element of the plan; the first problem must name it.
@@ -99,7 +100,7 @@ fn n_of_m_and_hysteresis_are_optional_and_checked() {
             list.push(json!({"url": format!("{OURS}/StructureDefinition/alert-n-of-m"), "extension": [
                 {"url": "n", "valuePositiveInt": n}, {"url": "m", "valuePositiveInt": m}]}));
         }
-        compile(&plan).map(|rule| rule.damping)
+        compile(&plan).map(|rule| rule.timing.damping)
     };
     assert_eq!(set(Value::Null, Value::Null), Ok(Damping::SINGLE));
     assert_eq!(set(json!(2), json!(3)), Ok(Damping { n: 2, m: 3 }));
