@@ -105,7 +105,7 @@ fn main() -> Result<()> {
     let rules = RuleSet::new(default_plans().iter().filter_map(|plan| compile(plan).ok()));
     let reading = Reading::of(&parsed(&WARD.observation(0))?);
     measure("  rules of a reading", 1, || drop(black_box(rules.select(black_box(&reading.codings)))));
-    let (rule, _) = rules.select(&reading.codings).into_iter().next().context("no rule for heart rates")?;
+    let (rule, ..) = rules.select(&reading.codings).into_iter().next().context("no rule for heart rates")?;
     let (mut window, mut seq, terms) = (Window::default(), 0, Terms::of(rule));
     measure("  step of a window, normal value", 1, || {
         seq += 1;

@@ -3,21 +3,21 @@
 //! cause has exactly one alert, whatever crashes. Windows in memory are a cache of the log: after a restart
 //! they are rebuilt from the readings before the cursor and from the episodes that are open.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use fhir_r4::Checked;
 use tokio_util::sync::CancellationToken;
 
-use super::episodes::{Conclusion, Episodes};
-use super::patient::Patients;
+use super::episodes::{Conclusion, Episodes, Origin};
+use super::patients::{Key, Patients};
+use super::reading;
+use super::round::{self, Round};
 use super::rule::{RuleSet, compile};
 use crate::auth::access::Access;
 use crate::error::Error;
 use crate::fhir::query::{MAX_COUNT, Query};
-use crate::fhir::reading::Reading;
 use crate::pipeline::{Intent, Pipeline};
-use crate::store::{Content, CursorMove, Entry, READER_LOST, Store, Taken};
+use crate::store::{CursorMove, READER_LOST, Store, Taken};
 use crate::telemetry::Metrics;
 
 const READER: &str = "alert";
@@ -42,15 +42,35 @@ pub struct Engine {
 }
 
 /// What the engine knows while it holds the reader.
-struct Watch {
+pub(super) struct Watch {
     taken: Taken,
     /// The last entry that was judged, and the last that is stored as the cursor.
-    judged: i64,
+    pub judged: i64,
     saved: i64,
     leased: i64,
-    rules: RuleSet,
-    patients: Patients,
-    episodes: Episodes,
+    pub rules: RuleSet,
+    pub patients: Patients,
+    pub episodes: Episodes,
+}
+
+impl Watch {
+    /// Makes the windows that may change without a reading, so that they do after a restart too.
+    async fn wake(&mut self, store: &Store) -> Result<(), Error> {
+        let timed = self.rules.rules().iter().filter(|rule| rule.has_clock());
+        let Some(back) = timed.map(|rule| rule.look_back().1).max() else { return Ok(()) };
+        for entry in store.alive(store.clock().now() - back).await? {
+            for taken in reading::taken(&self.rules, &entry).into_iter().filter(|taken| taken.rule.has_clock()) {
+                round::slot(store, self, &Key::of(&taken), &taken).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How long there is nothing to do if nothing comes.
+    fn rest(&self, now: i64) -> Duration {
+        let due = self.patients.next_due().map(|due| Duration::from_micros(u64::try_from(due - now).unwrap_or(0)));
+        due.unwrap_or(IDLE).min(IDLE)
+    }
 }
 
 impl Engine {
@@ -97,16 +117,19 @@ impl Engine {
             judged: taken.seq,
             saved: taken.seq,
             leased: self.store.clock().now() + LEASE,
-            rules: self.load_rules().await?,
+            rules: load_rules(&self.store, &self.access, &RuleSet::default()).await?,
             patients: Patients::default(),
             episodes: Episodes::open(&self.store, &self.access).await?,
         };
+        watch.wake(&self.store).await?;
         tracing::info!(seq = taken.seq, rules = watch.rules.rules().len(), "alert engine watches");
         let mut bell = self.store.bell();
         while !cancelled.is_cancelled() {
-            if self.step(&mut watch).await? == 0 {
+            let judged = self.step(&mut watch).await?;
+            self.ripen(&mut watch).await?;
+            if judged == 0 {
                 self.save_when_due(&mut watch).await?;
-                let _ = tokio::time::timeout(IDLE, bell.changed()).await;
+                let _ = tokio::time::timeout(watch.rest(self.store.clock().now()), bell.changed()).await;
             }
         }
         Ok(())
@@ -114,18 +137,19 @@ impl Engine {
 
     /// Judges what has come since, and commits what follows from it. The number of entries judged.
     async fn step(&self, watch: &mut Watch) -> Result<usize, Error> {
-        let entries = self.store.log_after(watch.judged, BATCH).await?;
-        let mut conclusions: Vec<Conclusion> = Vec::new();
-        for entry in &entries {
-            let found = self.judge(watch, entry).await?;
-            // One version of an episode a transaction: a second change waits for the first to be committed.
-            for conclusion in found {
-                if conclusions.iter().any(|c| c.id == conclusion.id) {
-                    self.commit(watch, std::mem::take(&mut conclusions)).await?;
-                }
-                conclusions.push(conclusion);
-            }
-            watch.judged = entry.seq;
+        let mut entries = self.store.log_after(watch.judged, BATCH).await?;
+        // What changes the rules ends the round: what comes after is judged by the new ones.
+        let rules = entries.iter().position(|entry| entry.resource_type == "PlanDefinition");
+        entries.truncate(rules.map_or(entries.len(), |at| at + 1));
+        let Some(last) = entries.last().map(|entry| entry.seq) else { return Ok(0) };
+        let mut round = Round::gather(&self.store, watch, &entries).await?;
+        let mut conclusions = round.judge(&self.store, watch).await?;
+        watch.judged = last;
+        conclusions.extend(round.correct(&self.store, &self.access, watch).await?);
+        if rules.is_some() {
+            watch.rules = load_rules(&self.store, &self.access, &watch.rules).await?;
+            watch.patients.keep(&watch.rules);
+            watch.wake(&self.store).await?;
         }
         if !conclusions.is_empty() || watch.judged - watch.saved >= UNSAVED {
             self.commit(watch, conclusions).await?;
@@ -133,39 +157,21 @@ impl Engine {
         Ok(entries.len())
     }
 
-    async fn judge(&self, watch: &mut Watch, entry: &Arc<Entry>) -> Result<Vec<Conclusion>, Error> {
-        match (&entry.content, entry.resource_type) {
-            (Content::Reading(reading), _) if judged_at_all(reading) => self.judge_reading(watch, entry, reading).await,
-            (_, "PlanDefinition") => {
-                watch.rules = self.load_rules().await?;
-                watch.patients = Patients::default();
-                Ok(vec![])
-            }
-            (_, "DetectedIssue") => {
-                watch.episodes.observe(entry);
-                Ok(vec![])
-            }
-            _ => Ok(vec![]),
-        }
-    }
-
-    async fn judge_reading(
-        &self,
-        watch: &mut Watch,
-        entry: &Arc<Entry>,
-        reading: &Reading,
-    ) -> Result<Vec<Conclusion>, Error> {
+    /// Tells what time alone has changed.
+    async fn ripen(&self, watch: &mut Watch) -> Result<(), Error> {
+        let now = self.store.clock().now();
         let mut conclusions = Vec::new();
-        let Watch { rules, patients, episodes, .. } = watch;
-        for (codings, amount) in reading.amounts() {
-            for (rule, signal, code) in rules.select(codings) {
-                let judged = patients.judge(&self.store, episodes, entry, reading, rule, signal, amount).await?;
-                for transition in judged {
-                    conclusions.extend(episodes.conclude(&self.store, entry, reading, rule, code, &transition).await?);
-                }
+        while let Some((key, changes)) = watch.patients.ripen(now) {
+            let code = watch.patients.get(&key).map_or(0, |slot| slot.code);
+            let origin = Origin { place: &key, code, entry: None, now };
+            for change in &changes {
+                conclusions.extend(watch.episodes.conclude(&self.store, &origin, change).await?);
+            }
+            if conclusions.len() >= BATCH {
+                break;
             }
         }
-        Ok(conclusions)
+        if conclusions.is_empty() { Ok(()) } else { self.commit(watch, conclusions).await }
     }
 
     /// Conclusions and cursor in one transaction.
@@ -181,9 +187,10 @@ impl Engine {
         let written = self.pipeline.conclude(&self.access, intents, cursor).await?;
         watch.saved = watch.judged;
         for (conclusion, written) in conclusions.into_iter().zip(written) {
-            let waited =
-                Duration::from_micros(u64::try_from(written.updated - conclusion.cause_committed).unwrap_or(0));
-            self.metrics.commit_to_alert_seconds.observe(waited.as_secs_f64());
+            if let Some(committed) = conclusion.cause_committed {
+                let waited = Duration::from_micros(u64::try_from(written.updated - committed).unwrap_or(0));
+                self.metrics.commit_to_alert_seconds.observe(waited.as_secs_f64());
+            }
             self.metrics.alert(conclusion.severity, conclusion.event);
         }
         Ok(())
@@ -199,15 +206,13 @@ impl Engine {
         }
         Ok(())
     }
-
-    /// All active rules. One that does not compile is left out and named; it never stops the others.
-    async fn load_rules(&self) -> Result<RuleSet, Error> {
-        load_rules(&self.store, &self.access).await
-    }
 }
 
 /// The active rules of the store.
-pub async fn load_rules(store: &Store, access: &Access) -> Result<RuleSet, Error> {
+///
+/// One that does not compile is left out and named; it never stops the others. A rule that is in force already stays
+/// the same, with the windows that hang on it.
+pub async fn load_rules(store: &Store, access: &Access, before: &RuleSet) -> Result<RuleSet, Error> {
     let query = Query::new("PlanDefinition", &[("status", "active")], MAX_COUNT)?;
     let mut rules = Vec::new();
     for plan in store.search_all(access, query).await? {
@@ -219,13 +224,7 @@ pub async fn load_rules(store: &Store, access: &Access) -> Result<RuleSet, Error
             }
         }
     }
-    Ok(RuleSet::new(rules))
-}
-
-/// Demonstration data, and what is said to be wrong or not done, is never alerted on.
-fn judged_at_all(reading: &Reading) -> bool {
-    let of_patient = reading.subject.as_deref().is_some_and(|subject| subject.starts_with("Patient/"));
-    reading.status.counts() && !reading.test && of_patient
+    Ok(RuleSet::after(before, rules))
 }
 
 fn checked(resource: serde_json::Value) -> Result<Checked, Error> {

@@ -2,43 +2,64 @@
 //! change of level makes its next version. Layer 5, beside the engine: it reads the store.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::amend::Told;
 use super::issue::{self, Change, Episode, OpenEpisode};
-use super::rule::{Cause, Level, Rule};
+use super::patients::Key as Place;
+use super::reading::reading;
+use super::rule::{Cause, Level};
 use super::seed::AUTHOR;
 use super::window::{Kind, Transition};
 use crate::auth::access::Access;
 use crate::error::Error;
 use crate::fhir::query::{MAX_COUNT, Query};
-use crate::fhir::reading::Reading;
+use crate::fhir::time;
 use crate::store::{Content, Entry, Store};
 
-/// What the rules concluded from one reading: the version of a DetectedIssue that is to be committed.
+/// What the rules concluded: the version of a DetectedIssue that is to be committed.
 pub(super) struct Conclusion {
     pub id: String,
     pub resource: Value,
     /// The version that it follows; none for a new episode.
     pub expect: Option<i32>,
-    /// When the reading was committed, µs UTC.
-    pub cause_committed: i64,
+    /// When the reading was committed that led to it, µs UTC; none when time alone did.
+    pub cause_committed: Option<i64>,
     pub severity: &'static str,
     pub event: &'static str,
 }
 
-#[derive(Default)]
-pub(super) struct Episodes {
-    /// By patient, rule and what is wrong. Not by rule key: that follows the coding of the reading that raised it.
-    open: HashMap<Key, Open>,
+/// Where a change comes from.
+pub(super) struct Origin<'a> {
+    pub place: &'a Place,
+    pub code: u16,
+    /// The entry of the log that led to it; none when time did.
+    pub entry: Option<&'a Arc<Entry>>,
+    /// When it is concluded, µs UTC.
+    pub now: i64,
 }
 
-type Key = (String, String, Cause);
+#[derive(Default)]
+pub(super) struct Episodes {
+    /// By patient; then by rule, what is wrong, and whose silence it is. Not by rule key: that follows the coding of
+    /// the reading that raised it.
+    open: HashMap<String, HashMap<Key, Open>>,
+    /// How many of them were known too late to sound.
+    late: usize,
+}
+
+type Key = (String, Cause, Option<String>);
 
 struct Open {
     episode: OpenEpisode,
     version: i32,
     resource: Value,
+}
+
+fn key(place: &Place, cause: Cause) -> Key {
+    (place.rule.url.clone(), cause, place.device.as_deref().map(str::to_owned))
 }
 
 impl Episodes {
@@ -53,74 +74,197 @@ impl Episodes {
     }
 
     fn hold(&mut self, resource: Value, version: i32) {
-        if let Some(episode) = issue::open_episode(&resource) {
-            let key = (episode.patient.clone(), episode.rule_url.clone(), episode.cause);
-            self.open.insert(key, Open { episode, version, resource });
+        let Some(episode) = issue::open_episode(&resource) else { return };
+        let key = (episode.rule_url.clone(), episode.cause, episode.device.clone());
+        self.late += usize::from(episode.late);
+        let open = Open { episode, version, resource };
+        self.open.entry(open.episode.patient.clone()).or_default().insert(key, open);
+    }
+
+    fn take(&mut self, patient: &str, key: &Key) -> Option<Open> {
+        let own = self.open.get_mut(patient)?;
+        let open = own.remove(key)?;
+        if own.is_empty() {
+            self.open.remove(patient);
         }
+        self.late -= usize::from(open.episode.late);
+        Some(open)
+    }
+
+    fn get(&self, place: &Place, cause: Cause) -> Option<&Open> {
+        self.open.get(place.patient.as_ref())?.get(&key(place, cause))
     }
 
     /// A version of a DetectedIssue came by on the log: somebody may have acknowledged or closed it.
     pub(super) fn observe(&mut self, entry: &Entry) {
-        let held = self.open.iter().find(|(_, open)| open.episode.id == entry.id);
-        let Some((key, version)) = held.map(|(key, open)| (key.clone(), open.version)) else { return };
-        if entry.version <= version {
-            return;
-        }
-        self.open.remove(&key);
+        let mut all =
+            self.open.iter().flat_map(|(patient, own)| own.iter().map(move |(key, open)| (patient, key, open)));
+        let held = all.find(|(.., open)| open.episode.id == entry.id && open.version < entry.version);
+        let Some((patient, key)) = held.map(|(patient, key, _)| (patient.clone(), key.clone())) else { return };
+        self.take(&patient, &key);
         if let Content::Resource(resource) = &entry.content {
             self.hold((**resource).clone(), entry.version);
         }
     }
 
-    /// What fires for this patient under this rule.
-    pub(super) fn firing(&self, patient: &str, rule: &Rule) -> Vec<(Cause, Level)> {
-        let own = self.open.iter().filter(|((p, url, _), _)| p == patient && *url == rule.url);
-        own.map(|((.., cause), open)| (*cause, open.episode.level)).collect()
+    /// What fires here.
+    pub(super) fn firing(&self, place: &Place) -> Vec<(Cause, Level)> {
+        let of_patient = self.open.get(place.patient.as_ref()).into_iter().flatten();
+        let own = of_patient
+            .filter(|((url, _, device), _)| *url == place.rule.url && device.as_deref() == place.device.as_deref());
+        own.map(|((_, cause, _), open)| (*cause, open.episode.level)).collect()
+    }
+
+    /// A fresh reading finds alerts standing that were known too late to sound: now they do.
+    pub(super) fn confirm(&mut self, origin: &Origin<'_>, at: i64) -> Vec<Conclusion> {
+        if self.late == 0 || origin.now - at > origin.place.rule.timing.late_after {
+            return vec![];
+        }
+        let firing = self.firing(origin.place);
+        let late =
+            firing.into_iter().filter(|(cause, _)| self.get(origin.place, *cause).is_some_and(|o| o.episode.late));
+        let causes: Vec<Cause> = late.map(|(cause, _)| cause).collect();
+        let confirmed = causes.into_iter().filter_map(|cause| {
+            let open = self.take(&origin.place.patient, &key(origin.place, cause))?;
+            self.concluded(issue::confirmed(&open.resource), Some(open.version), "confirm", origin)
+        });
+        confirmed.collect()
     }
 
     /// The version that a change of level makes. None when the episode was closed by somebody else.
     pub(super) async fn conclude(
         &mut self,
         store: &Store,
-        entry: &Entry,
-        reading: &Reading,
-        rule: &Rule,
-        code: &str,
+        origin: &Origin<'_>,
         transition: &Transition,
     ) -> Result<Option<Conclusion>, Error> {
-        let Some(patient) = reading.subject.as_deref() else { return Ok(None) };
-        let observation = entry.versioned_reference();
-        let peak = match transition.peak {
-            Some(peak) => reference_at(store, peak.seq, entry).await?,
-            None => None,
-        };
-        let change = Change { rule, transition, observation: &observation, peak: peak.as_deref() };
-        let key = (patient.to_owned(), rule.url.clone(), transition.cause);
-        let (resource, expect) = match (self.open.get(&key), transition.kind) {
-            (Some(open), _) => (issue::changed(&open.resource, &change), Some(open.version)),
+        let told = Telling::of(store, origin, transition).await?;
+        let (resource, expect) = match (self.get(origin.place, transition.cause), transition.kind) {
+            (Some(open), _) => (issue::changed(&open.resource, &told.change(origin)), Some(open.version)),
             // Closed by somebody, and worse since: that is a new episode.
-            (None, Kind::Raise | Kind::Escalate) => {
-                let onset = reference_at(store, transition.onset.seq, entry).await?;
-                let episode = Episode {
-                    change,
-                    onset: onset.as_deref().unwrap_or(&observation),
-                    code,
-                    patient,
-                    author: AUTHOR,
-                    device: reading.device.as_deref(),
-                    encounter: reading.encounter.as_deref(),
-                };
-                (issue::raised(&episode), None)
-            }
+            (None, Kind::Raise | Kind::Escalate) => (told.raised(origin), None),
             (None, _) => return Ok(None),
         };
-        let Some(id) = resource.get("id").and_then(Value::as_str).map(str::to_owned) else { return Ok(None) };
-        // What follows in this batch follows on this version; should it not be committed, all of it is forgotten.
-        self.open.remove(&key);
+        self.take(&origin.place.patient, &key(origin.place, transition.cause));
+        Ok(self.concluded(resource, expect, transition.kind.code(), origin))
+    }
+
+    /// A version to be committed. What follows in this batch follows on this version; should it not be committed,
+    /// all of it is forgotten.
+    fn concluded(
+        &mut self,
+        resource: Value,
+        expect: Option<i32>,
+        event: &'static str,
+        origin: &Origin<'_>,
+    ) -> Option<Conclusion> {
+        let id = resource.get("id").and_then(Value::as_str).map(str::to_owned)?;
         self.hold(resource.clone(), expect.map_or(1, |version| version + 1));
         let severity = severity(&resource);
-        let event = transition.kind.code();
-        Ok(Some(Conclusion { id, resource, expect, cause_committed: entry.updated, severity, event }))
+        let cause_committed = origin.entry.map(|entry| entry.updated);
+        Some(Conclusion { id, resource, expect, cause_committed, severity, event })
+    }
+
+    /// An episode that was told and never was.
+    pub(super) fn retract(&mut self, origin: &Origin<'_>, told: &Told) -> Option<Conclusion> {
+        self.take(&origin.place.patient, &key(origin.place, told.cause));
+        self.concluded(issue::retracted(&told.resource), Some(told.version), "retract", origin)
+    }
+
+    /// An episode that went otherwise from an instant on; `told`: as it was told, where it was.
+    pub(super) async fn tell_again(
+        &mut self,
+        store: &Store,
+        origin: &Origin<'_>,
+        told: Option<&Told>,
+        from: i64,
+        changes: &[Transition],
+    ) -> Result<Option<Conclusion>, Error> {
+        let before = told.map(|told| issue::as_before(&told.resource, &origin.place.rule, from));
+        let mut resource = before.filter(|issue| !issue::steps(issue).is_empty());
+        for change in changes {
+            let telling = Telling::of(store, origin, change).await?;
+            resource = Some(match resource {
+                Some(issue) => issue::changed(&issue, &telling.change(origin)),
+                None => telling.raised(origin),
+            });
+        }
+        let Some(mut resource) = resource else { return Ok(None) };
+        if let Some(told) = told {
+            self.take(&origin.place.patient, &key(origin.place, told.cause));
+            resource = issue::told_anew(&told.resource, resource);
+        }
+        Ok(self.concluded(resource, told.map(|told| told.version), "amend", origin))
+    }
+
+    /// Every episode of this rule and patient that was not over at an instant.
+    pub(super) async fn told(store: &Store, access: &Access, place: &Place, from: i64) -> Result<Vec<Told>, Error> {
+        let since = format!("ge{}", time::instant(from));
+        let query = Query::new("DetectedIssue", &[("patient", &place.patient), ("identified", &since)], MAX_COUNT)?;
+        let mut all = Vec::new();
+        for stored in store.search_all(access, query).await? {
+            let resource = stored.value()?;
+            if issue::is_of(&resource, &place.rule.url, place.device.as_deref()) {
+                all.extend(Told::of(resource, stored.version));
+            }
+        }
+        all.sort_by_key(|told| told.steps.first().map(|step| step.at));
+        Ok(all)
+    }
+}
+
+/// A change with the references that a DetectedIssue gives for it.
+struct Telling<'t> {
+    transition: &'t Transition,
+    observation: String,
+    onset: Option<String>,
+    peak: Option<String>,
+    device: Option<String>,
+    encounter: Option<String>,
+}
+
+impl<'t> Telling<'t> {
+    async fn of(store: &Store, origin: &Origin<'_>, transition: &'t Transition) -> Result<Self, Error> {
+        let trigger = entry_at(store, transition.sample.seq, origin.entry).await?;
+        let reference = |entry: &Arc<Entry>| entry.versioned_reference();
+        let onset = entry_at(store, transition.onset.seq, trigger.as_ref()).await?;
+        let peak = match transition.peak {
+            Some(peak) => entry_at(store, peak.seq, trigger.as_ref()).await?,
+            None => None,
+        };
+        let source = trigger.as_ref().and_then(|entry| reading(entry));
+        Ok(Self {
+            transition,
+            observation: trigger.as_ref().map(reference).unwrap_or_default(),
+            onset: onset.as_ref().map(reference),
+            peak: peak.as_ref().map(reference),
+            device: source.and_then(|reading| reading.device.clone()),
+            encounter: source.and_then(|reading| reading.encounter.clone()),
+        })
+    }
+
+    fn change<'a>(&'a self, origin: &Origin<'a>) -> Change<'a> {
+        let rule = &origin.place.rule;
+        Change {
+            rule,
+            transition: self.transition,
+            observation: &self.observation,
+            peak: self.peak.as_deref(),
+            late: origin.now - self.transition.at > rule.timing.late_after,
+        }
+    }
+
+    fn raised(&self, origin: &Origin<'_>) -> Value {
+        let place = origin.place;
+        issue::raised(&Episode {
+            change: self.change(origin),
+            onset: self.onset.as_deref().unwrap_or(&self.observation),
+            subject: place.rule.subject(origin.code),
+            patient: &place.patient,
+            author: AUTHOR,
+            device: self.device.as_deref(),
+            encounter: self.encounter.as_deref(),
+        })
     }
 }
 
@@ -132,11 +276,10 @@ fn severity(resource: &Value) -> &'static str {
     }
 }
 
-/// The Observation version that was committed at a place in the log.
-async fn reference_at(store: &Store, seq: i64, entry: &Entry) -> Result<Option<String>, Error> {
-    if seq == entry.seq {
-        return Ok(Some(entry.versioned_reference()));
+/// The entry that was committed at a place in the log.
+async fn entry_at(store: &Store, seq: i64, likely: Option<&Arc<Entry>>) -> Result<Option<Arc<Entry>>, Error> {
+    if let Some(entry) = likely.filter(|entry| entry.seq == seq) {
+        return Ok(Some(entry.clone()));
     }
-    let found = store.log_after(seq - 1, 1).await?;
-    Ok(found.first().filter(|e| e.seq == seq).map(|e| e.versioned_reference()))
+    Ok(store.log_after(seq - 1, 1).await?.into_iter().next().filter(|entry| entry.seq == seq))
 }

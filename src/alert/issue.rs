@@ -15,19 +15,24 @@
 //! | `alert-condition-limit` | Range | the limit that was broken: `low` for a low one, `high` for a high one |
 //! | `alert-event` | `kind` code, `at` instant, `value` Quantity | the change that made this version |
 //! | `alert-evidence-count` | unsignedInt | readings that changed the episode so far, kept or not |
+//! | `alert-transition` | `kind` code, `at` instant, `level` code, `value` Quantity | each change of level, the oldest first |
+//! | `alert-late` | boolean | everything so far was known too late to sound anywhere |
 //! | `alert-encounter` | Reference(Encounter) | where the patient was |
+//! | `alert-silent-device` | Reference(Device) | the device whose silence it is about |
 //! | `alert-reading` (on evidence) | `at` instant, `value` Quantity | the reading, for those who show it |
 
 mod evidence;
+mod transitions;
 mod words;
 
 use serde_json::{Map, Number, Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::rule::{Cause, Level, Limit, Rule, Side};
+use super::rule::{Cause, Condition, Level, Limit, Per, Priority, Rule, Side};
 use super::window::{Kind, Sample, Transition};
 use crate::fhir::{OURS, UCUM, reading, reference, time, ucum};
+pub use transitions::Step;
 
 /// System of the identifier of an episode.
 pub const EPISODE: &str = "urn:vigia:alert-episode";
@@ -41,6 +46,8 @@ pub struct Change<'a> {
     pub observation: &'a str,
     /// The same for `transition.peak`.
     pub peak: Option<&'a str>,
+    /// It was known too late to sound anywhere.
+    pub late: bool,
 }
 
 /// A new episode.
@@ -49,8 +56,8 @@ pub struct Episode<'a> {
     pub change: Change<'a>,
     /// Versioned reference of the Observation of `transition.onset`.
     pub onset: &'a str,
-    /// The code that the rule found the reading by (`Rule::matches`).
-    pub code: &'a str,
+    /// What the rule key is about (`Rule::subject`).
+    pub subject: &'a str,
     /// `Patient/…`
     pub patient: &'a str,
     /// `Device/…` that stands for the rule engine.
@@ -70,6 +77,10 @@ pub struct OpenEpisode {
     pub rule_key: String,
     pub cause: Cause,
     pub level: Level,
+    /// The device whose silence it is about.
+    pub device: Option<String>,
+    /// It was known too late to sound.
+    pub late: bool,
     /// Time of the first reading, µs UTC.
     pub onset: i64,
     /// Time of the reading that made the last change, µs UTC.
@@ -95,7 +106,7 @@ pub fn episode_id(patient: &str, rule_url: &str, rule_key: &str, trigger: &str, 
 /// The first version of an episode.
 pub fn raised(episode: &Episode) -> Value {
     let Change { rule, transition, .. } = episode.change;
-    let key = transition.cause.key(episode.code);
+    let key = transition.cause.key(episode.subject);
     let trigger = reference::unversioned(episode.change.observation);
     let id = episode_id(episode.patient, &rule.url, &key, trigger, transition.onset.at);
     let text = words::title(rule, transition.cause);
@@ -116,7 +127,7 @@ pub fn raised(episode: &Episode) -> Value {
             "text": text
         }),
     );
-    put("severity", severity(transition).into());
+    put("severity", priority(rule, transition).severity().into());
     put("patient", json!({"reference": episode.patient}));
     put("identifiedPeriod", json!({"start": time::instant(transition.onset.at)}));
     put("author", json!({"reference": episode.author, "display": "Vigía rule engine"}));
@@ -128,6 +139,9 @@ pub fn raised(episode: &Episode) -> Value {
     put("reference", rule.canonical().into());
     if let Some(encounter) = episode.encounter {
         extend(&mut issue, "alert-encounter", "valueReference", json!({"reference": encounter}));
+    }
+    if let (Condition::Missing { per: Per::Device, .. }, Some(device)) = (&rule.condition, episode.device) {
+        extend(&mut issue, "alert-silent-device", "valueReference", json!({"reference": device}));
     }
     extend(&mut issue, "alert-type", "valueCode", kind_of_alert(transition).into());
     tell(&mut issue, &episode.change);
@@ -158,10 +172,8 @@ pub fn open_episode(issue: &Value) -> Option<OpenEpisode> {
     let codings = reading::codings(issue.get("code"));
     let code = |name: &str| codings.iter().find(|(s, _)| *s == system(name)).map(|(_, code)| code.as_str());
     let (rule_url, rule_version) = text("/reference")?.split_once('|')?;
-    let level = match text("/severity")? {
-        "high" => Level::Critical,
-        _ => Level::Warning,
-    };
+    // A technical alert has no degrees.
+    let level = Level::from_code(extension(issue, "alert-level")?).unwrap_or(Level::Warning);
     let onset = time::range(text("/identifiedPeriod/start")?)?.start;
     Some(OpenEpisode {
         id: text("/id")?.to_owned(),
@@ -171,10 +183,98 @@ pub fn open_episode(issue: &Value) -> Option<OpenEpisode> {
         rule_key: code("alert-rule")?.to_owned(),
         cause: Cause::from_code(code("alert")?)?,
         level,
+        device: listened_device(issue).map(str::to_owned),
+        late: is_late(issue),
         onset,
         changed: event_time(issue).unwrap_or(onset),
         peak: evidence::peak(issue.get("evidence")),
     })
+}
+
+/// The device whose silence an alert is about.
+fn listened_device(issue: &Value) -> Option<&str> {
+    member(issue.get("extension")?, "alert-silent-device")?.pointer("/valueReference/reference")?.as_str()
+}
+
+/// Was it raised by this rule (whatever version), about this device's silence if about one's?
+pub fn is_of(issue: &Value, rule_url: &str, device: Option<&str>) -> bool {
+    let reference = issue.get("reference").and_then(Value::as_str).unwrap_or_default();
+    reference.split('|').next() == Some(rule_url) && listened_device(issue) == device
+}
+
+/// Every change of level that an episode tells.
+pub fn steps(issue: &Value) -> Vec<Step> {
+    transitions::steps(issue)
+}
+
+/// Why it was raised; none for what no rule of ours raised.
+pub fn cause(issue: &Value) -> Option<Cause> {
+    let own = system("alert");
+    reading::codings(issue.get("code")).iter().find(|(s, _)| *s == own).and_then(|(_, code)| Cause::from_code(code))
+}
+
+/// The episode as it was before an instant, to be told on from there.
+pub fn as_before(previous: &Value, rule: &Rule, from: i64) -> Value {
+    let Some(mut issue) = previous.as_object().cloned() else { return previous.clone() };
+    transitions::forget_from(&mut issue, from);
+    let evidence = evidence::before(issue.get("evidence"), from);
+    issue.insert("evidence".to_owned(), evidence);
+    let mut issue = Value::Object(issue);
+    let (last, cause) = (transitions::steps(&issue).last().copied(), cause(&issue));
+    if let (Some(last), Some(cause), Some(issue)) = (last, cause, issue.as_object_mut()) {
+        stand(issue, rule, cause, last.level);
+    }
+    issue
+}
+
+/// The episode told from its beginning, under the id of the one that was told before, with what others added.
+pub fn told_anew(previous: &Value, fresh: Value) -> Value {
+    let (Some(old), Value::Object(mut issue)) = (previous.as_object(), fresh) else { return previous.clone() };
+    for kept in ["id", "identifier", "mitigation", "text", "contained"] {
+        if let Some(value) = old.get(kept) {
+            issue.insert(kept.to_owned(), value.clone());
+        }
+    }
+    Value::Object(issue)
+}
+
+/// Was everything so far known too late to sound anywhere?
+pub fn is_late(issue: &Value) -> bool {
+    issue.get("extension").is_some_and(|list| member(list, "alert-late").is_some())
+}
+
+/// The episode still stands by a fresh reading: from now on it sounds.
+pub fn confirmed(previous: &Value) -> Value {
+    let Some(mut issue) = previous.as_object().cloned() else { return previous.clone() };
+    on_time(&mut issue);
+    Value::Object(issue)
+}
+
+fn on_time(issue: &mut Map<String, Value>) {
+    if let Some(list) = issue.get_mut("extension").and_then(Value::as_array_mut) {
+        list.retain(|extension| !is_ours(extension, "alert-late"));
+    }
+}
+
+/// The episode that never was.
+pub fn retracted(previous: &Value) -> Value {
+    let Some(mut issue) = previous.as_object().cloned() else { return previous.clone() };
+    issue.insert("status".to_owned(), "entered-in-error".into());
+    extend(&mut issue, "alert-lifecycle-state", "valueCode", "retracted".into());
+    Value::Object(issue)
+}
+
+/// An open episode at this level.
+fn stand(issue: &mut Map<String, Value>, rule: &Rule, cause: Cause, level: Level) {
+    issue.insert("status".to_owned(), "preliminary".into());
+    if let Some(period) = issue.get_mut("identifiedPeriod").and_then(Value::as_object_mut) {
+        period.shift_remove("end");
+    }
+    let priority = if cause.is_technical() { Priority::Low } else { rule.priority(level) };
+    issue.insert("severity".to_owned(), priority.severity().into());
+    extend(issue, "alert-level", "valueCode", rule.level_code(cause, level).into());
+    extend(issue, "alert-priority", "valueCode", priority.code().into());
+    extend(issue, "alert-lifecycle-state", "valueCode", "raised".into());
 }
 
 /// The Quantity of the worst reading of an episode.
@@ -187,11 +287,11 @@ fn tell(issue: &mut Map<String, Value>, change: &Change) {
     let Change { rule, transition, .. } = *change;
     let over = transition.to == Level::None;
     issue.insert("status".to_owned(), if over { "final" } else { "preliminary" }.into());
-    issue.insert("severity".to_owned(), severity(transition).into());
+    issue.insert("severity".to_owned(), priority(rule, transition).severity().into());
     if let Some(period) = issue.get_mut("identifiedPeriod").and_then(Value::as_object_mut) {
         period.shift_remove("end");
         if over {
-            period.insert("end".to_owned(), time::instant(transition.sample.at).into());
+            period.insert("end".to_owned(), time::instant(transition.at).into());
         }
     }
     let peak = evidence::peak(issue.get("evidence"));
@@ -205,32 +305,28 @@ fn tell(issue: &mut Map<String, Value>, change: &Change) {
         extend(issue, "alert-lifecycle-state", "valueCode", state.into());
     }
     extend(issue, "alert-level", "valueCode", rule.level_code(transition.cause, transition.level()).into());
-    extend(issue, "alert-priority", "valueCode", priority(transition).into());
+    extend(issue, "alert-priority", "valueCode", priority(rule, transition).code().into());
     if let Some(range) = limit_range(rule, transition) {
         extend(issue, "alert-condition-limit", "valueRange", range);
     }
     let mut event = vec![json!({"url": "kind", "valueCode": transition.kind.code()})];
-    event.extend(sample(rule, &transition.sample));
-    extend(issue, "alert-event", "extension", event.into());
+    event.extend(sample(rule, &Sample { at: transition.at, ..transition.sample }));
+    extend(issue, "alert-event", "extension", event.clone().into());
+    event.push(json!({"url": "level", "valueCode": rule.level_code(transition.cause, transition.level())}));
+    transitions::tell(issue, &event);
+    if change.late {
+        extend(issue, "alert-late", "valueBoolean", true.into());
+    } else {
+        on_time(issue);
+    }
     let count = issue.get("extension").and_then(|list| member(list, "alert-evidence-count")?.get("valueUnsignedInt"));
     let count = count.and_then(Value::as_u64).unwrap_or(0).saturating_add(1).min(2_147_483_647);
     extend(issue, "alert-evidence-count", "valueUnsignedInt", count.into());
 }
 
-fn severity(transition: &Transition) -> &'static str {
-    match (transition.cause.is_technical(), transition.level()) {
-        (true, _) => "low",
-        (false, Level::Critical) => "high",
-        (false, _) => "moderate",
-    }
-}
-
-fn priority(transition: &Transition) -> &'static str {
-    match severity(transition) {
-        "high" => "high",
-        "moderate" => "medium",
-        _ => "low",
-    }
+/// How urgent an alert is; one about the measurement never says that the patient is in danger.
+fn priority(rule: &Rule, transition: &Transition) -> Priority {
+    if transition.cause.is_technical() { Priority::Low } else { rule.priority(transition.level()) }
 }
 
 fn kind_of_alert(transition: &Transition) -> &'static str {

@@ -69,6 +69,23 @@ impl Rule {
         self.signals.iter().enumerate().find_map(|(at, signal)| Some((at, signal.matches(codings)?)))
     }
 
+    /// Where among all codes of the rule the code of rule keys stands, for a reading that this signal takes.
+    pub fn code_place(&self, signal: usize, codings: &[Code]) -> Option<u16> {
+        let key = self.signals.get(signal)?.matches(codings)?;
+        let before: usize = self.signals.iter().take(signal).map(|signal| signal.codes.len()).sum();
+        let place = self.signals.get(signal)?.codes.iter().position(|(_, code)| code == key)?;
+        u16::try_from(before + place).ok()
+    }
+
+    /// What its rule keys are about: of a score its name, of several signals the rule, else the code.
+    pub fn subject(&self, code: u16) -> &str {
+        match &self.condition {
+            Condition::Score(kind) => kind.code(),
+            Condition::Compound { .. } | Condition::Missing { per: Per::Device, .. } => &self.id,
+            _ => self.codes().nth(code.into()).map_or("", |(_, code)| code),
+        }
+    }
+
     /// All codes of all signals.
     pub fn codes(&self) -> impl Iterator<Item = &Code> {
         self.signals.iter().flat_map(|signal| &signal.codes)
@@ -122,6 +139,13 @@ impl Rule {
         };
         let fresh = self.signals.iter().filter_map(|signal| signal.fresh).max().unwrap_or(0);
         (counted, durations.max(long).max(fresh))
+    }
+
+    /// Do its windows change without a reading?
+    pub fn has_clock(&self) -> bool {
+        let timing = &self.timing;
+        let silent = matches!(self.condition, Condition::Missing { .. });
+        silent || self.condition.is_joint() || timing.hold > 0 || timing.clear_hold > 0
     }
 
     /// Only the plain limits of a measurement speak of readings that cannot be true or cannot be read; every other

@@ -49,6 +49,10 @@ impl Kind {
         }
     }
 
+    pub fn from_code(code: &str) -> Option<Self> {
+        [Self::Raise, Self::Escalate, Self::Deescalate, Self::Resolve].into_iter().find(|kind| kind.code() == code)
+    }
+
     pub fn of(from: Level, to: Level) -> Self {
         match (from, to) {
             (Level::None, _) => Self::Raise,
@@ -167,7 +171,7 @@ impl Window {
                     }
                 }
             }
-            _ => self.memory = Some(Box::new(Memory::Heard(sample.at))),
+            _ => self.memory = Some(Box::new(Memory::Heard(*sample))),
         }
     }
 
@@ -216,7 +220,7 @@ impl Window {
                 }
             }
             _ => {
-                self.memory = Some(Box::new(Memory::Heard(sample.at)));
+                self.memory = Some(Box::new(Memory::Heard(*sample)));
                 self.stand(terms, Level::None, sample, &mut changes);
             }
         }
@@ -255,7 +259,7 @@ impl Window {
         };
         let silent = match (&terms.rule.condition, self.memory.as_deref()) {
             (Condition::Missing { after, .. }, Some(Memory::Heard(last))) if self.high.level() == Level::None => {
-                Some(last + after)
+                Some(last.at + after)
             }
             _ => None,
         };
@@ -296,9 +300,9 @@ impl Window {
     fn silence(&mut self, terms: &Terms, due: i64, changes: &mut Vec<Transition>) {
         let Condition::Missing { after, level, .. } = terms.rule.condition else { return };
         let Some(Memory::Heard(last)) = self.memory.as_deref() else { return };
-        if last + after <= due && self.high.level() == Level::None {
-            let value = gauge::seconds(after);
-            self.stand(terms, level, &Sample { at: due, value, seq: 0, signal: 0, readable: true }, changes);
+        if last.at + after <= due && self.high.level() == Level::None {
+            let silent = Sample { at: due, value: gauge::seconds(after), ..*last };
+            self.stand(terms, level, &silent, changes);
         }
     }
 

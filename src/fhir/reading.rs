@@ -33,6 +33,8 @@ pub struct Reading {
     pub effective: Option<(i64, i64)>,
     pub value: Option<Amount>,
     pub components: Vec<(Vec<Code>, Amount)>,
+    /// Coded values, its own and those of its components: what was asked, and what was answered.
+    pub answers: Vec<(Vec<Code>, Vec<Code>)>,
     /// Marked `HTEST`: kept, shown as such, never alerted on.
     pub test: bool,
 }
@@ -101,6 +103,10 @@ impl Reading {
             effective: effective(observation),
             value: observation.get("valueQuantity").and_then(amount),
             components: list(observation.get("component")).filter_map(component).collect(),
+            answers: std::iter::once(observation)
+                .chain(list(observation.get("component")))
+                .filter_map(answer)
+                .collect(),
             test: is_test(observation),
         }
     }
@@ -119,6 +125,10 @@ impl Reading {
 
 fn component(component: &Value) -> Option<(Vec<Code>, Amount)> {
     Some((codings(component.get("code")), amount(component.get("valueQuantity")?)?))
+}
+
+fn answer(item: &Value) -> Option<(Vec<Code>, Vec<Code>)> {
+    Some((codings(item.get("code")), codings(Some(item.get("valueCodeableConcept")?))))
 }
 
 /// The codings of a CodeableConcept.

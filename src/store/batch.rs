@@ -99,7 +99,8 @@ impl<'a> Batch<'a> {
         {
             return Ok(Err(Error::Conflict(READER_LOST)));
         }
-        Ok(Ok(group.changes.iter().zip(steps).map(|(change, step)| self.apply(change, step)).collect()))
+        let written = group.changes.iter().zip(steps).map(|(change, step)| self.apply(change, step));
+        written.collect::<Result<_, Error>>().map(Ok)
     }
 
     /// What each change finds, without writing anything.
@@ -112,16 +113,24 @@ impl<'a> Batch<'a> {
         let mut steps = Vec::with_capacity(group.changes.len());
         let mut seen = HashMap::new();
         for change in &group.changes {
-            // Twice the same id in a group: a reading repeated, else a contradiction.
-            let before = seen.insert((change.rtype, change.key.as_slice()), &change.body);
-            let repeated = change.verb.is_repeatable() && before.is_some_and(|body| change.repeats(body));
-            match self.step(change)? {
-                Ok(_) if before.is_some() && !repeated => {
+            // Twice the same id in a group: a reading repeated, the version after the one before, else a
+            // contradiction.
+            let key = (change.rtype, change.key.as_slice());
+            let before: Option<(&[u8], i32)> = seen.get(&key).copied();
+            let repeated = change.verb.is_repeatable() && before.is_some_and(|(body, _)| change.repeats(body));
+            let step = match before {
+                // Only a reader of the log concludes several versions at once.
+                Some((_, version)) if group.cursor.is_some() && change.verb.follows(version) => Step::Next(version),
+                Some(_) if !repeated => {
                     return Ok(Err(Error::Conflict("One resource is changed twice in one transaction.")));
                 }
-                Ok(step) => steps.push(step),
-                Err(refused) => return Ok(Err(refused)),
-            }
+                _ => match self.step(change)? {
+                    Ok(step) => step,
+                    Err(refused) => return Ok(Err(refused)),
+                },
+            };
+            seen.insert(key, (change.body.as_slice(), step.version()));
+            steps.push(step);
         }
         Ok(Ok(steps))
     }
@@ -144,32 +153,36 @@ impl<'a> Batch<'a> {
         Ok(write::next(change, current))
     }
 
-    fn apply(&mut self, change: &Prepared, step: Step) -> Written {
+    fn apply(&mut self, change: &Prepared, step: Step) -> Result<Written, Error> {
         let key = (change.rtype, change.key.clone());
         // The same repeatable id twice in one batch: the second is the first.
         if change.verb.is_repeatable()
             && let Some((seq, _)) = self.fresh.get(&key)
         {
-            return Written {
+            return Ok(Written {
                 id: change.id.clone(),
                 version: 1,
                 updated: self.now,
                 seq: *seq,
                 outcome: Outcome::Known,
-            };
+            });
         }
+        let step = match step {
+            Step::Next(version) => self.after(change, version)?,
+            step => step,
+        };
         let (version, outcome) = match step {
             Step::Known(current) => {
-                return Written {
+                return Ok(Written {
                     id: change.id.clone(),
                     version: current.version,
                     updated: current.updated,
                     seq: current.seq,
                     outcome: Outcome::Known,
-                };
+                });
             }
-            Step::Absent => return Written::absent(&change.id),
-            Step::First => (1, Outcome::Created),
+            Step::Absent => return Ok(Written::absent(&change.id)),
+            Step::First | Step::Next(_) => (1, Outcome::Created),
             Step::After(current) => {
                 let version = current.version + 1;
                 let revived = current.deleted;
@@ -190,7 +203,15 @@ impl<'a> Batch<'a> {
             updated: self.now,
             content: change.content.clone(),
         }));
-        Written { id: change.id.clone(), version, updated: self.now, seq: self.seq, outcome }
+        Ok(Written { id: change.id.clone(), version, updated: self.now, seq: self.seq, outcome })
+    }
+
+    /// What this group itself has written of the resource is what stands now.
+    fn after(&mut self, change: &Prepared, version: i32) -> Result<Step, Error> {
+        self.flush()?;
+        let current = write::current(self.conn, change.resource_type, change.rtype, &change.key)?;
+        let current = current.filter(|current| current.version == version);
+        current.map(Step::After).ok_or_else(|| Error::internal("a version of this transaction is not there"))
     }
 
     fn flush(&mut self) -> Result<(), Error> {

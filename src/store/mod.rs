@@ -58,6 +58,7 @@ pub use reindex::{Reindexing, Run};
 pub use resource::Stored;
 pub use sampled::{Sampled, Telling};
 pub use search::{Everything, Included, Page, Several};
+pub use series::Past;
 
 use self::conn::{Conn, Location, Pool};
 use self::dict::Dict;
@@ -70,7 +71,7 @@ use crate::auth::access::{Access, Action, Permit, Reach};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::fhir::query::Query;
-use crate::fhir::reading::{Code, Reading};
+use crate::fhir::reading::Reading;
 use crate::telemetry::Metrics;
 
 /// What a change came to.
@@ -362,16 +363,15 @@ impl Store {
         self.write_aside(move |conn| reader::release(conn, name, &holder)).await
     }
 
-    /// Readings of one kind about one patient that were committed before `seq`, newest commit first.
-    pub async fn readings_before(
-        &self,
-        subject: &str,
-        codings: &[Code],
-        seq: i64,
-        limit: usize,
-    ) -> Result<Vec<Arc<Entry>>, Error> {
-        let (subject, codings) = (subject.to_owned(), codings.to_vec());
-        self.read(move |conn, dict| series::before(conn, dict, &subject, &codings, seq, limit)).await
+    /// What a patient's readings were, in the order of their times. None when there are more than `past.most`.
+    pub async fn past(&self, subject: &str, past: Past) -> Result<Option<Vec<Arc<Entry>>>, Error> {
+        let subject = subject.to_owned();
+        self.read(move |conn, dict| series::past(conn, dict, &subject, &past)).await
+    }
+
+    /// The newest reading of each patient and kind that something was measured of since then (µs UTC).
+    pub async fn alive(&self, since: i64) -> Result<Vec<Arc<Entry>>, Error> {
+        self.read(move |conn, _| series::alive(conn, since)).await
     }
 
     /// Rows that wait for the lane.

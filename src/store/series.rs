@@ -1,42 +1,136 @@
-//! The readings of one patient and kind in the order of their commits: what a rule's window is rebuilt from.
+//! The readings of one patient and kind, in the order of their times: what a rule's window is rebuilt from.
 
 use std::sync::Arc;
 
 use diesel::prelude::*;
 
 use super::conn::Conn;
-use super::database;
 use super::dict::{self, Dict, Source};
 use super::log::{self, Entry};
 use super::prepare::{self, OBSERVATION, type_number};
-use super::resource::{VersionRow, observation_versions};
+use super::resource::VersionRow;
 use super::schema::observation;
+use super::{database, newest};
 use crate::error::Error;
 use crate::fhir::reading::Code;
 
-/// At most `limit` of those before `seq`, newest first.
-pub(super) fn before(
-    conn: &mut Conn,
-    dict: &Dict,
-    subject: &str,
-    codings: &[Code],
-    seq: i64,
-    limit: usize,
-) -> Result<Vec<Arc<Entry>>, Error> {
-    let Some(subject) = prepare::local(&mut dict.terms(Source::Table(conn)), subject)? else { return Ok(vec![]) };
+/// Kinds of readings that a patient may have.
+const KINDS: usize = 2000;
+/// Concepts that a few codes may stand in, with all the texts beside them.
+const CONCEPTS: usize = 10_000;
+
+/// What of a patient's past is wanted.
+pub struct Past {
+    /// Readings of these codes; those of a panel's members are found by the panel's.
+    pub codes: Vec<Code>,
+    /// Everything measured from then on, µs UTC, and of each kind so many before it.
+    pub from: i64,
+    pub count: usize,
+    /// Nothing that was committed after this place of the log.
+    pub upto: i64,
+    /// No more than so many.
+    pub most: usize,
+}
+
+/// The standing versions in the order of their times; none when there are too many.
+pub(super) fn past(conn: &mut Conn, dict: &Dict, subject: &str, past: &Past) -> Result<Option<Vec<Arc<Entry>>>, Error> {
+    let Some(subject) = prepare::local(&mut dict.terms(Source::Table(conn)), subject)? else { return Ok(Some(vec![])) };
     let mut known = Vec::new();
-    for (system, code) in codings {
+    for (system, code) in &past.codes {
         known.extend(dict.terms(Source::Table(conn)).coding(system, code)?);
     }
-    let concepts = dict::concepts_of(conn, &known, 10_000)?;
-    let limit = i64::try_from(limit).map_err(Error::internal)?;
-    let rows: Vec<VersionRow> = observation_versions!(type_number(OBSERVATION)?)
-        .filter(observation::subject.eq(subject))
-        .filter(observation::concept.eq_any(concepts))
-        .filter(observation::seq.lt(seq))
-        .order(observation::seq.desc())
-        .limit(limit)
-        .load(conn)
+    let mut found: Vec<Timed> = Vec::new();
+    for concept in dict::concepts_of(conn, &known, CONCEPTS)? {
+        let series = Series { subject, concept, upto: past.upto };
+        let room = past.most.saturating_sub(found.len());
+        let since = series.since(conn, past.from, room + 1)?;
+        if since.len() > room {
+            return Ok(None);
+        }
+        found.extend(since);
+        found.extend(series.before(conn, past.from, past.count)?);
+    }
+    found.sort_by_key(|(starts, entry)| (*starts, entry.seq));
+    Ok(Some(found.into_iter().map(|(_, entry)| entry).collect()))
+}
+
+/// The newest reading of each series that has one since `since` (µs UTC): one step of the index a series.
+pub(super) fn alive(conn: &mut Conn, since: i64) -> Result<Vec<Arc<Entry>>, Error> {
+    let (mut found, mut subject) = (Vec::new(), i64::MIN);
+    while let Some(next) = next_subject(conn, subject)? {
+        subject = next;
+        for concept in newest::concepts(conn, subject, KINDS)?.unwrap_or_default() {
+            let series = Series { subject, concept, upto: i64::MAX };
+            found.extend(series.before(conn, i64::MAX, 1)?.into_iter().filter(|(starts, _)| *starts >= since));
+        }
+    }
+    Ok(found.into_iter().map(|(_, entry)| entry).collect())
+}
+
+fn next_subject(conn: &mut Conn, after: i64) -> Result<Option<i64>, Error> {
+    let next: Option<Option<i64>> = observation::table
+        .filter(observation::subject.gt(after))
+        .order(observation::subject)
+        .select(observation::subject)
+        .first(conn)
+        .optional()
         .map_err(database)?;
-    rows.iter().map(|row| Ok(Arc::new(log::entry(row)?))).collect()
+    Ok(next.flatten())
+}
+
+/// A version with the time that its series is ordered by.
+type Timed = (i64, Arc<Entry>);
+
+struct Series {
+    subject: i64,
+    concept: i64,
+    upto: i64,
+}
+
+/// The standing versions of a series with their times, not yet in any order.
+macro_rules! standing {
+    ($series:expr) => {
+        observation::table
+            .filter(observation::subject.eq($series.subject).and(observation::concept.eq($series.concept)))
+            .filter(observation::deleted.eq(false).and(observation::seq.le($series.upto)))
+            .select((
+                observation::starts,
+                (
+                    observation::seq,
+                    type_number(OBSERVATION)?.into_sql::<diesel::sql_types::SmallInt>(),
+                    observation::id,
+                    observation::version,
+                    observation::updated,
+                    observation::deleted,
+                    observation::body,
+                ),
+            ))
+    };
+}
+
+impl Series {
+    fn since(&self, conn: &mut Conn, from: i64, limit: usize) -> Result<Vec<Timed>, Error> {
+        let rows: Vec<(i64, VersionRow)> = standing!(self)
+            .filter(observation::starts.ge(from))
+            .order((observation::starts, observation::seq))
+            .limit(i64::try_from(limit).map_err(Error::internal)?)
+            .load(conn)
+            .map_err(database)?;
+        timed(&rows)
+    }
+
+    /// The newest first.
+    fn before(&self, conn: &mut Conn, from: i64, limit: usize) -> Result<Vec<Timed>, Error> {
+        let rows: Vec<(i64, VersionRow)> = standing!(self)
+            .filter(observation::starts.lt(from))
+            .order((observation::starts.desc(), observation::seq.desc()))
+            .limit(i64::try_from(limit).map_err(Error::internal)?)
+            .load(conn)
+            .map_err(database)?;
+        timed(&rows)
+    }
+}
+
+fn timed(rows: &[(i64, VersionRow)]) -> Result<Vec<Timed>, Error> {
+    rows.iter().map(|(starts, row)| Ok((*starts, Arc::new(log::entry(row)?)))).collect()
 }

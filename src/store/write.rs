@@ -85,6 +85,21 @@ pub(super) enum Step {
     Known(Current),
     /// Never stored, and to be deleted: nothing is written.
     Absent,
+    /// The version after this one, which the same group writes.
+    Next(i32),
+}
+
+impl Step {
+    /// The version that stands once it is taken.
+    pub(super) fn version(&self) -> i32 {
+        match self {
+            Self::First => 1,
+            Self::After(current) => current.version + 1,
+            Self::Known(current) => current.version,
+            Self::Absent => 0,
+            Self::Next(version) => version + 1,
+        }
+    }
 }
 
 /// What an update or a delete makes of what stands, or why it may not.

@@ -5,10 +5,10 @@
 
 use serde_json::{Value, json};
 
-use super::super::rule::{Cause, Rule};
+use super::super::rule::Rule;
 use super::super::window::{Kind, Sample};
 use super::{Change, Episode, is_ours, member, sample, system};
-use crate::fhir::{OURS, reading};
+use crate::fhir::{OURS, reading, time};
 
 const CAP: usize = 20;
 
@@ -23,6 +23,19 @@ pub(super) fn first(episode: &Episode) -> Value {
 /// The evidence of the next version.
 pub(super) fn next(previous: Option<&Value>, change: &Change) -> Value {
     Value::Array(update(previous.and_then(Value::as_array).cloned().unwrap_or_default(), change))
+}
+
+/// The evidence without our own readings from an instant on.
+pub(super) fn before(evidence: Option<&Value>, from: i64) -> Value {
+    let kept = |entry: &&Value| !is_ours_entry(entry) || at(entry).is_some_and(|at| at < from);
+    evidence.and_then(Value::as_array).into_iter().flatten().filter(kept).cloned().collect()
+}
+
+/// When the reading of an entry was measured.
+fn at(entry: &Value) -> Option<i64> {
+    let parts = member(entry.get("extension")?, "alert-reading")?.get("extension")?.as_array()?;
+    let at = parts.iter().find_map(|part| part.get("valueInstant")?.as_str())?;
+    Some(time::range(at)?.start)
 }
 
 /// The value of the peak, if there is one.
@@ -43,7 +56,7 @@ fn update(mut list: Vec<Value>, change: &Change) -> Vec<Value> {
     drop_role(&mut list, "latest");
     add(&mut list, rule, role, observation, &transition.sample);
     add(&mut list, rule, "latest", observation, &transition.sample);
-    if let (Cause::Threshold(side), Some(reference), Some(new)) = (transition.cause, change.peak, transition.peak) {
+    if let (Some(side), Some(reference), Some(new)) = (transition.cause.side(), change.peak, transition.peak) {
         // After a restart the window may have forgotten the true peak: the resource has not.
         let stored = list.iter().position(|entry| has_role(entry, "peak")).and_then(|_| peak_of(&list));
         if stored.is_none_or(|old| side.worse(new.value, old)) {

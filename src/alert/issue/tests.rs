@@ -22,7 +22,8 @@ fn play(rule: &Rule, code: &str, values: &[f64]) -> Vec<Value> {
         let sample = Sample { at, value: *value, seq: i, signal: 0, readable: true };
         for transition in window.step(&Terms::of(rule), &sample) {
             let (observation, peak) = (refer(i), transition.peak.map(|p| refer(p.seq)));
-            let change = Change { rule, transition: &transition, observation: &observation, peak: peak.as_deref() };
+            let change =
+                Change { rule, transition: &transition, observation: &observation, peak: peak.as_deref(), late: false };
             let key = transition.cause.key(code);
             let open = versions.iter().rev().find(|v| v.pointer("/code/coding/1/code") == Some(&json!(key)));
             let next = match open.filter(|_| transition.kind != Kind::Raise) {
@@ -30,7 +31,7 @@ fn play(rule: &Rule, code: &str, values: &[f64]) -> Vec<Value> {
                 None => raised(&Episode {
                     change,
                     onset: &refer(transition.onset.seq),
-                    code,
+                    subject: code,
                     patient: "Patient/p1",
                     author: "Device/rule-engine",
                     device: Some("Device/m1"),
@@ -150,6 +151,8 @@ fn an_open_episode_reads_back_and_a_resolved_one_does_not() {
         rule_key: "threshold:8867-4:high".to_owned(),
         cause: Cause::Threshold(Side::High),
         level: Level::Warning,
+        device: None,
+        late: false,
         onset: 1_736_121_660_000_000,
         changed: 1_736_121_840_000_000,
         peak: Some(140.0),
@@ -178,6 +181,7 @@ fn what_others_added_is_carried_on() {
         transition: &transition,
         observation: "Observation/o9/_history/1",
         peak: Some("Observation/o8/_history/1"),
+        late: false,
     };
     let next = changed(&open, &change);
     assert_eq!(next["mitigation"], open["mitigation"]);

@@ -25,6 +25,23 @@ impl RuleSet {
         set
     }
 
+    /// The same after a change: a rule that was in force before is the same one.
+    pub fn after(before: &Self, rules: impl IntoIterator<Item = Rule>) -> Self {
+        let mut set = Self::new(rules);
+        for rule in &mut set.rules {
+            if let Some(known) = before.rules.iter().find(|known| **known == *rule) {
+                *rule = known.clone();
+            }
+        }
+        set
+    }
+
+    /// One rule by itself, active or not.
+    pub fn of(rule: Arc<Rule>) -> Self {
+        let by_code = rule.codes().map(|code| (code.clone(), vec![0])).collect();
+        Self { rules: vec![rule], by_code }
+    }
+
     pub fn rules(&self) -> &[Arc<Rule>] {
         &self.rules
     }

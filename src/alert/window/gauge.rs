@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::super::rule::{Baseline, Gauge};
+use super::Sample;
 use super::baseline::Usual;
 use super::joint::Latest;
 
@@ -21,8 +22,8 @@ pub(super) enum Memory {
     /// The value that has not moved, and since when.
     Flat(f64, i64),
     Latest(Latest),
-    /// When something came last.
-    Heard(i64),
+    /// What came last.
+    Heard(Sample),
 }
 
 /// The number that is judged now; none when there is not enough to derive it from.

@@ -62,6 +62,11 @@ impl Verb {
     pub(super) fn is_repeatable(&self) -> bool {
         matches!(self, Self::Create(Repeat::SameContent | Repeat::SameButTime))
     }
+
+    /// Does it expect this version?
+    pub(super) fn follows(&self, version: i32) -> bool {
+        matches!(self, Self::Update { expect: Some(expected), .. } if *expected == version)
+    }
 }
 
 /// One change of one resource.

@@ -1,0 +1,215 @@
+//! Corrected history: what was told about a patient held against what the same rule concludes now that a reading
+//! came late, was corrected or was retracted. Pure. Episodes that still stand are left alone, those that changed are
+//! told anew under their own id (acknowledgements stay with them), those that never were are retracted, and those
+//! that were missed are raised.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::issue::{self, Step};
+use super::rule::{Cause, Level};
+use super::window::{Kind, Transition};
+
+/// An episode as it was told.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub version: i32,
+    pub resource: Value,
+    pub cause: Cause,
+    pub steps: Vec<Step>,
+}
+
+/// What is to be done about an episode.
+#[derive(Debug, PartialEq)]
+pub enum Amendment {
+    /// It never was. The place among those told.
+    Retract(usize),
+    /// From the instant on it went like this. The place among those told.
+    Revise(usize, Vec<Transition>),
+    /// It was missed.
+    Raise(Vec<Transition>),
+}
+
+impl Told {
+    /// None for one that is retracted already, or that is no alert of a rule.
+    pub fn of(resource: Value, version: i32) -> Option<Self> {
+        if resource.get("status").and_then(Value::as_str) == Some("entered-in-error") {
+            return None;
+        }
+        let (cause, steps) = (issue::cause(&resource)?, issue::steps(&resource));
+        (!steps.is_empty()).then_some(Self { version, resource, cause, steps })
+    }
+
+    fn before(&self, from: i64) -> &[Step] {
+        let count = self.steps.iter().take_while(|step| step.at < from).count();
+        self.steps.get(..count).unwrap_or_default()
+    }
+
+    /// Does it stand open when only what came before `from` is known?
+    fn open_at(&self, from: i64) -> Option<Level> {
+        self.before(from).last().filter(|step| step.kind != Kind::Resolve).map(|step| step.level)
+    }
+
+    fn span(&self) -> (i64, i64) {
+        let start = self.steps.first().map_or(i64::MAX, |step| step.at);
+        let end = self.steps.last().filter(|step| step.kind == Kind::Resolve).map_or(i64::MAX, |step| step.at);
+        (start, end)
+    }
+}
+
+/// What fired just before this instant.
+pub fn firing_at(told: &[Told], from: i64) -> Vec<(Cause, Level)> {
+    told.iter().filter_map(|told| Some((told.cause, told.open_at(from)?))).collect()
+}
+
+/// What is to be done, given what the rule concludes from `from` on. `regroup` as in the rule's timing.
+pub fn amendments(told: &[Told], from: i64, transitions: &[Transition], regroup: i64) -> Vec<Amendment> {
+    let causes: BTreeSet<Cause> =
+        told.iter().map(|told| told.cause).chain(transitions.iter().map(|t| t.cause)).collect();
+    causes.into_iter().flat_map(|cause| of_cause(told, from, transitions, regroup, cause)).collect()
+}
+
+/// An episode as it should be told: the one that it goes on with, and its changes from the instant on.
+struct Due {
+    told: Option<usize>,
+    changes: Vec<Transition>,
+}
+
+fn of_cause(told: &[Told], from: i64, transitions: &[Transition], regroup: i64, cause: Cause) -> Vec<Amendment> {
+    let mine: Vec<usize> = told.iter().enumerate().filter(|(_, t)| t.cause == cause).map(|(at, _)| at).collect();
+    let get = |at: usize| told.get(at);
+    let open = mine.iter().copied().find(|at| get(*at).is_some_and(|told| told.open_at(from).is_some()));
+    let mut due: Vec<Due> = open.map(|at| Due { told: Some(at), changes: vec![] }).into_iter().collect();
+    for change in transitions.iter().filter(|t| t.cause == cause) {
+        let joins = |last: &&mut Due| {
+            let over = last.changes.last().filter(|t| t.kind == Kind::Resolve).map(|t| t.at);
+            change.kind != Kind::Raise || over.is_some_and(|over| change.at - over <= regroup && regroup > 0)
+        };
+        match due.last_mut().filter(joins) {
+            Some(last) => last.changes.push(*change),
+            None => due.push(Due { told: None, changes: vec![*change] }),
+        }
+    }
+    let mut free: Vec<usize> = mine
+        .into_iter()
+        .filter(|at| Some(*at) != open && get(*at).is_some_and(|told| told.before(from).is_empty()))
+        .collect();
+    for episode in due.iter_mut().filter(|episode| episode.told.is_none()) {
+        let found = free.iter().position(|at| get(*at).is_some_and(|told| overlap(told, &episode.changes)));
+        episode.told = found.map(|place| free.remove(place));
+    }
+    let mut all: Vec<Amendment> = free.into_iter().map(Amendment::Retract).collect();
+    for Due { told: at, changes } in due {
+        match at.and_then(|at| Some((at, get(at)?))) {
+            Some((at, told)) if !same(told, from, &changes) => all.push(Amendment::Revise(at, changes)),
+            Some(_) => {}
+            None => all.push(Amendment::Raise(changes)),
+        }
+    }
+    all
+}
+
+fn overlap(told: &Told, changes: &[Transition]) -> bool {
+    let (start, end) = told.span();
+    let from = changes.first().map_or(i64::MAX, |t| t.onset.at.min(t.at));
+    let to = changes.last().filter(|t| t.kind == Kind::Resolve).map_or(i64::MAX, |t| t.at);
+    from <= end && start <= to
+}
+
+fn same(told: &Told, from: i64, changes: &[Transition]) -> bool {
+    let after = told.steps.iter().skip(told.before(from).len());
+    let mut changes = changes.iter().map(|t| (t.at, t.kind, t.level()));
+    after.map(|step| (step.at, step.kind, step.level)).eq(changes.by_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rule::Side;
+    use super::super::window::Sample;
+    use super::*;
+
+    const CAUSE: Cause = Cause::Threshold(Side::High);
+
+    /// `r` raise, `e` escalate, `d` deescalate, `x` resolve, each with its instant.
+    fn parse(text: &str) -> Vec<(i64, Kind)> {
+        let kind = |letter: char| match letter {
+            'r' => Kind::Raise,
+            'e' => Kind::Escalate,
+            'd' => Kind::Deescalate,
+            _ => Kind::Resolve,
+        };
+        let change = |word: &str| (word.get(1..).unwrap().parse().unwrap(), kind(word.chars().next().unwrap()));
+        text.split_whitespace().map(change).collect()
+    }
+
+    fn told(text: &str) -> Told {
+        let steps = parse(text).into_iter().map(|(at, kind)| Step { at, kind, level: Level::Warning }).collect();
+        Told { version: 1, resource: Value::Null, cause: CAUSE, steps }
+    }
+
+    fn changes(text: &str) -> Vec<Transition> {
+        let change = |(at, kind): (i64, Kind)| {
+            let sample = Sample { at, value: 0.0, seq: at, signal: 0, readable: true };
+            let (from, to) = match kind {
+                Kind::Raise => (Level::None, Level::Warning),
+                Kind::Resolve => (Level::Warning, Level::None),
+                _ => (Level::Warning, Level::Warning),
+            };
+            Transition { cause: CAUSE, at, from, to, kind, sample, limit: None, onset: sample, peak: None }
+        };
+        parse(text).into_iter().map(change).collect()
+    }
+
+    #[test]
+    fn only_what_changed_is_told_anew() {
+        // Told before, the instant, concluded from there on, what is to be done.
+        let cases: [(&[&str], i64, &str, &[&str]); 9] = [
+            (&[], 0, "", &[]),
+            (&[], 0, "r5 x9", &["raise r5 x9"]),
+            (&["r5 x9"], 0, "r5 x9", &[]),
+            (&["r5 x9"], 0, "", &["retract 0"]),
+            (&["r5 x9"], 7, "x9", &[]),
+            (&["r5 x9"], 7, "x8", &["revise 0 x8"]),
+            (&["r5 x9"], 7, "", &["revise 0 "]),
+            (&["r5 x9", "r20"], 3, "r4 x9 r30", &["revise 0 r4 x9", "revise 1 r30"]),
+            (&["r5 x9", "r20 x25"], 3, "r5 x25", &["retract 1", "revise 0 r5 x25"]),
+        ];
+        for (before, from, now, expected) in cases {
+            let told: Vec<Told> = before.iter().map(|text| told(text)).collect();
+            let word = |t: &Transition| {
+                let letter = match t.kind {
+                    Kind::Raise => 'r',
+                    Kind::Escalate => 'e',
+                    Kind::Deescalate => 'd',
+                    Kind::Resolve => 'x',
+                };
+                format!("{letter}{}", t.at)
+            };
+            let words = |changes: &[Transition]| changes.iter().map(word).collect::<Vec<_>>().join(" ");
+            let found: Vec<String> = amendments(&told, from, &changes(now), 0)
+                .iter()
+                .map(|amendment| match amendment {
+                    Amendment::Retract(at) => format!("retract {at}"),
+                    Amendment::Revise(at, changes) => format!("revise {at} {}", words(changes)),
+                    Amendment::Raise(changes) => format!("raise {}", words(changes)),
+                })
+                .collect();
+            assert_eq!(found, expected, "{before:?} from {from}: {now}");
+        }
+    }
+
+    #[test]
+    fn what_fired_at_an_instant_is_what_was_raised_and_not_yet_over() {
+        let all = [told("r5 e7 x9"), told("r20")];
+        for (from, open) in [(5, 0), (6, 1), (9, 1), (10, 0), (21, 1)] {
+            assert_eq!(firing_at(&all, from).len(), open, "{from}");
+        }
+    }
+
+    #[test]
+    fn what_comes_back_soon_is_the_same_episode() {
+        let found = amendments(&[], 0, &changes("r5 x9 r12 x13 r30"), 5);
+        assert_eq!(found, [Amendment::Raise(changes("r5 x9 r12 x13")), Amendment::Raise(changes("r30"))]);
+    }
+}

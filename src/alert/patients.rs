@@ -1,0 +1,219 @@
+//! The windows of all patients, made when a reading first needs them: from the readings that were committed before
+//! it and from what is firing. And the clock of those windows that change without a reading. Layer 5, beside the
+//! engine: it reads the store.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+
+use super::reading::{self, Taken};
+use super::rule::{Cause, Level, Rule, RuleSet};
+use super::window::{Sample, Terms, Transition, Window};
+use crate::error::Error;
+use crate::fhir::LOINC;
+use crate::fhir::reading::Code;
+use crate::store::{Entry, Past, Store};
+
+/// More readings than this are not gone through again for one correction.
+pub(super) const PAST: usize = 100_000;
+
+/// The panel that blood pressures are members of.
+const BLOOD_PRESSURE: &str = "85354-9";
+
+/// Names a window: the patient, the rule, and the device where the rule listens to devices.
+#[derive(Clone, Debug)]
+pub(super) struct Key {
+    pub patient: Arc<str>,
+    pub rule: Arc<Rule>,
+    pub device: Option<Arc<str>>,
+}
+
+impl Key {
+    pub(super) fn of(taken: &Taken) -> Self {
+        Self { patient: taken.patient().into(), rule: taken.rule.clone(), device: taken.device().map(Arc::from) }
+    }
+
+    /// Two that are the same have the same.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        self.patient == other.patient && Arc::ptr_eq(&self.rule, &other.rule) && self.device == other.device
+    }
+}
+
+/// One window with what the engine must know of it.
+pub(super) struct Slot {
+    rule: Arc<Rule>,
+    device: Option<Arc<str>>,
+    pub window: Window,
+    /// The code of the last reading, as a place among the rule's.
+    pub code: u16,
+    /// When the last reading was committed, µs UTC.
+    heard: i64,
+    /// It stands in the list of those that wait for a time.
+    waits: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Patients {
+    windows: HashMap<Arc<str>, Vec<Slot>>,
+    waiting: BinaryHeap<Reverse<Waiting>>,
+    /// Tells keys in the list apart.
+    count: u64,
+}
+
+/// A window that changes at a time (of the server, µs UTC) if nothing comes.
+struct Waiting {
+    due: i64,
+    number: u64,
+    key: Key,
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.due, self.number).cmp(&(other.due, other.number))
+    }
+}
+
+/// What comes of letting a window take a reading.
+pub(super) enum Judged {
+    Changes(Vec<Transition>),
+    /// It belongs further back than where the window stands.
+    Past,
+}
+
+impl Patients {
+    pub(super) fn get(&mut self, key: &Key) -> Option<&mut Slot> {
+        let slots = self.windows.get_mut(&key.patient)?;
+        slots.iter_mut().find(|slot| Arc::ptr_eq(&slot.rule, &key.rule) && slot.device == key.device)
+    }
+
+    /// Lets windows of rules go that are no longer in force.
+    pub(super) fn keep(&mut self, rules: &RuleSet) {
+        let stands = |slot: &Slot| rules.rules().iter().any(|rule| Arc::ptr_eq(rule, &slot.rule));
+        self.windows.retain(|_, slots| {
+            slots.retain(stands);
+            !slots.is_empty()
+        });
+    }
+
+    /// Puts a window in its place.
+    pub(super) fn put(&mut self, key: &Key, window: Window, code: u16, heard: i64) {
+        if let Some(slot) = self.get(key) {
+            (slot.window, slot.code, slot.heard) = (window, code, heard);
+        } else {
+            let (rule, device) = (key.rule.clone(), key.device.clone());
+            let slot = Slot { rule, device, window, code, heard, waits: false };
+            self.windows.entry(key.patient.clone()).or_default().push(slot);
+        }
+        self.wait(key);
+    }
+
+    /// Lets a window that is there take a reading.
+    pub(super) fn judge(&mut self, key: &Key, taken: &Taken) -> Judged {
+        let Some(slot) = self.get(key) else { return Judged::Changes(vec![]) };
+        if slot.window.is_past(taken.sample.at) {
+            return Judged::Past;
+        }
+        let changes = slot.window.step(&Terms::of(&taken.rule), &taken.sample);
+        (slot.code, slot.heard) = (taken.code, taken.entry.updated);
+        self.wait(key);
+        Judged::Changes(changes)
+    }
+
+    /// Puts a window whose time will come on the list.
+    fn wait(&mut self, key: &Key) {
+        let Some(slot) = self.get(key).filter(|slot| !slot.waits) else { return };
+        let Some(due) = slot.due() else { return };
+        slot.waits = true;
+        self.count += 1;
+        let (number, key) = (self.count, key.clone());
+        self.waiting.push(Reverse(Waiting { due, number, key }));
+    }
+
+    /// When the next window changes if nothing comes, by the server's clock.
+    pub(super) fn next_due(&self) -> Option<i64> {
+        self.waiting.peek().map(|Reverse(waiting)| waiting.due)
+    }
+
+    /// The next window whose time has come, with its changes.
+    pub(super) fn ripen(&mut self, now: i64) -> Option<(Key, Vec<Transition>)> {
+        while self.next_due().is_some_and(|due| due <= now) {
+            let Reverse(Waiting { key, .. }) = self.waiting.pop()?;
+            let Some(slot) = self.get(&key) else { continue };
+            slot.waits = false;
+            let terms = Terms::of(&key.rule);
+            // Readings have come since: it waits anew.
+            let over = slot.due().is_some_and(|due| due <= now);
+            let changes = match slot.window.deadline(&terms).filter(|_| over) {
+                Some(at) => slot.window.advance(&terms, at),
+                None => vec![],
+            };
+            self.wait(&key);
+            if !changes.is_empty() {
+                return Some((key, changes));
+            }
+        }
+        None
+    }
+}
+
+impl Slot {
+    /// When its next change is due by the server's clock. Readings that come late make time run late: what is due
+    /// so long after a reading was measured is due so long after it was committed.
+    fn due(&self) -> Option<i64> {
+        let terms = Terms::of(&self.rule);
+        let deadline = self.window.deadline(&terms)?;
+        let ahead = (deadline - self.window.now()?).max(0);
+        let settle = if self.rule.condition.is_joint() { self.rule.timing.settle } else { 0 };
+        Some(self.heard + ahead.max(settle))
+    }
+}
+
+/// The past of a patient under a rule: everything from `from` on that was committed up to `upto`, with the look back
+/// that a window needs. None when it is too much.
+///
+/// Members of panels are stored under their panel's code: that of the usual one, and that of the reading in hand.
+pub(super) async fn past(
+    store: &Store,
+    key: &Key,
+    cause: &Taken,
+    from: i64,
+    upto: i64,
+) -> Result<Option<Vec<Taken>>, Error> {
+    let (count, back) = key.rule.look_back();
+    let own = cause.reading().into_iter().flat_map(|reading| &reading.codings).cloned();
+    let mut codes: Vec<Code> = key.rule.codes().cloned().chain(own).collect();
+    codes.push((LOINC.to_owned(), BLOOD_PRESSURE.to_owned()));
+    codes.sort_unstable();
+    codes.dedup();
+    let past = Past { codes, from: from.saturating_sub(back), count, upto, most: PAST };
+    let Some(entries) = store.past(&key.patient, past).await? else { return Ok(None) };
+    Ok(Some(of_key(key, &entries)))
+}
+
+/// What the key's rule takes of these entries, in the order of their times.
+fn of_key(key: &Key, entries: &[Arc<Entry>]) -> Vec<Taken> {
+    let mut taken = reading::taken_by(&key.rule, entries);
+    taken.retain(|taken| taken.device() == key.device.as_deref());
+    taken.sort_by_key(|taken| (taken.sample.at, taken.sample.seq));
+    taken
+}
+
+/// The window as it stood after these readings.
+pub(super) fn resumed(rule: &Rule, firing: &[(Cause, Level)], taken: &[Taken]) -> Window {
+    let samples: Vec<Sample> = taken.iter().map(|taken| taken.sample).collect();
+    Window::resume(&Terms::of(rule), firing, &samples)
+}

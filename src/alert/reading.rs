@@ -1,0 +1,97 @@
+//! What a committed reading is for the rules: its values, each as a sample of every rule that judges it. Pure.
+
+use std::sync::Arc;
+
+use super::rule::{Condition, Per, Rule, RuleSet};
+use super::window::Sample;
+use crate::fhir::reading::{Amount, Code, Reading};
+use crate::store::{Content, Entry};
+
+/// One value of a reading for one rule.
+#[derive(Clone, Debug)]
+pub(super) struct Taken {
+    pub rule: Arc<Rule>,
+    /// Which of all the rule's codes the reading carries.
+    pub code: u16,
+    pub sample: Sample,
+    pub entry: Arc<Entry>,
+}
+
+impl Taken {
+    pub(super) fn reading(&self) -> Option<&Reading> {
+        reading(&self.entry)
+    }
+
+    /// `Patient/…`
+    pub(super) fn patient(&self) -> &str {
+        self.reading().and_then(|reading| reading.subject.as_deref()).unwrap_or_default()
+    }
+
+    /// The device whose silence the rule listens to; none when it does not.
+    pub(super) fn device(&self) -> Option<&str> {
+        let per_device = matches!(self.rule.condition, Condition::Missing { per: Per::Device, .. });
+        self.reading().and_then(|reading| reading.device.as_deref()).filter(|_| per_device)
+    }
+}
+
+pub(super) fn reading(entry: &Entry) -> Option<&Reading> {
+    match &entry.content {
+        Content::Reading(reading) => Some(reading),
+        _ => None,
+    }
+}
+
+/// Demonstration data, and what is said to be wrong or not done, is never judged.
+fn judged_at_all(reading: &Reading) -> bool {
+    let of_patient = reading.subject.as_deref().is_some_and(|subject| subject.starts_with("Patient/"));
+    reading.status.counts() && !reading.test && of_patient
+}
+
+/// All that the rules take of an entry of the log.
+pub(super) fn taken(rules: &RuleSet, entry: &Arc<Entry>) -> Vec<Taken> {
+    let Some(reading) = reading(entry).filter(|reading| judged_at_all(reading)) else { return vec![] };
+    let mut all = Vec::new();
+    for (codings, amount) in reading.amounts() {
+        for (rule, signal, _) in rules.select(codings) {
+            all.extend(value(rule, signal, amount).and_then(|value| take(rule, signal, codings, value, entry)));
+        }
+    }
+    for (codings, answer) in &reading.answers {
+        for (rule, signal, _) in rules.select(codings) {
+            let number = rule.signals.get(signal).and_then(|signal| signal.answer(answer));
+            all.extend(number.and_then(|number| take(rule, signal, codings, (number, true), entry)));
+        }
+    }
+    all
+}
+
+/// The same for one rule alone: all that it takes of earlier readings.
+pub(super) fn taken_by(rule: &Arc<Rule>, entries: &[Arc<Entry>]) -> Vec<Taken> {
+    let own = RuleSet::of(rule.clone());
+    entries.iter().flat_map(|entry| taken(&own, entry)).collect()
+}
+
+/// In the signal's unit, and whether it could be read. None: a rule that does not speak of units leaves it out.
+fn value(rule: &Rule, signal: usize, amount: &Amount) -> Option<(f64, bool)> {
+    let signal = rule.signals.get(signal)?;
+    let value = signal.in_unit(amount.value, amount.unit.as_deref().unwrap_or_default());
+    match (value, &rule.condition) {
+        (Some(value), _) => Some((value, true)),
+        // It is heard all the same.
+        (None, Condition::Missing { .. }) => Some((amount.value, true)),
+        (None, _) => rule.tells_of_bad_readings().then_some((amount.value, false)),
+    }
+}
+
+fn take(
+    rule: &Arc<Rule>,
+    signal: usize,
+    codings: &[Code],
+    (value, readable): (f64, bool),
+    entry: &Arc<Entry>,
+) -> Option<Taken> {
+    let at = reading(entry)?.effective.map_or(entry.updated, |(start, _)| start);
+    let code = rule.code_place(signal, codings)?;
+    let sample = Sample { at, value, seq: entry.seq, signal: u8::try_from(signal).ok()?, readable };
+    Some(Taken { rule: rule.clone(), code, sample, entry: entry.clone() })
+}

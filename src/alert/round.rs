@@ -1,0 +1,165 @@
+//! One round of the engine: the readings that came since the last, in the order of their times, each judged by the
+//! rules that take it. What came late, was corrected or was retracted is gone through again from its instant, once
+//! the round has judged the rest. Layer 5, beside the engine: it reads the store.
+
+use std::sync::Arc;
+
+use super::amend::{self, Amendment};
+use super::engine::Watch;
+use super::episodes::{Conclusion, Episodes, Origin};
+use super::patients::{self, Judged, Key, PAST};
+use super::reading::{self, Taken};
+use super::window::Terms;
+use crate::auth::access::Access;
+use crate::error::Error;
+use crate::fhir::reading::Reading;
+use crate::store::{Content, Entry, Store};
+
+pub(super) struct Round {
+    /// In the order of their times.
+    taken: Vec<Taken>,
+    corrections: Vec<Correction>,
+}
+
+/// A window whose past has changed from an instant on.
+struct Correction {
+    key: Key,
+    from: i64,
+    /// One of the readings that it is about.
+    cause: Taken,
+}
+
+impl Round {
+    /// What the rules take of these entries.
+    pub(super) async fn gather(store: &Store, watch: &mut Watch, entries: &[Arc<Entry>]) -> Result<Self, Error> {
+        let mut round = Self { taken: vec![], corrections: vec![] };
+        for entry in entries {
+            match entry.resource_type {
+                "Observation" if entry.version > 1 => round.corrected(store, watch, entry).await?,
+                "Observation" => round.taken.extend(reading::taken(&watch.rules, entry)),
+                "DetectedIssue" => watch.episodes.observe(entry),
+                _ => {}
+            }
+        }
+        round.taken.sort_by_key(|taken| (taken.sample.at, taken.sample.seq));
+        Ok(round)
+    }
+
+    /// Both what was said before and what is said now change the past.
+    async fn corrected(&mut self, store: &Store, watch: &Watch, entry: &Arc<Entry>) -> Result<(), Error> {
+        let access = Access::system("alert engine");
+        let mut versions = vec![entry.clone()];
+        let before = store.find_version(&access, entry.resource_type, &entry.id, entry.version - 1).await;
+        if let Some(before) = before.ok().filter(|before| !before.deleted) {
+            let reading = Reading::of(&before.value()?);
+            versions.push(Arc::new(Entry {
+                version: before.version,
+                updated: before.updated,
+                content: Content::Reading(Arc::new(reading)),
+                ..(**entry).clone()
+            }));
+        }
+        for taken in versions.iter().flat_map(|entry| reading::taken(&watch.rules, entry)) {
+            self.late(Key::of(&taken), taken);
+        }
+        Ok(())
+    }
+
+    fn late(&mut self, key: Key, cause: Taken) {
+        let from = cause.sample.at;
+        match self.corrections.iter_mut().find(|known| known.key.same(&key)) {
+            Some(known) => known.from = known.from.min(from),
+            None => self.corrections.push(Correction { key, from, cause }),
+        }
+    }
+
+    /// Lets the windows take the readings.
+    pub(super) async fn judge(&mut self, store: &Store, watch: &mut Watch) -> Result<Vec<Conclusion>, Error> {
+        let mut conclusions = Vec::new();
+        let now = store.clock().now();
+        for taken in std::mem::take(&mut self.taken) {
+            let key = Key::of(&taken);
+            // What is gone through again takes all readings up to the last of the round.
+            if self.corrections.iter().any(|correction| correction.key.same(&key)) {
+                continue;
+            }
+            slot(store, watch, &key, &taken).await?;
+            match watch.patients.judge(&key, &taken) {
+                Judged::Past => self.late(key, taken),
+                Judged::Changes(changes) => {
+                    let origin = Origin { place: &key, code: taken.code, entry: Some(&taken.entry), now };
+                    for change in &changes {
+                        conclusions.extend(watch.episodes.conclude(store, &origin, change).await?);
+                    }
+                    conclusions.extend(watch.episodes.confirm(&origin, taken.sample.at));
+                }
+            }
+        }
+        Ok(conclusions)
+    }
+
+    /// Goes through the past again where it has changed.
+    pub(super) async fn correct(
+        self,
+        store: &Store,
+        access: &Access,
+        watch: &mut Watch,
+    ) -> Result<Vec<Conclusion>, Error> {
+        let mut conclusions = Vec::new();
+        for correction in &self.corrections {
+            conclusions.extend(correct(store, access, watch, correction).await?);
+        }
+        Ok(conclusions)
+    }
+}
+
+async fn correct(
+    store: &Store,
+    access: &Access,
+    watch: &mut Watch,
+    correction: &Correction,
+) -> Result<Vec<Conclusion>, Error> {
+    let Correction { key, from, cause } = correction;
+    let (from, terms) = (*from, Terms::of(&key.rule));
+    let Some(past) = patients::past(store, key, cause, from, watch.judged).await? else {
+        tracing::warn!(rule = %key.rule.id, most = PAST, "too many readings since a corrected one: left as it was told");
+        return Ok(vec![]);
+    };
+    let (before, since): (Vec<Taken>, Vec<Taken>) = past.into_iter().partition(|taken| taken.sample.at < from);
+    let told = Episodes::told(store, access, key, from).await?;
+    let mut window = patients::resumed(&key.rule, &amend::firing_at(&told, from), &before);
+    let mut changes = Vec::new();
+    for taken in &since {
+        changes.extend(window.step(&terms, &taken.sample));
+    }
+    if let Some(now) = watch.patients.get(key).and_then(|slot| slot.window.now()) {
+        changes.extend(window.advance(&terms, now));
+    }
+    let last = since.last().or(before.last()).unwrap_or(cause);
+    watch.patients.put(key, window, last.code, cause.entry.updated);
+    let origin = Origin { place: key, code: last.code, entry: Some(&cause.entry), now: store.clock().now() };
+    let mut conclusions = Vec::new();
+    for amendment in amend::amendments(&told, from, &changes, key.rule.timing.regroup) {
+        conclusions.extend(match &amendment {
+            Amendment::Retract(at) => told.get(*at).and_then(|told| watch.episodes.retract(&origin, told)),
+            Amendment::Revise(at, changes) => {
+                watch.episodes.tell_again(store, &origin, told.get(*at), from, changes).await?
+            }
+            Amendment::Raise(changes) => watch.episodes.tell_again(store, &origin, None, from, changes).await?,
+        });
+    }
+    Ok(conclusions)
+}
+
+/// Makes the window of a key if there is none: as it stood before this round.
+pub(super) async fn slot(store: &Store, watch: &mut Watch, key: &Key, taken: &Taken) -> Result<(), Error> {
+    if watch.patients.get(key).is_some() {
+        return Ok(());
+    }
+    let past = patients::past(store, key, taken, taken.sample.at, watch.judged).await?.unwrap_or_default();
+    let last = past.last().map_or(taken, |last| last);
+    let (code, heard) = (last.code, last.entry.updated);
+    let window = patients::resumed(&key.rule, &watch.episodes.firing(key), &past);
+    watch.patients.put(key, window, code, heard);
+    Ok(())
+}
