@@ -47,6 +47,15 @@ pub struct Score {
     pub band: Option<Band>,
 }
 
+impl Score {
+    /// Is there nothing new to tell: the same total, band and points, from whatever values?
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let told = |part: &Part| (part.parameter, part.column, part.points);
+        (self.kind, self.total, self.band, self.missing) == (other.kind, other.total, other.band, other.missing)
+            && self.parts.iter().map(told).eq(other.parts.iter().map(told))
+    }
+}
+
 /// The score of these values.
 pub fn score(kind: Kind, inputs: &Inputs, patient: &Patient) -> Score {
     let empty =

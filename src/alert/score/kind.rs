@@ -136,7 +136,7 @@ impl Kind {
                 "Royal College of Physicians NEWS2 (National Early Warning Score 2) total score",
             )],
             Self::Qsofa => &[(LOINC, "96791-9", "Quick SOFA score SOFA.quick")],
-            Self::ShockIndex => &[(LOINC, "98909-5", "Shock index")],
+            Self::ShockIndex => &[(LOINC, "98909-5", "Shock index Calculated")],
             _ => &[],
         }
     }

@@ -179,16 +179,23 @@ fn age(score: &Score) -> Option<Value> {
     score.missing.contains(Parameter::Age).then(component)
 }
 
+/// SNOMED CT's term of a part of NEWS2.
+macro_rules! term {
+    ($part:literal) => {
+        concat!("Royal College of Physicians NEWS2 (National Early Warning Score 2) - ", $part, " score")
+    };
+}
+
 fn news2_coding(part: &Part) -> Option<(&'static str, &'static str, &'static str)> {
     let (code, display) = match (part.parameter, part.column) {
-        (Parameter::RespirationRate, _) => ("1104301000000104", "respiration rate score"),
-        (Parameter::Spo2, Some(Column::Spo2Scale1)) => ("1104311000000102", "oxygen saturation scale 1 score"),
-        (Parameter::Spo2, _) => ("1104321000000108", "oxygen saturation scale 2 score"),
-        (Parameter::Oxygen, _) => ("1104331000000105", "air or oxygen score"),
-        (Parameter::SystolicPressure, _) => ("1104341000000101", "systolic blood pressure score"),
-        (Parameter::HeartRate, _) => ("1104351000000103", "pulse score"),
-        (Parameter::Consciousness, _) => ("1104361000000100", "consciousness score"),
-        (Parameter::Temperature, _) => ("1104371000000107", "temperature score"),
+        (Parameter::RespirationRate, _) => ("1104301000000104", term!("respiration rate")),
+        (Parameter::Spo2, Some(Column::Spo2Scale1)) => ("1104311000000102", term!("oxygen saturation scale 1")),
+        (Parameter::Spo2, _) => ("1104321000000108", term!("oxygen saturation scale 2")),
+        (Parameter::Oxygen, _) => ("1104331000000105", term!("air or oxygen")),
+        (Parameter::SystolicPressure, _) => ("1104341000000101", term!("systolic blood pressure")),
+        (Parameter::HeartRate, _) => ("1104351000000103", term!("pulse")),
+        (Parameter::Consciousness, _) => ("1104361000000100", term!("consciousness")),
+        (Parameter::Temperature, _) => ("1104371000000107", term!("temperature")),
         _ => return None,
     };
     Some((SNOMED, code, display))

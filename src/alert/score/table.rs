@@ -173,6 +173,19 @@ mod tests {
         }
     }
 
+    /// Bedside PEWS prints thresholds, which lie in each other; all others print bands.
+    #[test]
+    fn bands_leave_no_gap_and_do_not_overlap() {
+        for group in TABLES.0.iter().filter(|g| g.kind != Kind::BedsidePews) {
+            let mut cells: Vec<&Cell> = group.cells.iter().collect();
+            cells.sort_by(|a, b| a.from.total_cmp(&b.from));
+            for pair in cells.windows(2) {
+                let gap = pair[1].from - pair[0].to;
+                assert!((gap - 1.0).abs() < 1e-6, "{:?} {:?} at {}", group.kind, group.parameter, pair[1].from);
+            }
+        }
+    }
+
     #[test]
     fn halves_round_up() {
         for (value, rounded) in [(20.5, 21.0), (20.499, 20.0), (380.499_999_999_999_97, 381.0), (0.0, 0.0)] {

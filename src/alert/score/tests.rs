@@ -108,6 +108,55 @@ fn read(json: &Value) -> (Inputs, Patient) {
     (inputs, patient)
 }
 
+/// The points on both sides of a cut: what lies between two numbers of the table is rounded, half up.
+#[test]
+fn a_value_between_two_numbers_of_a_table_is_rounded() {
+    for (kind, parameter, below, at, points) in [
+        (Kind::News2, Parameter::RespirationRate, 20.49, 20.5, (0.0, 2.0)),
+        (Kind::News2, Parameter::Spo2, 91.4, 91.5, (3.0, 2.0)),
+        (Kind::News2, Parameter::HeartRate, 40.4, 40.5, (3.0, 1.0)),
+        (Kind::News2, Parameter::Temperature, 35.04, 35.05, (3.0, 1.0)),
+        (Kind::News2, Parameter::SystolicPressure, 219.4, 219.5, (0.0, 3.0)),
+        (Kind::Mews, Parameter::SystolicPressure, 70.4, 70.5, (3.0, 2.0)),
+        (Kind::Mews, Parameter::Temperature, 38.44, 38.45, (0.0, 2.0)),
+        (Kind::Qsofa, Parameter::SystolicPressure, 100.4, 100.5, (1.0, 0.0)),
+        (Kind::Sirs, Parameter::Temperature, 38.04, 38.05, (0.0, 1.0)),
+        (Kind::Sirs, Parameter::WhiteCells, 12.004, 12.01, (0.0, 1.0)),
+        (Kind::Meows, Parameter::DiastolicPressure, 100.4, 100.5, (1.0, 2.0)),
+        (Kind::BedsidePews, Parameter::HeartRate, 109.4, 109.5, (0.0, 1.0)),
+    ] {
+        let patient = Patient { age_days: Some(3_000), ..adult() };
+        let of = |value| score(kind, &well().with(parameter, value), &patient).parts.of(parameter).unwrap().points;
+        assert_eq!((of(below), of(at)), (Some(points.0), Some(points.1)), "{kind:?} {parameter:?}");
+    }
+}
+
+#[test]
+fn bands_begin_where_they_are_published() {
+    let bands = |kind: Kind| {
+        let row = |total| band::of(kind, total, &[]).map_or("-", |band| band.code);
+        [0.0, 0.89, 0.9, 1.0, 2.0, 4.0, 5.0, 6.0, 7.0, 64.9, 65.0].map(row).join(" ")
+    };
+    for (kind, expected) in [
+        (Kind::News2, "low low low low low low medium medium high high high"),
+        (
+            Kind::Mews,
+            "no-trigger no-trigger no-trigger no-trigger no-trigger no-trigger trigger trigger trigger trigger trigger",
+        ),
+        (
+            Kind::Qsofa,
+            "negative negative negative negative positive positive positive positive positive positive positive",
+        ),
+        (Kind::ShockIndex, "normal normal raised raised raised raised raised raised raised raised raised"),
+        (Kind::MeanPressure, "reduced reduced reduced reduced reduced reduced reduced reduced reduced reduced normal"),
+        (Kind::BedsidePews, "- - - - - - - - - - -"),
+    ] {
+        assert_eq!(bands(kind), expected, "{kind:?}");
+    }
+    let codes: Vec<_> = Kind::News2.bands().iter().map(|band| band.code).collect();
+    assert_eq!(codes, ["low", "low-medium", "medium", "high"]);
+}
+
 #[test]
 fn what_is_missing_is_named_and_never_normal() {
     for kind in Kind::ALL {
@@ -207,6 +256,16 @@ fn an_unknown_age_is_missing() {
     let score = score(Kind::BedsidePews, &well(), &adult());
     assert_eq!(score.total, None);
     assert_eq!(score.missing.iter().collect::<Vec<_>>(), [Parameter::Age]);
+}
+
+#[test]
+fn only_points_make_a_score_another_one() {
+    let of = |rate, spo2_scale_2| {
+        score(Kind::News2, &well().with(Parameter::HeartRate, rate), &Patient { spo2_scale_2, age_days: None })
+    };
+    assert!(of(75.0, false).says_the_same(&of(80.0, false)));
+    assert!(!of(75.0, false).says_the_same(&of(91.0, false)));
+    assert!(!of(75.0, false).says_the_same(&of(75.0, true)), "another scale");
 }
 
 #[test]
