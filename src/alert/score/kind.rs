@@ -31,7 +31,8 @@ pub enum Kind {
 /// Which of a parameter and its alternatives counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// The first that has a value.
+    /// The first that has a value. Ages are not known here: whoever holds the readings leaves out a value that is
+    /// older than one of its alternatives, or an old Alert hides a new coma score.
     First,
     /// The one with the most points.
     Worst,
