@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use fhir_r4::Format;
 use serde_json::Value;
+use vigia::alert::context;
 use vigia::alert::rule::{RuleSet, compile, default_plans};
 use vigia::alert::window::{Sample, Terms, Window};
 use vigia::fhir::reading::Reading;
@@ -106,7 +107,8 @@ fn main() -> Result<()> {
     let reading = Reading::of(&parsed(&WARD.observation(0))?);
     measure("  rules of a reading", 1, || drop(black_box(rules.select(black_box(&reading.codings)))));
     let (rule, ..) = rules.select(&reading.codings).into_iter().next().context("no rule for heart rates")?;
-    let (mut window, mut seq, terms) = (Window::default(), 0, Terms::of(rule));
+    let context = context::Context::default();
+    let (mut window, mut seq, terms) = (Window::default(), 0, Terms { rule, context: &context });
     measure("  step of a window, normal value", 1, || {
         seq += 1;
         let at = RECEIVED + seq * 1_000_000;

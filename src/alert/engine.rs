@@ -13,6 +13,7 @@ use super::patients::{Key, Patients};
 use super::reading;
 use super::round::{self, Round};
 use super::rule::{RuleSet, compile};
+use super::scores;
 use crate::auth::access::Access;
 use crate::error::Error;
 use crate::fhir::query::{MAX_COUNT, Query};
@@ -55,12 +56,12 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Makes the windows that may change without a reading, so that they do after a restart too.
-    async fn wake(&mut self, store: &Store) -> Result<(), Error> {
+    async fn wake(&mut self, store: &Store, access: &Access) -> Result<(), Error> {
         let timed = self.rules.rules().iter().filter(|rule| rule.has_clock());
         let Some(back) = timed.map(|rule| rule.look_back().1).max() else { return Ok(()) };
         for entry in store.alive(store.clock().now() - back).await? {
             for taken in reading::taken(&self.rules, &entry).into_iter().filter(|taken| taken.rule.has_clock()) {
-                round::slot(store, self, &Key::of(&taken), &taken).await?;
+                round::slot(store, access, self, &Key::of(&taken), &taken).await?;
             }
         }
         Ok(())
@@ -121,7 +122,7 @@ impl Engine {
             patients: Patients::default(),
             episodes: Episodes::open(&self.store, &self.access).await?,
         };
-        watch.wake(&self.store).await?;
+        watch.wake(&self.store, &self.access).await?;
         tracing::info!(seq = taken.seq, rules = watch.rules.rules().len(), "alert engine watches");
         let mut bell = self.store.bell();
         while !cancelled.is_cancelled() {
@@ -143,13 +144,13 @@ impl Engine {
         entries.truncate(rules.map_or(entries.len(), |at| at + 1));
         let Some(last) = entries.last().map(|entry| entry.seq) else { return Ok(0) };
         let mut round = Round::gather(&self.store, watch, &entries).await?;
-        let mut conclusions = round.judge(&self.store, watch).await?;
+        let mut conclusions = round.judge(&self.store, &self.access, watch).await?;
         watch.judged = last;
         conclusions.extend(round.correct(&self.store, &self.access, watch).await?);
         if rules.is_some() {
             watch.rules = load_rules(&self.store, &self.access, &watch.rules).await?;
             watch.patients.keep(&watch.rules);
-            watch.wake(&self.store).await?;
+            watch.wake(&self.store, &self.access).await?;
         }
         if !conclusions.is_empty() || watch.judged - watch.saved >= UNSAVED {
             self.commit(watch, conclusions).await?;
@@ -167,6 +168,8 @@ impl Engine {
             for change in &changes {
                 conclusions.extend(watch.episodes.conclude(&self.store, &origin, change).await?);
             }
+            let scored = watch.patients.take_scores(&key);
+            conclusions.extend(scores::told(&self.store, &self.access, &origin, scored).await?);
             if conclusions.len() >= BATCH {
                 break;
             }
@@ -191,7 +194,9 @@ impl Engine {
                 let waited = Duration::from_micros(u64::try_from(written.updated - committed).unwrap_or(0));
                 self.metrics.commit_to_alert_seconds.observe(waited.as_secs_f64());
             }
-            self.metrics.alert(conclusion.severity, conclusion.event);
+            if let Some(severity) = conclusion.severity {
+                self.metrics.alert(severity, conclusion.event);
+            }
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use super::issue::{self, Change, Episode, OpenEpisode};
 use super::patients::Key as Place;
 use super::reading::reading;
 use super::rule::{Cause, Level};
+use super::scores;
 use super::seed::AUTHOR;
 use super::window::{Kind, Transition};
 use crate::auth::access::Access;
@@ -19,7 +20,7 @@ use crate::fhir::query::{MAX_COUNT, Query};
 use crate::fhir::time;
 use crate::store::{Content, Entry, Store};
 
-/// What the rules concluded: the version of a DetectedIssue that is to be committed.
+/// What the rules concluded: the version of a DetectedIssue, or of the Observation of a score, to be committed.
 pub(super) struct Conclusion {
     pub id: String,
     pub resource: Value,
@@ -27,7 +28,8 @@ pub(super) struct Conclusion {
     pub expect: Option<i32>,
     /// When the reading was committed that led to it, µs UTC; none when time alone did.
     pub cause_committed: Option<i64>,
-    pub severity: &'static str,
+    /// Of an alert.
+    pub severity: Option<&'static str>,
     pub event: &'static str,
 }
 
@@ -160,7 +162,7 @@ impl Episodes {
     ) -> Option<Conclusion> {
         let id = resource.get("id").and_then(Value::as_str).map(str::to_owned)?;
         self.hold(resource.clone(), expect.map_or(1, |version| version + 1));
-        let severity = severity(&resource);
+        let severity = Some(severity(&resource));
         let cause_committed = origin.entry.map(|entry| entry.updated);
         Some(Conclusion { id, resource, expect, cause_committed, severity, event })
     }
@@ -221,6 +223,8 @@ struct Telling<'t> {
     peak: Option<String>,
     device: Option<String>,
     encounter: Option<String>,
+    /// The score that the alert is about.
+    score: Option<String>,
 }
 
 impl<'t> Telling<'t> {
@@ -240,6 +244,7 @@ impl<'t> Telling<'t> {
             peak: peak.as_ref().map(reference),
             device: source.and_then(|reading| reading.device.clone()),
             encounter: source.and_then(|reading| reading.encounter.clone()),
+            score: (transition.cause == Cause::Score).then(|| scores::reference(origin.place, transition.at)),
         })
     }
 
@@ -262,7 +267,7 @@ impl<'t> Telling<'t> {
             subject: place.rule.subject(origin.code),
             patient: &place.patient,
             author: AUTHOR,
-            device: self.device.as_deref(),
+            implicated: self.score.as_deref().or(self.device.as_deref()),
             encounter: self.encounter.as_deref(),
         })
     }

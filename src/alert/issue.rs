@@ -62,8 +62,8 @@ pub struct Episode<'a> {
     pub patient: &'a str,
     /// `Device/…` that stands for the rule engine.
     pub author: &'a str,
-    /// The Device that measured.
-    pub device: Option<&'a str>,
+    /// The Device that measured, or the Observation of the score that it is about.
+    pub implicated: Option<&'a str>,
     pub encounter: Option<&'a str>,
 }
 
@@ -91,12 +91,17 @@ pub struct OpenEpisode {
 /// The id of an episode: the same cause always has the same, so that a repeated evaluation finds what it wrote
 /// before. A UUID of version 8: milliseconds of the onset (ids sort by time), then a hash.
 pub fn episode_id(patient: &str, rule_url: &str, rule_key: &str, trigger: &str, onset: i64) -> String {
+    derived_id(&[patient, rule_url, rule_key, trigger], onset)
+}
+
+/// An id that the same parts and instant (µs UTC) always have.
+pub fn derived_id(parts: &[&str], at: i64) -> String {
     let mut hash = Sha256::new();
-    for part in [patient, rule_url, rule_key, trigger] {
+    for part in parts {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
-    let millis = u64::try_from(onset / 1_000).unwrap_or(0).to_be_bytes();
+    let millis = u64::try_from(at / 1_000).unwrap_or(0).to_be_bytes();
     let mut bytes = [0_u8; 16];
     let source = millis.iter().skip(2).copied().chain(hash.finalize());
     bytes.iter_mut().zip(source).for_each(|(byte, from)| *byte = from);
@@ -131,8 +136,8 @@ pub fn raised(episode: &Episode) -> Value {
     put("patient", json!({"reference": episode.patient}));
     put("identifiedPeriod", json!({"start": time::instant(transition.onset.at)}));
     put("author", json!({"reference": episode.author, "display": "Vigía rule engine"}));
-    if let Some(device) = episode.device {
-        put("implicated", json!([{"reference": device}]));
+    if let Some(implicated) = episode.implicated {
+        put("implicated", json!([{"reference": implicated}]));
     }
     put("evidence", evidence::first(episode));
     put("detail", Value::Null);
@@ -140,7 +145,7 @@ pub fn raised(episode: &Episode) -> Value {
     if let Some(encounter) = episode.encounter {
         extend(&mut issue, "alert-encounter", "valueReference", json!({"reference": encounter}));
     }
-    if let (Condition::Missing { per: Per::Device, .. }, Some(device)) = (&rule.condition, episode.device) {
+    if let (Condition::Missing { per: Per::Device, .. }, Some(device)) = (&rule.condition, episode.implicated) {
         extend(&mut issue, "alert-silent-device", "valueReference", json!({"reference": device}));
     }
     extend(&mut issue, "alert-type", "valueCode", kind_of_alert(transition).into());

@@ -6,14 +6,17 @@
 //! be in the store) beside it.
 
 pub mod amend;
+pub mod context;
 pub mod engine;
 mod episodes;
 pub mod issue;
+mod lookup;
 mod patients;
 pub mod pattern;
 mod reading;
 mod round;
 pub mod rule;
 pub mod score;
+mod scores;
 pub mod seed;
 pub mod window;

@@ -6,9 +6,10 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
+use super::context::Context;
 use super::reading::{self, Taken};
 use super::rule::{Cause, Level, Rule, RuleSet};
-use super::window::{Sample, Terms, Transition, Window};
+use super::window::{Sample, Scored, Terms, Transition, Window};
 use crate::error::Error;
 use crate::fhir::LOINC;
 use crate::fhir::reading::Code;
@@ -52,9 +53,19 @@ pub(super) struct Slot {
     waits: bool,
 }
 
+/// What is held of one patient.
+#[derive(Default)]
+struct Own {
+    /// None until it was looked up.
+    context: Option<Arc<Context>>,
+    /// It has changed since.
+    stale: bool,
+    slots: Vec<Slot>,
+}
+
 #[derive(Default)]
 pub(super) struct Patients {
-    windows: HashMap<Arc<str>, Vec<Slot>>,
+    all: HashMap<Arc<str>, Own>,
     waiting: BinaryHeap<Reverse<Waiting>>,
     /// Tells keys in the list apart.
     count: u64,
@@ -96,17 +107,40 @@ pub(super) enum Judged {
 
 impl Patients {
     pub(super) fn get(&mut self, key: &Key) -> Option<&mut Slot> {
-        let slots = self.windows.get_mut(&key.patient)?;
+        let slots = &mut self.all.get_mut(&key.patient)?.slots;
         slots.iter_mut().find(|slot| Arc::ptr_eq(&slot.rule, &key.rule) && slot.device == key.device)
     }
 
     /// Lets windows of rules go that are no longer in force.
     pub(super) fn keep(&mut self, rules: &RuleSet) {
         let stands = |slot: &Slot| rules.rules().iter().any(|rule| Arc::ptr_eq(rule, &slot.rule));
-        self.windows.retain(|_, slots| {
-            slots.retain(stands);
-            !slots.is_empty()
+        self.all.retain(|_, own| {
+            own.slots.retain(stands);
+            !own.slots.is_empty()
         });
+    }
+
+    /// What matters of the patient, as far as it is known.
+    pub(super) fn context(&self, patient: &str) -> Arc<Context> {
+        self.all.get(patient).and_then(|own| own.context.clone()).unwrap_or_default()
+    }
+
+    /// Must what matters of the patient be looked up?
+    pub(super) fn is_unknown(&self, patient: &str) -> bool {
+        self.all.get(patient).is_none_or(|own| own.stale || own.context.is_none())
+    }
+
+    pub(super) fn know(&mut self, patient: &Arc<str>, context: Context) {
+        let own = self.all.entry(patient.clone()).or_default();
+        (own.context, own.stale) = (Some(Arc::new(context)), false);
+    }
+
+    /// Something that matters has changed: for one patient, or (a ward's limits) for all.
+    pub(super) fn forget_context(&mut self, patient: Option<&str>) {
+        match patient {
+            Some(patient) => self.all.get_mut(patient).into_iter().for_each(|own| own.stale = true),
+            None => self.all.values_mut().for_each(|own| own.stale = true),
+        }
     }
 
     /// Puts a window in its place.
@@ -116,21 +150,27 @@ impl Patients {
         } else {
             let (rule, device) = (key.rule.clone(), key.device.clone());
             let slot = Slot { rule, device, window, code, heard, waits: false };
-            self.windows.entry(key.patient.clone()).or_default().push(slot);
+            self.all.entry(key.patient.clone()).or_default().slots.push(slot);
         }
         self.wait(key);
     }
 
     /// Lets a window that is there take a reading.
     pub(super) fn judge(&mut self, key: &Key, taken: &Taken) -> Judged {
+        let context = self.context(&key.patient);
         let Some(slot) = self.get(key) else { return Judged::Changes(vec![]) };
         if slot.window.is_past(taken.sample.at) {
             return Judged::Past;
         }
-        let changes = slot.window.step(&Terms::of(&taken.rule), &taken.sample);
+        let changes = slot.window.step(&Terms { rule: &taken.rule, context: &context }, &taken.sample);
         (slot.code, slot.heard) = (taken.code, taken.entry.updated);
         self.wait(key);
         Judged::Changes(changes)
+    }
+
+    /// Scores that a window has formed.
+    pub(super) fn take_scores(&mut self, key: &Key) -> Vec<Scored> {
+        self.get(key).map(|slot| slot.window.take_scores()).unwrap_or_default()
     }
 
     /// Puts a window whose time will come on the list.
@@ -152,17 +192,18 @@ impl Patients {
     pub(super) fn ripen(&mut self, now: i64) -> Option<(Key, Vec<Transition>)> {
         while self.next_due().is_some_and(|due| due <= now) {
             let Reverse(Waiting { key, .. }) = self.waiting.pop()?;
+            let context = self.context(&key.patient);
             let Some(slot) = self.get(&key) else { continue };
             slot.waits = false;
-            let terms = Terms::of(&key.rule);
+            let terms = Terms { rule: &key.rule, context: &context };
             // Readings have come since: it waits anew.
             let over = slot.due().is_some_and(|due| due <= now);
-            let changes = match slot.window.deadline(&terms).filter(|_| over) {
+            let changes = match slot.window.deadline(&key.rule).filter(|_| over) {
                 Some(at) => slot.window.advance(&terms, at),
                 None => vec![],
             };
             self.wait(&key);
-            if !changes.is_empty() {
+            if over {
                 return Some((key, changes));
             }
         }
@@ -174,8 +215,7 @@ impl Slot {
     /// When its next change is due by the server's clock. Readings that come late make time run late: what is due
     /// so long after a reading was measured is due so long after it was committed.
     fn due(&self) -> Option<i64> {
-        let terms = Terms::of(&self.rule);
-        let deadline = self.window.deadline(&terms)?;
+        let deadline = self.window.deadline(&self.rule)?;
         let ahead = (deadline - self.window.now()?).max(0);
         let settle = if self.rule.condition.is_joint() { self.rule.timing.settle } else { 0 };
         Some(self.heard + ahead.max(settle))
@@ -213,7 +253,7 @@ fn of_key(key: &Key, entries: &[Arc<Entry>]) -> Vec<Taken> {
 }
 
 /// The window as it stood after these readings.
-pub(super) fn resumed(rule: &Rule, firing: &[(Cause, Level)], taken: &[Taken]) -> Window {
+pub(super) fn resumed(terms: &Terms, firing: &[(Cause, Level)], taken: &[Taken]) -> Window {
     let samples: Vec<Sample> = taken.iter().map(|taken| taken.sample).collect();
-    Window::resume(&Terms::of(rule), firing, &samples)
+    Window::resume(terms, firing, &samples)
 }

@@ -7,9 +7,13 @@ use std::sync::Arc;
 use super::amend::{self, Amendment};
 use super::engine::Watch;
 use super::episodes::{Conclusion, Episodes, Origin};
+use super::lookup;
 use super::patients::{self, Judged, Key, PAST};
 use super::reading::{self, Taken};
+use super::scores;
 use super::window::Terms;
+use serde_json::Value;
+
 use crate::auth::access::Access;
 use crate::error::Error;
 use crate::fhir::reading::Reading;
@@ -38,6 +42,9 @@ impl Round {
                 "Observation" if entry.version > 1 => round.corrected(store, watch, entry).await?,
                 "Observation" => round.taken.extend(reading::taken(&watch.rules, entry)),
                 "DetectedIssue" => watch.episodes.observe(entry),
+                "Patient" => watch.patients.forget_context(Some(&format!("Patient/{}", entry.id))),
+                // A ward's limits, and where a patient lies.
+                "Flag" | "Encounter" => watch.patients.forget_context(patient_of(entry)),
                 _ => {}
             }
         }
@@ -74,7 +81,12 @@ impl Round {
     }
 
     /// Lets the windows take the readings.
-    pub(super) async fn judge(&mut self, store: &Store, watch: &mut Watch) -> Result<Vec<Conclusion>, Error> {
+    pub(super) async fn judge(
+        &mut self,
+        store: &Store,
+        access: &Access,
+        watch: &mut Watch,
+    ) -> Result<Vec<Conclusion>, Error> {
         let mut conclusions = Vec::new();
         let now = store.clock().now();
         for taken in std::mem::take(&mut self.taken) {
@@ -83,7 +95,7 @@ impl Round {
             if self.corrections.iter().any(|correction| correction.key.same(&key)) {
                 continue;
             }
-            slot(store, watch, &key, &taken).await?;
+            slot(store, access, watch, &key, &taken).await?;
             match watch.patients.judge(&key, &taken) {
                 Judged::Past => self.late(key, taken),
                 Judged::Changes(changes) => {
@@ -92,6 +104,8 @@ impl Round {
                         conclusions.extend(watch.episodes.conclude(store, &origin, change).await?);
                     }
                     conclusions.extend(watch.episodes.confirm(&origin, taken.sample.at));
+                    let scored = watch.patients.take_scores(&key);
+                    conclusions.extend(scores::told(store, access, &origin, scored).await?);
                 }
             }
         }
@@ -113,6 +127,21 @@ impl Round {
     }
 }
 
+/// The patient that a Flag or an Encounter is about; none when it is a ward, or when it is gone.
+fn patient_of(entry: &Entry) -> Option<&str> {
+    let Content::Resource(resource) = &entry.content else { return None };
+    let subject = resource.pointer("/subject/reference").and_then(Value::as_str)?;
+    subject.starts_with("Patient/").then_some(subject)
+}
+
+/// Looks up what matters of a patient, if it has to be.
+async fn know(store: &Store, access: &Access, watch: &mut Watch, patient: &Arc<str>) -> Result<(), Error> {
+    if watch.patients.is_unknown(patient) {
+        watch.patients.know(patient, lookup::context(store, access, patient).await?);
+    }
+    Ok(())
+}
+
 async fn correct(
     store: &Store,
     access: &Access,
@@ -120,14 +149,17 @@ async fn correct(
     correction: &Correction,
 ) -> Result<Vec<Conclusion>, Error> {
     let Correction { key, from, cause } = correction;
-    let (from, terms) = (*from, Terms::of(&key.rule));
+    let from = *from;
+    know(store, access, watch, &key.patient).await?;
+    let context = watch.patients.context(&key.patient);
+    let terms = Terms { rule: &key.rule, context: &context };
     let Some(past) = patients::past(store, key, cause, from, watch.judged).await? else {
         tracing::warn!(rule = %key.rule.id, most = PAST, "too many readings since a corrected one: left as it was told");
         return Ok(vec![]);
     };
     let (before, since): (Vec<Taken>, Vec<Taken>) = past.into_iter().partition(|taken| taken.sample.at < from);
     let told = Episodes::told(store, access, key, from).await?;
-    let mut window = patients::resumed(&key.rule, &amend::firing_at(&told, from), &before);
+    let mut window = patients::resumed(&terms, &amend::firing_at(&told, from), &before);
     let mut changes = Vec::new();
     for taken in &since {
         changes.extend(window.step(&terms, &taken.sample));
@@ -135,10 +167,11 @@ async fn correct(
     if let Some(now) = watch.patients.get(key).and_then(|slot| slot.window.now()) {
         changes.extend(window.advance(&terms, now));
     }
+    let scored = window.take_scores();
     let last = since.last().or(before.last()).unwrap_or(cause);
     watch.patients.put(key, window, last.code, cause.entry.updated);
     let origin = Origin { place: key, code: last.code, entry: Some(&cause.entry), now: store.clock().now() };
-    let mut conclusions = Vec::new();
+    let mut conclusions = scores::told_again(store, access, &origin, from, scored).await?;
     for amendment in amend::amendments(&told, from, &changes, key.rule.timing.regroup) {
         conclusions.extend(match &amendment {
             Amendment::Retract(at) => told.get(*at).and_then(|told| watch.episodes.retract(&origin, told)),
@@ -152,14 +185,23 @@ async fn correct(
 }
 
 /// Makes the window of a key if there is none: as it stood before this round.
-pub(super) async fn slot(store: &Store, watch: &mut Watch, key: &Key, taken: &Taken) -> Result<(), Error> {
+pub(super) async fn slot(
+    store: &Store,
+    access: &Access,
+    watch: &mut Watch,
+    key: &Key,
+    taken: &Taken,
+) -> Result<(), Error> {
+    know(store, access, watch, &key.patient).await?;
     if watch.patients.get(key).is_some() {
         return Ok(());
     }
     let past = patients::past(store, key, taken, taken.sample.at, watch.judged).await?.unwrap_or_default();
     let last = past.last().map_or(taken, |last| last);
     let (code, heard) = (last.code, last.entry.updated);
-    let window = patients::resumed(&key.rule, &watch.episodes.firing(key), &past);
+    let context = watch.patients.context(&key.patient);
+    let terms = Terms { rule: &key.rule, context: &context };
+    let window = patients::resumed(&terms, &watch.episodes.firing(key), &past);
     watch.patients.put(key, window, code, heard);
     Ok(())
 }

@@ -14,7 +14,7 @@ mod signal;
 mod timing;
 
 pub use cause::Cause;
-pub use compile::compile;
+pub use compile::{compile, limits_of};
 pub use condition::{Baseline, Condition, Daily, Gauge, Method, Per, Pick, Test};
 pub use defaults::default_plans;
 pub use level::{Level, Priority, Side};
@@ -23,6 +23,7 @@ pub use set::RuleSet;
 pub use signal::{Plausible, Signal};
 pub use timing::{Damping, Timing};
 
+use super::window::level_of;
 use crate::fhir::reading::Code;
 
 /// One version of a rule.
@@ -104,7 +105,7 @@ impl Rule {
         match &self.condition {
             Condition::Limits { gauge: Gauge::Deviation(_), .. } => "1",
             Condition::Limits { gauge: Gauge::Flat { .. }, .. } | Condition::Missing { .. } => "s",
-            Condition::Score(_) => "{score}",
+            Condition::Score(kind) => kind.unit(),
             _ => self.signals.first().map_or("1", |signal| signal.unit.as_str()),
         }
     }
@@ -113,9 +114,16 @@ impl Rule {
         level.place().and_then(|at| self.priorities.get(at)).copied().unwrap_or(Priority::Low)
     }
 
-    /// What our extension calls the level of an alert.
+    /// What our extension calls the level of an alert: of a score its band.
     pub fn level_code(&self, cause: Cause, level: Level) -> &'static str {
-        if cause.is_technical() { "technical" } else { level.code() }
+        match &self.condition {
+            _ if cause.is_technical() => "technical",
+            Condition::Score(kind) => {
+                let band = kind.bands().into_iter().find(|band| level_of(*kind, Some(*band)) == level);
+                band.map_or(level.code(), |band| band.code)
+            }
+            _ => level.code(),
+        }
     }
 
     /// The plausible range of a rule with one signal.

@@ -10,11 +10,14 @@ mod baseline;
 mod gauge;
 mod joint;
 mod ladder;
+mod scoring;
 
 use self::gauge::Memory;
 use self::joint::Latest;
 use self::ladder::{Ladder, Move, Verdict};
-use super::rule::{Cause, Condition, Gauge, Level, Limit, Rule, Side, Sides};
+pub use self::scoring::{Scored, level_of};
+use super::context::Context;
+use super::rule::{Cause, Condition, Level, Limit, Rule, Side, Sides};
 
 /// One reading as a rule sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,19 +99,15 @@ pub type Firing = [(Cause, Level)];
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
     pub rule: &'a Rule,
-    /// Limits for this patient instead of those of the rule.
-    pub limits: Option<&'a Sides>,
+    pub context: &'a Context,
 }
 
-impl<'a> Terms<'a> {
-    pub fn of(rule: &'a Rule) -> Self {
-        Self { rule, limits: None }
-    }
-
-    fn sides(&self) -> Option<&'a Sides> {
+impl Terms<'_> {
+    /// The limits that hold at this time.
+    fn sides(&self, at: i64) -> Sides {
         match &self.rule.condition {
-            Condition::Limits { limits, .. } => Some(self.limits.unwrap_or(limits)),
-            _ => None,
+            Condition::Limits { limits, .. } => self.context.limits(self.rule, at).unwrap_or(*limits),
+            _ => Sides::default(),
         }
     }
 }
@@ -156,22 +155,50 @@ impl Window {
     /// Takes what this reading means into account without moving anything.
     fn recall(&mut self, terms: &Terms, sample: &Sample) {
         let timing = &terms.rule.timing;
-        match (&terms.rule.condition, terms.sides()) {
-            (condition, _) if condition.is_joint() => {
-                if let Some(latest) = self.latest() {
-                    latest.take(sample);
-                    latest.close();
-                }
+        match &terms.rule.condition {
+            condition if condition.is_joint() => {
+                self.join(terms.rule, sample);
+                self.settle();
             }
-            (Condition::Limits { gauge, .. }, Some(sides)) => {
+            Condition::Limits { gauge, .. } => {
                 if let Some(value) = gauge::derive(*gauge, &mut self.memory, sample.at, sample.value) {
+                    let (sides, judged) = (terms.sides(sample.at), Sample { value, ..*sample });
                     for side in Side::BOTH {
-                        let judged = Sample { value, ..*sample };
-                        self.ladder(side).note(timing, side, verdict(sides, side, value), &judged);
+                        self.ladder(side).note(timing, side, verdict(&sides, side, value), &judged);
                     }
                 }
             }
             _ => self.memory = Some(Box::new(Memory::Heard(*sample))),
+        }
+    }
+
+    /// Takes a reading of an instant that is not over.
+    fn join(&mut self, rule: &Rule, sample: &Sample) {
+        let scored = matches!(rule.condition, Condition::Score(_));
+        let memory = self.memory.get_or_insert_with(|| {
+            Box::new(if scored { Memory::Scoring(Box::default()) } else { Memory::Latest(Latest::default()) })
+        });
+        match memory.as_mut() {
+            Memory::Latest(latest) => latest.take(sample),
+            Memory::Scoring(scoring) => scoring.take(rule, sample),
+            _ => {}
+        }
+    }
+
+    /// The instant is judged, or needs no judging.
+    fn settle(&mut self) {
+        match self.memory.as_deref_mut() {
+            Some(Memory::Latest(latest)) => latest.close(),
+            Some(Memory::Scoring(scoring)) => scoring.close(),
+            _ => {}
+        }
+    }
+
+    /// The scores that were formed since they were taken last.
+    pub fn take_scores(&mut self) -> Vec<Scored> {
+        match self.memory.as_deref_mut() {
+            Some(Memory::Scoring(scoring)) => std::mem::take(&mut scoring.untold),
+            _ => vec![],
         }
     }
 
@@ -209,11 +236,7 @@ impl Window {
             return changes;
         }
         match &terms.rule.condition {
-            condition if condition.is_joint() => {
-                if let Some(latest) = self.latest() {
-                    latest.take(sample);
-                }
-            }
+            condition if condition.is_joint() => self.join(terms.rule, sample),
             Condition::Limits { gauge, .. } => {
                 if let Some(value) = gauge::derive(*gauge, &mut self.memory, sample.at, sample.value) {
                     self.judge(terms, &Sample { value, ..*sample }, &mut changes);
@@ -230,7 +253,7 @@ impl Window {
     /// Lets time pass up to and including `to`: what becomes due on the way changes levels at its own instant.
     pub fn advance(&mut self, terms: &Terms, to: i64) -> Vec<Transition> {
         let mut changes = Vec::new();
-        while let Some(due) = self.deadline(terms).filter(|due| *due <= to) {
+        while let Some(due) = self.deadline(terms.rule).filter(|due| *due <= to) {
             self.now = self.now.max(Some(due));
             let before = changes.len();
             self.instant(terms, due, &mut changes);
@@ -241,7 +264,7 @@ impl Window {
                     changes.extend(moved.map(|moved| transition(terms, side, moved)));
                 }
             }
-            if changes.len() == before && self.deadline(terms) == Some(due) {
+            if changes.len() == before && self.deadline(terms.rule) == Some(due) {
                 break;
             }
         }
@@ -252,19 +275,15 @@ impl Window {
     }
 
     /// The next instant at which something changes if no reading comes.
-    pub fn deadline(&self, terms: &Terms) -> Option<i64> {
-        let open = match self.memory.as_deref() {
-            Some(Memory::Latest(latest)) => latest.open(),
-            _ => None,
-        };
-        let silent = match (&terms.rule.condition, self.memory.as_deref()) {
+    pub fn deadline(&self, rule: &Rule) -> Option<i64> {
+        let silent = match (&rule.condition, self.memory.as_deref()) {
             (Condition::Missing { after, .. }, Some(Memory::Heard(last))) if self.high.level() == Level::None => {
                 Some(last.at + after)
             }
             _ => None,
         };
-        let timing = &terms.rule.timing;
-        [open, silent, self.low.deadline(timing), self.high.deadline(timing)].into_iter().flatten().min()
+        let timing = &rule.timing;
+        [self.open(), silent, self.low.deadline(timing), self.high.deadline(timing)].into_iter().flatten().min()
     }
 
     fn tell_of_bad(&mut self, changes: &mut Vec<Transition>, sample: &Sample, now: [bool; BAD.len()]) {
@@ -278,22 +297,42 @@ impl Window {
 
     /// Judges what several signals said of an instant that is over.
     fn instant(&mut self, terms: &Terms, due: i64, changes: &mut Vec<Transition>) {
-        let Some(Memory::Latest(latest)) = self.memory.as_deref_mut() else { return };
-        let Some(open) = latest.open().filter(|open| *open <= due) else { return };
-        latest.close();
-        let Some(newest) = latest.newest() else { return };
-        match &terms.rule.condition {
-            Condition::Compound { test, level } => {
-                if let Some(holds) = latest.holds(terms.rule, test, open) {
+        if self.open().is_none_or(|open| open > due) {
+            return;
+        }
+        let open = self.open().unwrap_or(due);
+        self.settle();
+        match (&terms.rule.condition, self.memory.as_deref_mut()) {
+            (Condition::Score(kind), Some(Memory::Scoring(scoring))) => {
+                let Some(newest) = scoring.newest() else { return };
+                let score = scoring.form(terms.rule, *kind, &terms.context.scored(open), open);
+                if let Some((score, total)) = score.and_then(|score| Some((score, score.total?))) {
+                    let level = level_of(*kind, score.band);
+                    self.stand(terms, level, &Sample { at: open, value: total, ..newest }, changes);
+                }
+            }
+            (Condition::Compound { test, level }, Some(Memory::Latest(latest))) => {
+                let holds = latest.holds(terms.rule, test, open).zip(latest.newest());
+                if let Some((holds, newest)) = holds {
                     self.stand(terms, if holds { *level } else { Level::None }, &newest, changes);
                 }
             }
-            Condition::Limits { gauge: Gauge::Difference, .. } => {
-                if let Some(value) = latest.difference(terms.rule, open) {
+            (_, Some(Memory::Latest(latest))) => {
+                let difference = latest.difference(terms.rule, open).zip(latest.newest());
+                if let Some((value, newest)) = difference {
                     self.judge(terms, &Sample { value, at: open, ..newest }, changes);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The instant that is not over.
+    fn open(&self) -> Option<i64> {
+        match self.memory.as_deref() {
+            Some(Memory::Latest(latest)) => latest.open(),
+            Some(Memory::Scoring(scoring)) => scoring.open(),
+            _ => None,
         }
     }
 
@@ -314,18 +353,11 @@ impl Window {
     }
 
     fn judge(&mut self, terms: &Terms, sample: &Sample, changes: &mut Vec<Transition>) {
-        let Some(sides) = terms.sides() else { return };
+        let sides = terms.sides(sample.at);
         for side in Side::BOTH {
-            let verdict = verdict(sides, side, sample.value);
+            let verdict = verdict(&sides, side, sample.value);
             let moved = self.ladder(side).step(&terms.rule.timing, side, verdict, sample);
             changes.extend(moved.map(|moved| transition(terms, side, moved)));
-        }
-    }
-
-    fn latest(&mut self) -> Option<&mut Latest> {
-        match self.memory.get_or_insert_with(|| Box::new(Memory::Latest(Latest::default()))).as_mut() {
-            Memory::Latest(latest) => Some(latest),
-            _ => None,
         }
     }
 
@@ -365,7 +397,7 @@ fn cause(rule: &Rule, side: Side) -> Cause {
 
 fn transition(terms: &Terms, side: Side, moved: Move) -> Transition {
     let Move { at, from, to, sample, onset, peak } = moved;
-    let limit = terms.sides().and_then(|sides| sides.get(side).get(if to == Level::None { from } else { to }));
+    let limit = terms.sides(at).get(side).get(if to == Level::None { from } else { to });
     Transition { cause: cause(terms.rule, side), at, from, to, kind: Kind::of(from, to), sample, limit, onset, peak }
 }
 

@@ -1,6 +1,13 @@
+use super::super::context::Context;
 use super::super::rule::{RuleSet, compile, default_plans};
 use super::super::window::{Terms, Window};
 use super::*;
+
+static PLAIN: std::sync::LazyLock<Context> = std::sync::LazyLock::new(Context::default);
+
+fn terms(rule: &Rule) -> Terms<'_> {
+    Terms { rule, context: &PLAIN }
+}
 
 fn rule(id: &str) -> Rule {
     RuleSet::new(default_plans().iter().map(|p| compile(p).unwrap()))
@@ -20,7 +27,7 @@ fn play(rule: &Rule, code: &str, values: &[f64]) -> Vec<Value> {
     for (i, value) in (0_i64..).zip(values) {
         let at = 1_736_121_600_000_000 + i * 60_000_000;
         let sample = Sample { at, value: *value, seq: i, signal: 0, readable: true };
-        for transition in window.step(&Terms::of(rule), &sample) {
+        for transition in window.step(&terms(rule), &sample) {
             let (observation, peak) = (refer(i), transition.peak.map(|p| refer(p.seq)));
             let change =
                 Change { rule, transition: &transition, observation: &observation, peak: peak.as_deref(), late: false };
@@ -34,7 +41,7 @@ fn play(rule: &Rule, code: &str, values: &[f64]) -> Vec<Value> {
                     subject: code,
                     patient: "Patient/p1",
                     author: "Device/rule-engine",
-                    device: Some("Device/m1"),
+                    implicated: Some("Device/m1"),
                     encounter: Some("Encounter/e1"),
                 }),
             };
@@ -173,8 +180,8 @@ fn what_others_added_is_carried_on() {
     open["evidence"].as_array_mut().unwrap().push(note.clone());
     let mut window = Window::default();
     let at = |i: i64| Sample { at: i, value: 120.0, seq: i, signal: 0, readable: true };
-    window.step(&Terms::of(&rule), &at(1));
-    let transition = window.step(&Terms::of(&rule), &at(2)).remove(0);
+    window.step(&terms(&rule), &at(1));
+    let transition = window.step(&terms(&rule), &at(2)).remove(0);
     let transition = Transition { kind: Kind::Deescalate, from: Level::Critical, ..transition };
     let change = Change {
         rule: &rule,

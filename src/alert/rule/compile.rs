@@ -32,6 +32,21 @@ pub fn compile(plan: &Value) -> Result<Rule, Vec<Issue>> {
     }
 }
 
+/// Limits that stand in for those of a rule: the same extensions, on the resource at `place`.
+pub fn limits_of(place: &str, resource: &Value) -> Result<Sides, Vec<Issue>> {
+    let (mut problems, mut parts) = (Problems::default(), Parts::default());
+    let node = Node { value: resource, place: place.to_owned() };
+    for extension in node.list("extension") {
+        if matches!(extension.str("url").and_then(ours), Some("alert-limit" | "alert-hysteresis")) {
+            problems.extension(&extension, &mut parts);
+        }
+    }
+    match problems.thresholds(&node, &parts) {
+        Some(Condition::Limits { limits, .. }) if problems.0.is_empty() => Ok(limits),
+        _ => Err(problems.0),
+    }
+}
+
 /// An element and where it stands.
 struct Node<'a> {
     value: &'a Value,

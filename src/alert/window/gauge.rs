@@ -8,6 +8,7 @@ use super::super::rule::{Baseline, Gauge};
 use super::Sample;
 use super::baseline::Usual;
 use super::joint::Latest;
+use super::scoring::Scoring;
 
 /// How many readings of a window are remembered at most: one for each sixteenth of it.
 const KEPT: i64 = 16;
@@ -22,6 +23,7 @@ pub(super) enum Memory {
     /// The value that has not moved, and since when.
     Flat(f64, i64),
     Latest(Latest),
+    Scoring(Box<Scoring>),
     /// What came last.
     Heard(Sample),
 }

@@ -23,6 +23,13 @@ impl Latest {
         self.open = Some(sample.at);
     }
 
+    /// Remembers a reading that by itself calls for nothing.
+    pub(super) fn keep(&mut self, sample: &Sample) {
+        let open = self.open;
+        self.take(sample);
+        self.open = open;
+    }
+
     /// The instant that waits to be judged.
     pub(super) fn open(&self) -> Option<i64> {
         self.open

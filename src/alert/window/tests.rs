@@ -6,6 +6,12 @@ use super::super::rule::{Condition, Damping, Limits, Timing, compile, default_pl
 use super::*;
 
 /// The default heart rate rule (low 50/40, high 111/131, hysteresis 3, plausible 10 to 300) with another n of m.
+static PLAIN: std::sync::LazyLock<Context> = std::sync::LazyLock::new(Context::default);
+
+fn terms(rule: &Rule) -> Terms<'_> {
+    Terms { rule, context: &PLAIN }
+}
+
 fn rule(n: u8, m: u8) -> Rule {
     let plans = default_plans();
     let plan = plans.iter().find(|plan| plan["id"] == "limits-8867-4").unwrap();
@@ -40,7 +46,7 @@ fn samples(values: &[f64]) -> Vec<Sample> {
 /// `index:kind:cause:level` of each change.
 fn run(rule: &Rule, values: &[f64]) -> Vec<String> {
     let mut window = Window::default();
-    let changes = samples(values).into_iter().flat_map(|s| window.step(&Terms::of(rule), &s)).collect::<Vec<_>>();
+    let changes = samples(values).into_iter().flat_map(|s| window.step(&terms(rule), &s)).collect::<Vec<_>>();
     let text = |t: &Transition| {
         format!("{}:{}:{}:{}", t.sample.seq, t.kind.code(), t.cause.code(), rule.level_code(t.cause, t.level()))
     };
@@ -106,7 +112,7 @@ fn a_raise_knows_its_onset_and_each_change_the_peak() {
     let mut window = Window::default();
     let changes: Vec<_> = samples(&[125.0, 80.0, 120.0, 129.0, 80.0, 80.0, 80.0])
         .iter()
-        .flat_map(|s| window.step(&Terms::of(&rule), s))
+        .flat_map(|s| window.step(&terms(&rule), s))
         .collect();
     let [raise, resolve] = changes.as_slice() else { panic!("{changes:?}") };
     assert_eq!((raise.onset.seq, raise.sample.seq, raise.peak.map(|p| p.value)), (0, 2, Some(125.0)));
@@ -118,7 +124,7 @@ fn a_raise_knows_its_onset_and_each_change_the_peak() {
 fn late_readings_are_left_out() {
     let rule = plain();
     let mut window = Window::default();
-    let mut step = |at: i64, value: f64| window.step(&Terms::of(&rule), &sample(at, value, at)).len();
+    let mut step = |at: i64, value: f64| window.step(&terms(&rule), &sample(at, value, at)).len();
     assert_eq!([step(10, 80.0), step(9, 140.0), step(10, 140.0)], [0, 0, 1]);
     assert!(window.is_past(9) && !window.is_past(10));
 }
@@ -145,7 +151,7 @@ proptest! {
         let mut window = Window::default();
         let (mut seen, mut low, mut high) = (Vec::new(), Level::None, Level::None);
         for sample in samples(&values) {
-            window.step(&Terms::of(&rule), &sample);
+            window.step(&terms(&rule), &sample);
             let plausible = rule.signals[0].is_plausible(sample.value);
             if plausible {
                 seen.push(sample.value);
@@ -166,7 +172,7 @@ proptest! {
         let mut window = Window::default();
         let mut firing: BTreeMap<Cause, Level> = BTreeMap::new();
         for sample in samples(&values) {
-            for change in window.step(&Terms::of(&rule), &sample) {
+            for change in window.step(&terms(&rule), &sample) {
                 let before = firing.insert(change.cause, change.to).unwrap_or_default();
                 prop_assert_eq!(before, change.from);
                 prop_assert_ne!(change.from, change.to);
@@ -184,15 +190,15 @@ proptest! {
         let (before, after) = all.split_at(cut.min(all.len()));
         let mut live = Window::default();
         for sample in before {
-            live.step(&Terms::of(&rule), sample);
+            live.step(&terms(&rule), sample);
         }
         // The last m plausible readings are all that it takes.
         let mut tail: Vec<Sample> = before.iter().rev().filter(|s| rule.signals[0].is_plausible(s.value)).take((n + 1).into()).copied().collect();
         tail.reverse();
-        let mut resumed = Window::resume(&Terms::of(&rule), &live.firing(&rule), &tail);
+        let mut resumed = Window::resume(&terms(&rule), &live.firing(&rule), &tail);
         for sample in after {
             let kinds = |changes: Vec<Transition>| changes.iter().map(|t| (t.cause, t.from, t.to)).collect::<Vec<_>>();
-            prop_assert_eq!(kinds(resumed.step(&Terms::of(&rule), sample)), kinds(live.step(&Terms::of(&rule), sample)));
+            prop_assert_eq!(kinds(resumed.step(&terms(&rule), sample)), kinds(live.step(&terms(&rule), sample)));
         }
     }
 }
