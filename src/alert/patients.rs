@@ -17,6 +17,8 @@ use crate::store::{Entry, Past, Store};
 
 /// More readings than this are not gone through again for one correction.
 pub(super) const PAST: usize = 100_000;
+/// Nor are more of one kind looked at for the few that a window starts from.
+const MOST_BEFORE: usize = 10_000;
 
 /// The panel that blood pressures are members of.
 const BLOOD_PRESSURE: &str = "85354-9";
@@ -239,9 +241,17 @@ pub(super) async fn past(
     codes.push((LOINC.to_owned(), BLOOD_PRESSURE.to_owned()));
     codes.sort_unstable();
     codes.dedup();
-    let past = Past { codes, from: from.saturating_sub(back), count, upto, most: PAST };
-    let Some(entries) = store.past(&key.patient, past).await? else { return Ok(None) };
-    Ok(Some(of_key(key, &entries)))
+    let mut past = Past { codes, from: from.saturating_sub(back), count, upto, most: PAST };
+    loop {
+        let Some(entries) = store.past(&key.patient, past.clone()).await? else { return Ok(None) };
+        let taken = of_key(key, &entries);
+        // A sensor that was off for long has left many readings that count for nothing.
+        let useful = taken.iter().filter(|taken| taken.sample.at < past.from && taken.is_useful()).count();
+        if useful >= count || entries.len() < past.count || past.count >= MOST_BEFORE {
+            return Ok(Some(taken));
+        }
+        past.count *= 8;
+    }
 }
 
 /// What the key's rule takes of these entries, in the order of their times.

@@ -22,6 +22,12 @@ impl Taken {
         reading(&self.entry)
     }
 
+    /// Can it be read, and may it be true?
+    pub(super) fn is_useful(&self) -> bool {
+        let signal = self.rule.signals.get(usize::from(self.sample.signal));
+        self.sample.readable && signal.is_some_and(|signal| signal.is_plausible(self.sample.value))
+    }
+
     /// `Patient/…`
     pub(super) fn patient(&self) -> &str {
         self.reading().and_then(|reading| reading.subject.as_deref()).unwrap_or_default()

@@ -20,6 +20,7 @@ const KINDS: usize = 2000;
 const CONCEPTS: usize = 10_000;
 
 /// What of a patient's past is wanted.
+#[derive(Clone, Debug)]
 pub struct Past {
     /// Readings of these codes; those of a panel's members are found by the panel's.
     pub codes: Vec<Code>,
