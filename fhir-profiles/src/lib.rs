@@ -24,6 +24,7 @@ mod xml;
 pub use check::{Checked, check, check_bundle_shell};
 pub use definition::{Definitions, Policies, Policy};
 pub use issue::{Issue, Severity};
+pub use path::NumberPath;
 pub use search_parameter::{SearchKind, SearchParameter, search_parameters};
 pub use tables::{
     code_systems, compartment, compartment_params, is_list, is_mandatory, is_summary, resource_type_index,

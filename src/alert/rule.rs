@@ -1,23 +1,25 @@
 //! A rule: what a PlanDefinition says about readings, compiled once into the few numbers that a reading is
 //! compared with. `compile` reads a PlanDefinition, `defaults` writes those that the house starts with, `set`
-//! finds the rules of a reading; the other files are the parts of a rule. Pure: no store, no clock, and no state
+//! finds the rules of a reading, `form` is the table of our extensions, `toml` the short form; the other files are the parts of a rule. Pure: no store, no clock, and no state
 //! of any patient (that is `window`).
 
 mod cause;
 mod compile;
 mod condition;
 mod defaults;
+pub mod form;
 mod level;
 mod limit;
 mod set;
 mod signal;
 mod timing;
+pub mod toml;
 
 pub use cause::Cause;
 pub use compile::{compile, limits_of};
 pub use condition::{Baseline, Condition, Daily, Gauge, Method, Per, Pick, Test};
 pub use defaults::default_plans;
-pub use level::{Level, Priority, Side};
+pub use level::{Level, Nature, Priority, Side};
 pub use limit::{Comparator, Limit, Limits, Sides};
 pub use set::RuleSet;
 pub use signal::{Plausible, Signal};
@@ -49,6 +51,10 @@ pub struct Rule {
     pub latch: Option<Level>,
     /// The urgency of each of [`Level::RAISED`].
     pub priorities: [Priority; 3],
+    /// What its alerts are about.
+    pub nature: Nature,
+    /// When it is in force, µs UTC: from the first up to, and without, the second.
+    pub effective: (i64, i64),
 }
 
 /// Limits for patients from `from` days of age up to, and without, `to`.
@@ -87,6 +93,11 @@ impl Rule {
         }
     }
 
+    /// Is it in force at this instant (µs UTC)?
+    pub fn is_effective(&self, at: i64) -> bool {
+        (self.effective.0..self.effective.1).contains(&at)
+    }
+
     /// All codes of all signals.
     pub fn codes(&self) -> impl Iterator<Item = &Code> {
         self.signals.iter().flat_map(|signal| &signal.codes)
@@ -117,7 +128,7 @@ impl Rule {
     /// What our extension calls the level of an alert: of a score its band.
     pub fn level_code(&self, cause: Cause, level: Level) -> &'static str {
         match &self.condition {
-            _ if cause.is_technical() => "technical",
+            _ if cause.is_technical() || self.nature == Nature::Technical => "technical",
             Condition::Score(kind) => {
                 let band = kind.bands().into_iter().find(|band| level_of(*kind, Some(*band)) == level);
                 band.map_or(level.code(), |band| band.code)

@@ -1,17 +1,19 @@
 //! `FHIRPath`, as much of it as the invariants of FHIR R4 and of implementation guides use: expressions
 //! are read once, computed over resources as they are, and every computation is bounded in steps. No
-//! expression and no resource makes it panic. Nothing outside `check` and `definition` uses it.
+//! expression and no resource makes it panic. `check` and `definition` use it; others see `NumberPath` alone.
 
 mod compare;
 mod eval;
 mod function;
 mod item;
 mod lex;
+mod public;
 mod read;
 
 pub(crate) use compare::{order_of_numbers, same};
 pub(crate) use eval::{Context, Fuel};
 pub(crate) use item::Item;
+pub use public::NumberPath;
 
 use read::Expr;
 

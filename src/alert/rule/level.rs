@@ -75,6 +75,30 @@ impl Priority {
     }
 }
 
+/// What an alert is about (`DeviceAlert.type` of R6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nature {
+    /// The patient.
+    Physiological,
+    /// The measurement, or who measures.
+    Technical,
+    /// A hint that nobody has to act on at once.
+    Advisory,
+}
+
+impl Nature {
+    const ALL: [(Self, &'static str); 3] =
+        [(Self::Physiological, "physiological"), (Self::Technical, "technical"), (Self::Advisory, "advisory")];
+
+    pub fn code(self) -> &'static str {
+        Self::ALL.iter().find(|(nature, _)| *nature == self).map_or("", |(_, code)| *code)
+    }
+
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, text)| *text == code).map(|(nature, _)| *nature)
+    }
+}
+
 /// Which end of the normal range was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {

@@ -1,5 +1,7 @@
 //! A signal: one kind of reading as a rule takes it, with the unit that its numbers are in.
 
+use fhir_r4::NumberPath;
+
 use super::limit::slack;
 use crate::fhir::reading::Code;
 use crate::fhir::{LOINC, ucum};
@@ -27,6 +29,8 @@ pub struct Signal {
     pub answers: Vec<(Code, f64)>,
     /// How long a reading stands for the present, µs; none: until the next.
     pub fresh: Option<i64>,
+    /// Computes its number from the whole Observation instead of taking the measured value. Slow.
+    pub path: Option<NumberPath>,
 }
 
 impl Signal {
