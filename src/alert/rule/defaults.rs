@@ -8,13 +8,35 @@
 //!   one reading. The more specific code comes first and names the rule key;
 //! - a pulse from the oximeter may also carry the general heart rate code. It has limits and a state of its own
 //!   (the two sensors fail differently), so the general rule leaves it alone (`alert-except`).
+//!
+//! Beside them a rule for each score (`scores`), and those of `data/rules` in the short form. What suits only some
+//! wards is a draft.
+
+mod scores;
 
 use serde_json::{Value, json};
+
+use super::toml;
 
 use crate::fhir::{LOINC, OURS};
 
 const TABLE: &str = include_str!("../data/vital-signs.csv");
 const MDC: &str = "urn:iso:std:iso:11073:10101";
+
+const NEWS2: &str = "NEWS2: Royal College of Physicians, National Early Warning Score (NEWS) 2, 2017.";
+
+/// Rules that are no limits of one value.
+const FILES: [&str; 9] = [
+    include_str!("../data/rules/change-29463-7.toml"),
+    include_str!("../data/rules/rate-2339-0.toml"),
+    include_str!("../data/rules/flat-8867-4.toml"),
+    include_str!("../data/rules/missing-8867-4.toml"),
+    include_str!("../data/rules/missing-59408-5.toml"),
+    include_str!("../data/rules/missing-9279-1.toml"),
+    include_str!("../data/rules/silent-device.toml"),
+    include_str!("../data/rules/difference-8867-4.toml"),
+    include_str!("../data/rules/usual-8867-4.toml"),
+];
 
 /// What a bedside names it; the others are called by their LOINC name.
 const LABELS: [(&str, &str); 8] = [
@@ -64,6 +86,15 @@ impl Row {
 
 /// The default rules, each a PlanDefinition with its id.
 pub fn default_plans() -> Vec<Value> {
+    let files = FILES.iter().filter_map(|text| toml::import(text).ok());
+    limit_plans().into_iter().chain(scores::plans()).chain(files).collect()
+}
+
+fn url(name: &str) -> String {
+    format!("{OURS}/StructureDefinition/{name}")
+}
+
+fn limit_plans() -> Vec<Value> {
     let rows: Vec<Row> = rows().into_iter().filter(Row::has_limits).collect();
     let own = rows.iter().enumerate().filter(|(at, row)| {
         let loinc = row.get("loinc");
@@ -86,39 +117,48 @@ fn plan(row: &Row) -> Value {
     let label = LABELS.iter().find(|(code, _)| *code == loinc).map_or(row.get("display"), |(_, label)| label);
     let id = format!("limits-{loinc}");
     let source = row.get("limits_source");
-    let mut plan = json!({
+    let description = format!(
+        "Raises an alert when two readings in a row break a limit of {} ({}). Source of the limits: {source}. \
+         A starting point for adults, to be adapted to the ward and the patient.",
+        row.get("display"),
+        row.get("ucum")
+    );
+    let mut plan = plan_of(&id, &format!("{label}: default adult limits"), "active", &description);
+    if let Some(plan) = plan.as_object_mut() {
+        if source.contains("NEWS2") {
+            plan.insert("copyright".to_owned(), json!(NEWS2));
+        }
+        let data = json!([{"type": "Observation", "codeFilter": [{"path": "code", "code": codings(row)}]}]);
+        let action =
+            json!([{"extension": extensions(row), "title": label, "trigger": [{"type": "data-added", "data": data}]}]);
+        plan.insert("action".to_owned(), action);
+    }
+    plan
+}
+
+/// What all have before their action.
+fn plan_of(id: &str, title: &str, status: &str, description: &str) -> Value {
+    json!({
         "resourceType": "PlanDefinition",
         "id": id,
         "url": format!("{OURS}/PlanDefinition/{id}"),
         "version": "1.0.0",
-        "name": format!("Limits_{}", loinc.replace('-', "_")),
-        "title": format!("{label}: default adult limits"),
+        "name": name(id),
+        "title": title,
         "type": {"coding": [{
             "system": "http://terminology.hl7.org/CodeSystem/plan-definition-type",
             "code": "eca-rule",
             "display": "ECA Rule"
         }]},
-        "status": "active",
-        "description": format!(
-            "Raises an alert when two readings in a row break a limit of {} ({}). Source of the limits: {source}. \
-             A starting point for adults, to be adapted to the ward and the patient.",
-            row.get("display"),
-            row.get("ucum")
-        ),
-        "copyright": "NEWS2: Royal College of Physicians, National Early Warning Score (NEWS) 2, 2017.",
-        "action": [{
-            "extension": extensions(row),
-            "title": label,
-            "trigger": [{
-                "type": "data-added",
-                "data": [{"type": "Observation", "codeFilter": [{"path": "code", "code": codings(row)}]}]
-            }]
-        }]
-    });
-    if !source.contains("NEWS2") {
-        plan.as_object_mut().map(|plan| plan.shift_remove("copyright"));
-    }
-    plan
+        "status": status,
+        "description": description
+    })
+}
+
+/// A name for programs: `Limits_8867_4`.
+fn name(id: &str) -> String {
+    let (first, rest) = id.split_at_checked(1).unwrap_or_default();
+    format!("{}{}", first.to_ascii_uppercase(), rest.replace('-', "_"))
 }
 
 fn codings(row: &Row) -> Vec<Value> {
@@ -128,7 +168,6 @@ fn codings(row: &Row) -> Vec<Value> {
 }
 
 fn extensions(row: &Row) -> Vec<Value> {
-    let url = |name: &str| format!("{OURS}/StructureDefinition/{name}");
     let mut all = vec![json!({"url": url("alert-unit"), "valueCode": row.get("ucum")})];
     for (side, level, column) in LIMITS {
         if let Some(value) = decimal(row.get(column)) {
@@ -157,7 +196,32 @@ fn extensions(row: &Row) -> Vec<Value> {
     all.extend(
         except.map(|(_, other)| json!({"url": url("alert-except"), "valueCoding": {"system": LOINC, "code": other}})),
     );
+    all.extend(cases(row));
     all
+}
+
+/// Two readings at the end of what is plausible raise the most urgent alert of that side, one does not.
+fn cases(row: &Row) -> Vec<Value> {
+    let sides =
+        [("low_critical", "plausible_min", "threshold-low"), ("high_critical", "plausible_max", "threshold-high")];
+    let Some((value, cause)) = sides.iter().find_map(|(limit, end, cause)| {
+        decimal(row.get(limit))?;
+        Some((decimal(row.get(end))?, *cause))
+    }) else {
+        return vec![];
+    };
+    let reading = |at: u8| {
+        json!({"url": "reading", "extension": [
+        {"url": "at", "valueDecimal": at}, {"url": "value", "valueDecimal": value}]})
+    };
+    let event = json!({"url": "event", "extension": [{"url": "at", "valueDecimal": 1}, {"url": "kind", "valueCode": "raise"},
+        {"url": "cause", "valueCode": cause}, {"url": "level", "valueCode": "critical"}]});
+    vec![
+        json!({"url": url("alert-case"), "extension": [
+            {"url": "name", "valueString": "two readings in a row"}, reading(0), reading(1), event]}),
+        json!({"url": url("alert-case"), "extension": [
+            {"url": "name", "valueString": "one reading is not enough"}, reading(0)]}),
+    ]
 }
 
 /// A number of the table with the digits that it is written with.
@@ -174,7 +238,7 @@ mod tests {
 
     #[test]
     fn every_row_with_limits_has_a_rule() {
-        let plans = default_plans();
+        let plans = limit_plans();
         let ids: Vec<&str> = plans.iter().filter_map(|plan| plan["id"].as_str()).collect();
         let codes =
             "8867-4 9279-1 59408-5 8310-5 8480-6 8462-4 8478-0 8889-8 19889-5 9269-2 2339-0 15074-8 99504-3 105272-9";
@@ -201,10 +265,19 @@ mod tests {
     #[test]
     fn no_code_belongs_to_two_rules() {
         let mut seen = HashSet::new();
-        for plan in default_plans() {
+        for plan in limit_plans() {
             for code in compile(&plan).unwrap().codes() {
                 assert!(seen.insert(code.clone()), "{code:?}");
             }
+        }
+    }
+
+    #[test]
+    fn every_file_is_a_rule() {
+        for text in FILES {
+            let plan = toml::import(text).unwrap();
+            let rule = compile(&plan).unwrap();
+            assert_eq!(rule.active, rule.id == "change-29463-7", "{}", rule.id);
         }
     }
 

@@ -13,8 +13,7 @@ const KINDS: [(&str, &[&str], &[&str]); 7] = [
     ("flat", &[], &["tolerance"]),
     ("difference", &[], &[]),
 ];
-const PARTS: [&str; 9] =
-    ["kind", "window", "per", "memory", "method", "warm-up", "slack", "daily", "tolerance"];
+const PARTS: [&str; 9] = ["kind", "window", "per", "memory", "method", "warm-up", "slack", "daily", "tolerance"];
 /// How deep tests are nested at most.
 const DEPTH: u8 = 8;
 
@@ -129,8 +128,7 @@ impl Problems {
             }
             Some(join @ ("all" | "any")) => {
                 let parts = node.list("extension");
-                let found: Vec<Option<Test>> =
-                    parts.iter().map(|part| self.test(part, signals, depth + 1)).collect();
+                let found: Vec<Option<Test>> = parts.iter().map(|part| self.test(part, signals, depth + 1)).collect();
                 if parts.is_empty() {
                     return self.add("required", node.at("extension"), "at least one test is required");
                 }

@@ -175,7 +175,11 @@ impl Problems {
         for (at, clear) in clears.iter().enumerate() {
             let same = |other: &Clear| (other.side, other.level) == (clear.side, clear.level);
             if hysteresis.is_some() {
-                self.add::<()>("structure", &clear.place, "either alert-clear or alert-hysteresis says when a level is left");
+                self.add::<()>(
+                    "structure",
+                    &clear.place,
+                    "either alert-clear or alert-hysteresis says when a level is left",
+                );
             } else if clears.iter().take(at).any(same) {
                 self.add::<()>("structure", &clear.place, "this limit has this already");
             }

@@ -64,7 +64,11 @@ impl Problems {
         let names = ["alert-unit", "alert-plausible", "alert-except", "alert-answer", "alert-fresh"];
         for extension in action.list("extension") {
             if extension.str("url").and_then(ours).is_some_and(|name| names.contains(&name)) {
-                self.add::<()>("not-supported", extension.at("url"), "with several signals this stands on each of them");
+                self.add::<()>(
+                    "not-supported",
+                    extension.at("url"),
+                    "with several signals this stands on each of them",
+                );
             }
         }
     }
@@ -73,7 +77,11 @@ impl Problems {
         for extension in data.list("extension") {
             let Some(name) = extension.str("url").and_then(ours) else { continue };
             if !self.signal_part(name, &extension, parts) {
-                self.add::<()>("not-supported", extension.at("url"), "the rule engine does not know this extension here");
+                self.add::<()>(
+                    "not-supported",
+                    extension.at("url"),
+                    "the rule engine does not know this extension here",
+                );
             }
         }
     }

@@ -77,11 +77,7 @@ fn a_bad_plan_is_refused_by_the_name_of_the_element() {
 
 #[test]
 fn what_would_not_be_obeyed_is_refused() {
-    for (parent, name) in [
-        ("", "useContext"),
-        ("/action/0/trigger/0", "condition"),
-        ("/action/0", "action"),
-    ] {
+    for (parent, name) in [("", "useContext"), ("/action/0/trigger/0", "condition"), ("/action/0", "action")] {
         let mut plan = plan();
         plan.pointer_mut(parent).unwrap()[name] = json!([]);
         let issues = compile(&plan).unwrap_err();

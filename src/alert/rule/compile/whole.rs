@@ -1,8 +1,8 @@
 //! The parts of a rule together: exactly one condition, and nothing beside it that it would not obey.
 
 use super::super::{
-    AgeBand, Condition, Damping, Gauge, Level, Nature, Per, Plausible, Priority, Rule, Side, Sides, Signal,
-    Test, Timing,
+    AgeBand, Condition, Damping, Gauge, Level, Nature, Per, Plausible, Priority, Rule, Side, Sides, Signal, Test,
+    Timing,
 };
 use super::gauge::looked_at;
 use super::limits::Terms;
@@ -73,7 +73,8 @@ impl Problems {
                 continue;
             };
             let of_kind = parts.score.into_iter().flat_map(|kind| kind.inputs());
-            if !of_kind.into_iter().any(|input| input.parameter == parameter || input.alternatives.contains(&parameter)) {
+            if !of_kind.into_iter().any(|input| input.parameter == parameter || input.alternatives.contains(&parameter))
+            {
                 let place = format!("{}.trigger[0].data[{at}].extension", action.place);
                 self.add::<()>("value", place, "this score has no such parameter");
             }
@@ -140,7 +141,8 @@ impl Problems {
 
     /// What the alerts are about, and that the condition can be about it.
     pub(super) fn nature(&mut self, parts: &Parts, condition: &Condition) -> Nature {
-        let of_device = matches!(condition, Condition::Missing { .. } | Condition::Limits { gauge: Gauge::Flat { .. }, .. });
+        let of_device =
+            matches!(condition, Condition::Missing { .. } | Condition::Limits { gauge: Gauge::Flat { .. }, .. });
         let may_be = of_device || matches!(condition, Condition::Limits { gauge: Gauge::Difference, .. });
         let natural = if of_device { Nature::Technical } else { Nature::Physiological };
         let Some(said) = parts.nature else { return natural };
