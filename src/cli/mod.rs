@@ -6,6 +6,7 @@ mod demo;
 mod keygen;
 mod output;
 mod package;
+mod rule;
 mod serve;
 mod user;
 
@@ -54,6 +55,9 @@ enum Command {
     /// Profiles and value sets from FHIR packages.
     #[command(subcommand)]
     Package(package::Command),
+    /// Clinical rules: check, try, store and print them.
+    #[command(subcommand)]
+    Rule(rule::Command),
     /// Machines that call with bearer tokens.
     #[command(subcommand)]
     Client(client::Command),
@@ -80,6 +84,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Keygen(options) => keygen::run(&load()?, &options),
         Command::User(command) => on_runtime(user::run(load()?, command)),
         Command::Package(command) => on_runtime(package::run(load()?, command)),
+        Command::Rule(command) => on_runtime(rule::run(load, command)),
         Command::Client(command) => client::run(&load()?, command),
     }
 }

@@ -74,3 +74,30 @@ fn what_makes_no_sense_is_refused_by_name() {
         assert!(text(&refused.stderr).contains(named), "{line}: {}", text(&refused.stderr));
     }
 }
+
+#[test]
+fn rules_are_checked_tried_stored_and_printed() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |line: &str| {
+        let done = shell(directory.path(), line);
+        (done.status.success(), format!("{}{}", text(&done.stdout), text(&done.stderr)))
+    };
+    let (good, said) =
+        run("vigia rule export limits-8867-4 > hr.toml && vigia rule lint hr.toml && vigia rule test hr.toml");
+    assert!(good && said.contains("hr.toml: good"), "{said}");
+    let (good, said) = run("sed 's/value = 131/value = 50/' hr.toml > bad.toml; vigia rule lint hr.toml bad.toml");
+    assert!(
+        !good && said.contains("bad.toml: PlanDefinition.action[0].extension: ") && said.contains("1 of 2"),
+        "{said}"
+    );
+    let (good, said) = run("sed 's/^unit = .*/unit = 3/' hr.toml > bad.toml; vigia rule lint bad.toml");
+    assert!(!good && said.contains("bad.toml: line ") && said.contains(": unit: "), "{said}");
+    let (good, said) = run("sed 's/\\[\\[1, \"raise\"/[[2, \"raise\"/' hr.toml > late.toml; vigia rule test late.toml");
+    assert!(!good && said.contains("  - 2 raise") && said.contains("  + 1 raise"), "{said}");
+    let stored = "sed 's/^version.*/version = \"2\"/; s/^id.*/id = \"mine\"/' hr.toml > mine.toml && vigia rule import mine.toml";
+    let (good, said) = run(&format!("{stored} && vigia rule export mine | diff - mine.toml && echo same"));
+    assert!(good && said.contains("|2 stored as PlanDefinition/mine") && said.contains("same"), "{said}");
+    let (good, said) = run("vigia rule list --markdown");
+    assert!(good && said.contains("| score-news2 | active |"), "{said}");
+    assert!(!run("vigia rule export nothing").0);
+}

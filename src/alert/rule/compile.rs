@@ -99,7 +99,10 @@ impl Problems {
             condition,
             ages,
             timing: self.timing(&parts),
-            latch: parts.latch.unwrap_or((nature == Nature::Physiological).then_some(Level::Critical)),
+            latch: match parts.latch {
+                Some(level) => Some(level).filter(|level| *level > Level::None),
+                None => (nature == Nature::Physiological).then_some(Level::Critical),
+            },
             priorities: self.priorities(&parts),
             nature,
             effective: effective?,

@@ -207,6 +207,8 @@ pub fn form_of(name: &str) -> Option<&'static Form> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     #[test]
@@ -219,13 +221,13 @@ mod tests {
         for form in FORMS {
             let place = format!("{:?}", form.place);
             let often = match form.often {
-                Often::Once => "1..1",
-                Often::Maybe => "0..1",
-                Often::Many => "0..*",
+                Once => "1..1",
+                Maybe => "0..1",
+                Many => "0..*",
             };
             let example = form.example.replace('|', "\\|");
-            table +=
-                &format!("| `{}` | {} | {often} | {} | `{example}` |\n", form.key, place.to_lowercase(), form.meaning);
+            writeln!(table, "| `{}` | {} | {often} | {} | `{example}` |", form.key, place.to_lowercase(), form.meaning)
+                .unwrap();
         }
         let now = format!("{before}in_the_docs -->\n{table}<!-- end -->{after}");
         if std::env::var_os("UPDATE_DOCS").is_some() {

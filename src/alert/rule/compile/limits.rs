@@ -111,17 +111,16 @@ impl Problems {
         let general = self.sides(node, stated, None, terms);
         let mut bands = Vec::new();
         for (from, to) in ages {
-            if let Some(limits) = self.sides(node, stated, Some((from, to)), terms) {
-                bands.push(AgeBand { from, to, limits });
-            }
+            let limits = self.sides(node, stated, Some((from, to)), terms);
+            bands.push(AgeBand { from, to, limits });
         }
         if stated.is_empty() {
             return self.add("required", node.at("extension"), "at least one alert-limit is required");
         }
-        Some((general?, bands))
+        Some((general, bands))
     }
 
-    fn sides(&mut self, node: &Node, stated: &[Stated], age: Option<(i64, i64)>, terms: &Terms) -> Option<Sides> {
+    fn sides(&mut self, node: &Node, stated: &[Stated], age: Option<(i64, i64)>, terms: &Terms) -> Sides {
         let mut limits = Sides::default();
         for said in stated.iter().filter(|limit| limit.age == age) {
             let limit = self.limit(said, terms);
@@ -138,7 +137,7 @@ impl Problems {
             }
         }
         self.in_order(node, &limits);
-        Some(limits)
+        limits
     }
 
     fn limit(&mut self, said: &Stated, terms: &Terms) -> Limit {

@@ -31,7 +31,8 @@ pub(super) struct Parts<'a> {
     pub(super) regroup: Option<i64>,
     pub(super) settle: Option<i64>,
     pub(super) late_after: Option<i64>,
-    pub(super) latch: Option<Option<Level>>,
+    /// `None`: never.
+    pub(super) latch: Option<Level>,
     pub(super) priorities: Vec<(Level, Priority)>,
     pub(super) missing: Option<(i64, Per, Level)>,
     pub(super) nature: Option<Nature>,
@@ -100,7 +101,7 @@ impl Problems {
                 self.once(extension, &mut parts.damping, damping);
             }
             "alert-latch" => {
-                let level = |code: &str| if code == "none" { Some(None) } else { Level::from_code(code).map(Some) };
+                let level = |code: &str| if code == "none" { Some(Level::None) } else { Level::from_code(code) };
                 let level = self.code(extension, level, "advisory, warning, critical or none");
                 self.once(extension, &mut parts.latch, level);
             }

@@ -11,7 +11,7 @@ use crate::fhir::reading::Code;
 const MOST: usize = 32;
 
 impl Problems {
-    /// One signal a DataRequirement. A single one may be described by extensions of the action (`own`).
+    /// One signal a `DataRequirement`. A single one may be described by extensions of the action (`own`).
     pub(super) fn signals(&mut self, action: &Node, own: SignalParts, path: Option<NumberPath>) -> Option<Vec<Signal>> {
         let trigger = self.only(action, "trigger")?;
         self.nothing_but(&trigger, &["id", "type", "data"]);

@@ -128,3 +128,110 @@ proptest! {
         }
     }
 }
+
+/// A rule in the short form, with these lines instead of its limit.
+fn short(lines: &str) -> Result<Rule, Vec<Issue>> {
+    let head = "id = \"a\"\nurl = \"urn:a\"\nversion = \"1\"\nstatus = \"active\"\nlabel = \"Heart rate\"\n";
+    compile(&super::super::toml::import(&format!("{head}{lines}")).unwrap())
+}
+
+const CODES: &str = "codes = [{ loinc = \"8867-4\" }]\nunit = \"/min\"\n";
+const HIGH: &str = "limit = [{ side = \"high\", level = \"critical\", comparator = \">\", value = 130 }]\n";
+const TWO: &str = "[[signal]]\nname = \"a\"\nunit = \"/min\"\ncodes = [{ loinc = \"8867-4\" }]\n\
+                   [[signal]]\nname = \"b\"\nunit = \"/min\"\ncodes = [{ loinc = \"8889-8\" }]\n";
+
+#[test]
+fn every_part_of_a_rule_is_filled() {
+    let rule = short(&format!(
+        "{CODES}{HIGH}for = \"15 s\"\nclear-for = \"1 min\"\nregroup = \"5 min\"\nlate-after = \"4 h\"\nlatch = \"none\"\n\
+         shadow = true\nclear = [{{ side = \"high\", level = \"critical\", value = 120 }}]\n\
+         priority = [{{ level = \"warning\", priority = \"high\" }}]\neffective = {{ start = \"2026-01-01\" }}\n\
+         fhirpath = \"component.count()\"\n\
+         gauge = {{ kind = \"slope\", memory = \"30 min\", per = \"1 h\" }}"
+    ))
+    .unwrap();
+    let second = 1_000_000;
+    let timing = rule.timing;
+    assert_eq!((timing.hold, timing.clear_hold, timing.regroup), (15 * second, 60 * second, 300 * second));
+    assert_eq!((timing.late_after, rule.latch, rule.shadow), (4 * 3600 * second, None, true));
+    assert_eq!(rule.priority(Level::Warning).code(), "high");
+    assert_eq!(rule.gauge(), Some(Gauge::Slope { memory: 1800 * second, per: 3600 * second }));
+    assert!(rule.is_effective(time::range("2026-01-01").unwrap().start) && !rule.is_effective(0));
+    assert_eq!(rule.signals[0].path.as_ref().map(fhir_r4::NumberPath::text), Some("component.count()"));
+    let Condition::Limits { limits, .. } = &rule.condition else { panic!("{rule:?}") };
+    assert!((limits.high.get(Level::Critical).unwrap().clear - 120.0).abs() < 1e-9);
+    assert_eq!(short(&format!("{CODES}{HIGH}")).unwrap().latch, Some(Level::Critical));
+
+    let aged = HIGH.replace("]\n", ", { side = \"high\", level = \"critical\", comparator = \">\", value = 180, age = { from = \"1 mo\", to = \"1 a\" } }]\n");
+    let ages = short(&format!("{CODES}{aged}")).unwrap().ages;
+    assert_eq!(ages.iter().map(|band| (band.from, band.to)).collect::<Vec<_>>(), [(30, 365)]);
+    let test = "test = { level = \"warning\", all = [{ compare = { signal = \"a\", comparator = \">\", value = 1 } }, \
+                { not = { compare = { signal = \"b\", comparator = \">\", value = 1 } } }] }\nsettle = \"5 s\"\n";
+    assert!(matches!(short(&format!("{test}{TWO}")).unwrap().condition, Condition::Compound { .. }));
+    let missing = "stale-after = { after = \"10 min\", per = \"signal\", level = \"warning\" }\n";
+    let rule = short(&format!("{CODES}{missing}")).unwrap();
+    assert_eq!((rule.nature, rule.latch), (Nature::Technical, None));
+}
+
+#[test]
+fn what_contradicts_itself_is_refused_where_it_stands() {
+    let usual = "gauge = { kind = \"deviation\", method = \"ewma\", memory = \"7 d\", warm-up = 7 }\n";
+    let missing = "stale-after = { after = \"10 min\", per = \"signal\", level = \"warning\" }\n";
+    let action = "PlanDefinition.action[0]";
+    let mut wrong = Vec::new();
+    for (lines, place) in [
+        (CODES.to_owned(), "extension"),
+        (format!("{CODES}{HIGH}gauge = {{ kind = \"rate\", window = \"1 min\" }}"), "extension[2].extension"),
+        (
+            format!("{CODES}{HIGH}gauge = {{ kind = \"change\", window = \"0 s\" }}"),
+            "extension[2].extension[1].valueDuration",
+        ),
+        (format!("{CODES}{HIGH}gauge = {{ kind = \"flat\", per = \"1 s\" }}"), "extension[2].extension[1]"),
+        (format!("{CODES}{HIGH}gauge = {{ kind = \"difference\" }}"), "trigger[0].data"),
+        (format!("{CODES}{HIGH}for = \"3 mo\""), "extension[2].valueDuration.code"),
+        (format!("{CODES}{HIGH}settle = \"1 s\""), "extension[2].url"),
+        (format!("{CODES}{HIGH}fresh = \"1 s\""), "extension[1].url"),
+        (format!("{CODES}{HIGH}{missing}"), "extension[1].url"),
+        (format!("{CODES}{missing}for = \"1 s\""), "extension[2].url"),
+        (format!("{CODES}{missing}score = \"news2\""), "extension[1]"),
+        (format!("{CODES}{missing}kind = \"advisory\""), "extension[2].valueCode"),
+        (format!("{CODES}{HIGH}kind = \"technical\""), "extension[2].valueCode"),
+        (format!("{CODES}{HIGH}kind = \"advisory\""), "extension[2].valueCode"),
+        (format!("{CODES}{HIGH}late-after = \"1 s\""), "extension[2]"),
+        (format!("{CODES}{HIGH}priority = [{{ level = \"critical\", priority = \"low\" }}]"), "extension[2]"),
+        (
+            format!("{CODES}{HIGH}hysteresis = 1\nclear = [{{ side = \"high\", level = \"critical\", value = 120 }}]"),
+            "extension[3]",
+        ),
+        (format!("{CODES}{HIGH}clear = [{{ side = \"high\", level = \"critical\", value = 140 }}]"), "extension[2]"),
+        (format!("{CODES}{HIGH}clear = [{{ side = \"low\", level = \"critical\", value = 40 }}]"), "extension[2]"),
+        (format!("{CODES}{HIGH}fhirpath = \"component.(\""), "condition[0].expression.expression"),
+        (format!("{HIGH}{TWO}"), "trigger[0].data"),
+        (format!("{HIGH}unit = \"/min\"\n{TWO}"), "extension[0].url"),
+        (format!("score = \"news2\"\n{TWO}"), "trigger[0].data[0].extension"),
+        (
+            format!(
+                "test = {{ level = \"warning\", compare = {{ signal = \"a\", comparator = \">\", value = 1 }} }}\n{TWO}"
+            ),
+            "extension[0].extension[1]",
+        ),
+        (
+            format!(
+                "test = {{ level = \"warning\", compare = {{ signal = \"c\", comparator = \">\", value = 1 }} }}\n{TWO}"
+            ),
+            "extension[0].extension[1].extension[0].valueCode",
+        ),
+    ] {
+        let issues = short(&lines).unwrap_err();
+        if issues[0].expression != format!("{action}.{place}") {
+            wrong.push(format!("{lines}: {issues:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let refused = short(&format!("{CODES}{HIGH}{usual}")).unwrap_err();
+    assert_eq!(refused[0].expression, "PlanDefinition.status");
+    let tried = "back-tested = { date = \"2026-03-01\", report = \"good\" }\n";
+    assert!(short(&format!("{CODES}{HIGH}{usual}{tried}")).unwrap().active);
+    let period = short(&format!("{CODES}{HIGH}effective = {{ start = \"2026\", end = \"2025\" }}")).unwrap_err();
+    assert_eq!(period[0].expression, "PlanDefinition.effectivePeriod");
+}

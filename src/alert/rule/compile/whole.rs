@@ -8,7 +8,7 @@ use super::gauge::looked_at;
 use super::limits::Terms;
 use super::node::{Node, Problems, ours};
 use super::parts::Parts;
-use crate::alert::score::Parameter;
+use crate::alert::score::{Kind, Parameter};
 
 impl Problems {
     /// The condition, with the limits of ages.
@@ -72,7 +72,7 @@ impl Problems {
                 self.add::<()>("value", place, "the name of this signal is no parameter of a score");
                 continue;
             };
-            let of_kind = parts.score.into_iter().flat_map(|kind| kind.inputs());
+            let of_kind = parts.score.into_iter().flat_map(Kind::inputs);
             if !of_kind.into_iter().any(|input| input.parameter == parameter || input.alternatives.contains(&parameter))
             {
                 let place = format!("{}.trigger[0].data[{at}].extension", action.place);

@@ -67,7 +67,7 @@ fn action(rule: &Map<String, Value>) -> Result<Value, Wrong> {
     let mut data = Vec::new();
     match (rule.get("codes"), rule.get("signal")) {
         (Some(_), Some(_)) => return Err(("codes".to_owned(), "each signal has its own codes".to_owned())),
-        (Some(codes), None) => data.push(requirement(below("codes", codings(codes))?, vec![])),
+        (Some(codes), None) => data.push(requirement(&below("codes", codings(codes))?, vec![])),
         (None, Some(Value::Array(signals))) => {
             for (at, one) in signals.iter().enumerate() {
                 data.push(below(&format!("signal[{at}]"), signal(one))?);
@@ -99,7 +99,7 @@ fn signal(value: &Value) -> Result<Value, Wrong> {
             own.extend(below(word(form), said(form, value))?);
         }
     }
-    Ok(requirement(below("codes", codings(codes))?, own))
+    Ok(requirement(&below("codes", codings(codes))?, own))
 }
 
 /// Within a signal its name is called so.
@@ -107,7 +107,7 @@ pub(super) fn word(form: &Form) -> &'static str {
     if form.key == "signal" { "name" } else { form.key }
 }
 
-fn requirement(codes: Vec<Value>, extensions: Vec<Value>) -> Value {
+fn requirement(codes: &[Value], extensions: Vec<Value>) -> Value {
     let mut data = Map::new();
     add(&mut data, "extension", extensions);
     data.insert("type".to_owned(), json!("Observation"));

@@ -93,8 +93,8 @@ fn the_schema_stands_in_the_docs() {
 }
 
 fn decimal() -> impl Strategy<Value = serde_json::Value> {
-    let text = (-9999_i32..9999, 0_u32..3).prop_map(|(n, digits)| {
-        let text = format!("{n}.{:0width$}", 5, width = digits as usize + 1);
+    let text = (-9999_i32..9999, 0_usize..3).prop_map(|(n, digits)| {
+        let text = format!("{n}.{:0width$}", 5, width = digits + 1);
         serde_json::from_str(&text).unwrap()
     });
     prop_oneof![text, (-500_i32..500).prop_map(|n| json!(n))]

@@ -49,7 +49,7 @@ pub(super) fn read(text: &str) -> Result<Parsed, Fault> {
 
 fn line_of(text: &str, span: Option<Range<usize>>) -> usize {
     let before = span.and_then(|span| text.as_bytes().get(..span.start)).unwrap_or_default();
-    1 + before.iter().filter(|byte| **byte == b'\n').count()
+    before.split(|byte| *byte == b'\n').count()
 }
 
 impl Reader<'_> {
