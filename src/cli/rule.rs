@@ -151,7 +151,7 @@ async fn export(load: impl Fn() -> Result<Config>, name: &str) -> Result<()> {
         let store = open(&load()?, Metrics::new()?)?;
         let stored = store.find(&Access::system("rule"), "PlanDefinition", name).await;
         let plan = match stored {
-            Ok(stored) => Some(serde_json::from_slice(&stored.json()?)?),
+            Ok(stored) => Some(without_version(serde_json::from_slice(&stored.json()?)?)),
             Err(_) => list::shipped(name),
         };
         store.close().await;
@@ -159,6 +159,21 @@ async fn export(load: impl Fn() -> Result<Config>, name: &str) -> Result<()> {
     };
     output::line(toml::export(&plan).trim_end());
     Ok(())
+}
+
+/// Without what the store itself has written on it.
+fn without_version(mut plan: Value) -> Value {
+    if let Some(plan) = plan.as_object_mut() {
+        let meta = plan.get_mut("meta").and_then(Value::as_object_mut);
+        let left = meta.map(|meta| {
+            meta.retain(|name, _| name != "versionId" && name != "lastUpdated");
+            meta.len()
+        });
+        if left == Some(0) {
+            plan.shift_remove("meta");
+        }
+    }
+    plan
 }
 
 fn open(config: &Config, metrics: Metrics) -> Result<Store> {

@@ -122,7 +122,8 @@ pub(super) fn write(value: &Map<String, Value>) -> Option<String> {
 /// Simple values first, or they would belong to the tables before them.
 fn table(object: &Map<String, Value>) -> Option<Table> {
     let mut table = Table::new();
-    let (tables, simple): (Vec<_>, Vec<_>) = object.iter().partition(|(_, value)| is_table(value));
+    let (tables, simple): (Vec<_>, Vec<_>) =
+        object.iter().partition(|(name, value)| *name == "fhir" && value.is_object() || is_table(value));
     for (name, value) in simple {
         table.insert(name, Item::Value(inline(value)?));
     }
