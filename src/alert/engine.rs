@@ -9,8 +9,7 @@ use fhir_r4::Checked;
 use tokio_util::sync::CancellationToken;
 
 use super::episodes::{Conclusion, Episodes, Origin};
-use super::patients::{Key, Patients};
-use super::reading;
+use super::patients::{self, Key, Patients};
 use super::round::{self, Round};
 use super::rule::{RuleSet, compile};
 use super::scores;
@@ -60,7 +59,8 @@ impl Watch {
         let timed = self.rules.rules().iter().filter(|rule| rule.has_clock());
         let Some(back) = timed.map(|rule| rule.look_back().1).max() else { return Ok(()) };
         for entry in store.alive(store.clock().now() - back).await? {
-            for taken in reading::taken(&self.rules, &entry).into_iter().filter(|taken| taken.rule.has_clock()) {
+            let taken = patients::taken(store, &self.rules, &entry).await?;
+            for taken in taken.into_iter().filter(|taken| taken.rule.has_clock()) {
                 round::slot(store, access, self, &Key::of(&taken), &taken).await?;
             }
         }

@@ -18,6 +18,7 @@
 //! | `alert-transition` | `kind` code, `at` instant, `level` code, `value` Quantity | each change of level, the oldest first |
 //! | `alert-late` | boolean | everything so far was known too late to sound anywhere |
 //! | `alert-encounter` | Reference(Encounter) | where the patient was |
+//! | `alert-shadow` | boolean | its rule is on trial: recorded, and told to nobody |
 //! | `alert-silent-device` | Reference(Device) | the device whose silence it is about |
 //! | `alert-reading` (on evidence) | `at` instant, `value` Quantity | the reading, for those who show it |
 
@@ -147,6 +148,9 @@ pub fn raised(episode: &Episode) -> Value {
     }
     if let (Condition::Missing { per: Per::Device, .. }, Some(device)) = (&rule.condition, episode.implicated) {
         extend(&mut issue, "alert-silent-device", "valueReference", json!({"reference": device}));
+    }
+    if rule.shadow {
+        extend(&mut issue, "alert-shadow", "valueBoolean", true.into());
     }
     extend(&mut issue, "alert-type", "valueCode", kind_of_alert(transition).into());
     tell(&mut issue, &episode.change);

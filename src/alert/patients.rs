@@ -10,6 +10,7 @@ use super::context::Context;
 use super::reading::{self, Taken};
 use super::rule::{Cause, Level, Rule, RuleSet};
 use super::window::{Sample, Scored, Terms, Transition, Window};
+use crate::auth::access::Access;
 use crate::error::Error;
 use crate::fhir::LOINC;
 use crate::fhir::reading::Code;
@@ -244,7 +245,7 @@ pub(super) async fn past(
     let mut past = Past { codes, from: from.saturating_sub(back), count, upto, most: PAST };
     loop {
         let Some(entries) = store.past(&key.patient, past.clone()).await? else { return Ok(None) };
-        let taken = of_key(key, &entries);
+        let taken = of_key(store, key, &entries).await?;
         // A sensor that was off for long has left many readings that count for nothing.
         let useful = taken.iter().filter(|taken| taken.sample.at < past.from && taken.is_useful()).count();
         if useful >= count || entries.len() < past.count || past.count >= MOST_BEFORE {
@@ -255,11 +256,25 @@ pub(super) async fn past(
 }
 
 /// What the key's rule takes of these entries, in the order of their times.
-fn of_key(key: &Key, entries: &[Arc<Entry>]) -> Vec<Taken> {
-    let mut taken = reading::taken_by(&key.rule, entries);
-    taken.retain(|taken| taken.device() == key.device.as_deref());
-    taken.sort_by_key(|taken| (taken.sample.at, taken.sample.seq));
-    taken
+async fn of_key(store: &Store, key: &Key, entries: &[Arc<Entry>]) -> Result<Vec<Taken>, Error> {
+    let own = RuleSet::of(key.rule.clone());
+    let mut all = Vec::new();
+    for entry in entries {
+        all.extend(taken(store, &own, entry).await?);
+    }
+    all.retain(|taken: &Taken| taken.device() == key.device.as_deref());
+    all.sort_by_key(|taken| (taken.sample.at, taken.sample.seq));
+    Ok(all)
+}
+
+/// What the rules take of an entry, read whole where a rule asks for that.
+pub(super) async fn taken(store: &Store, rules: &RuleSet, entry: &Arc<Entry>) -> Result<Vec<Taken>, Error> {
+    if !reading::is_read_whole(rules, entry) {
+        return Ok(reading::taken(rules, entry, None));
+    }
+    let access = Access::system("alert engine");
+    let stored = store.find_version(&access, entry.resource_type, &entry.id, entry.version).await?;
+    Ok(reading::taken(rules, entry, Some(&stored.value()?)))
 }
 
 /// The window as it stood after these readings.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::rule::{Condition, Per, Rule, RuleSet};
 use super::window::Sample;
 use crate::fhir::reading::{Amount, Code, Reading};
@@ -53,12 +55,18 @@ fn judged_at_all(reading: &Reading) -> bool {
     reading.status.counts() && !reading.test && of_patient
 }
 
-/// All that the rules take of an entry of the log.
-pub(super) fn taken(rules: &RuleSet, entry: &Arc<Entry>) -> Vec<Taken> {
+/// Must the whole Observation be read for what the rules take of it?
+pub(super) fn is_read_whole(rules: &RuleSet, entry: &Entry) -> bool {
+    let computed = |(rule, signal, _): (&Arc<Rule>, usize, &str)| is_computed(rule, signal);
+    reading(entry).is_some_and(|reading| rules.select(&reading.codings).into_iter().any(computed))
+}
+
+/// All that the rules take of an entry of the log. `whole`: the Observation, where it must be read whole.
+pub(super) fn taken(rules: &RuleSet, entry: &Arc<Entry>, whole: Option<&Value>) -> Vec<Taken> {
     let Some(reading) = reading(entry).filter(|reading| judged_at_all(reading)) else { return vec![] };
     let mut all = Vec::new();
     for (codings, amount) in reading.amounts() {
-        for (rule, signal, _) in rules.select(codings) {
+        for (rule, signal, _) in rules.select(codings).into_iter().filter(|(rule, at, _)| !is_computed(rule, *at)) {
             all.extend(value(rule, signal, amount).and_then(|value| take(rule, signal, codings, value, entry)));
         }
     }
@@ -68,13 +76,18 @@ pub(super) fn taken(rules: &RuleSet, entry: &Arc<Entry>) -> Vec<Taken> {
             all.extend(number.and_then(|number| take(rule, signal, codings, (number, true), entry)));
         }
     }
+    if let Some(whole) = whole {
+        for (rule, signal, _) in rules.select(&reading.codings) {
+            let number = rule.signals.get(signal).and_then(|signal| signal.path.as_ref()?.of(whole));
+            all.extend(number.and_then(|number| take(rule, signal, &reading.codings, (number, true), entry)));
+        }
+    }
     all
 }
 
-/// The same for one rule alone: all that it takes of earlier readings.
-pub(super) fn taken_by(rule: &Arc<Rule>, entries: &[Arc<Entry>]) -> Vec<Taken> {
-    let own = RuleSet::of(rule.clone());
-    entries.iter().flat_map(|entry| taken(&own, entry)).collect()
+/// Is the number of this signal computed from the whole Observation?
+fn is_computed(rule: &Rule, signal: usize) -> bool {
+    rule.signals.get(signal).is_some_and(|signal| signal.path.is_some())
 }
 
 /// In the signal's unit, and whether it could be read. None: a rule that does not speak of units leaves it out.
@@ -97,6 +110,9 @@ fn take(
     entry: &Arc<Entry>,
 ) -> Option<Taken> {
     let at = reading(entry)?.effective.map_or(entry.updated, |(start, _)| start);
+    if !rule.is_effective(at) {
+        return None;
+    }
     let code = rule.code_place(signal, codings)?;
     let sample = Sample { at, value, seq: entry.seq, signal: u8::try_from(signal).ok()?, readable };
     Some(Taken { rule: rule.clone(), code, sample, entry: entry.clone() })

@@ -9,7 +9,7 @@ use super::engine::Watch;
 use super::episodes::{Conclusion, Episodes, Origin};
 use super::lookup;
 use super::patients::{self, Judged, Key, PAST};
-use super::reading::{self, Taken};
+use super::reading::Taken;
 use super::scores;
 use super::window::Terms;
 use serde_json::Value;
@@ -40,7 +40,7 @@ impl Round {
         for entry in entries {
             match entry.resource_type {
                 "Observation" if entry.version > 1 => round.corrected(store, watch, entry).await?,
-                "Observation" => round.taken.extend(reading::taken(&watch.rules, entry)),
+                "Observation" => round.taken.extend(patients::taken(store, &watch.rules, entry).await?),
                 "DetectedIssue" => watch.episodes.observe(entry),
                 "Patient" => watch.patients.forget_context(Some(&format!("Patient/{}", entry.id))),
                 // A ward's limits, and where a patient lies.
@@ -66,8 +66,10 @@ impl Round {
                 ..(**entry).clone()
             }));
         }
-        for taken in versions.iter().flat_map(|entry| reading::taken(&watch.rules, entry)) {
-            self.late(Key::of(&taken), taken);
+        for version in &versions {
+            for taken in patients::taken(store, &watch.rules, version).await? {
+                self.late(Key::of(&taken), taken);
+            }
         }
         Ok(())
     }

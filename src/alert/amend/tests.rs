@@ -208,11 +208,15 @@ proptest! {
             .map(|(i, value)| Sample { at: i * 30 * SECOND, value: *value, seq: i, signal: 0, readable: true })
             .collect();
         let mut in_order = Ledger::new(terms);
-        samples.iter().for_each(|sample| in_order.arrives(*sample));
+        for sample in &samples {
+            in_order.arrives(*sample);
+        }
         let mut shuffled: Vec<(u32, Sample)> = order.iter().copied().zip(samples).collect();
         shuffled.sort_by_key(|(key, sample)| (*key, sample.seq));
         let mut late = Ledger::new(terms);
-        shuffled.into_iter().for_each(|(_, sample)| late.arrives(sample));
+        for (_, sample) in shuffled {
+            late.arrives(sample);
+        }
         prop_assert_eq!(late.end(), in_order.end());
     }
 
@@ -232,8 +236,12 @@ proptest! {
         let samples: Vec<Sample> = (0_i64..).zip(&values).map(sample).collect();
         let gone = i64::try_from(gone % values.len()).unwrap();
         let (mut without, mut with) = (Ledger::new(terms), Ledger::new(terms));
-        samples.iter().filter(|sample| sample.seq != gone).for_each(|sample| without.arrives(*sample));
-        samples.iter().for_each(|sample| with.arrives(*sample));
+        for sample in samples {
+            with.arrives(sample);
+            if sample.seq != gone {
+                without.arrives(sample);
+            }
+        }
         with.retract(gone);
         prop_assert_eq!(with.end(), without.end());
     }

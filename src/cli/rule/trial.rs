@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::alert::context::Context;
 use crate::alert::rule::Rule;
 use crate::alert::window::{Sample, Terms, Transition, Window};
 use crate::fhir::OURS;
@@ -87,7 +88,8 @@ impl Case {
     }
 
     fn run(&self, rule: &Rule) -> Result<Vec<String>, String> {
-        let terms = Terms::of(rule);
+        let context = Context::default();
+        let terms = Terms { rule, context: &context };
         let (mut window, mut changes, mut end) = (Window::default(), Vec::new(), 0);
         for (seq, (minute, value, name)) in (1_i64..).zip(&self.readings) {
             let place = rule.signals.iter().position(|signal| signal.name == *name);
