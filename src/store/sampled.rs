@@ -11,6 +11,7 @@ use diesel::prelude::*;
 use serde_json::Value;
 
 use super::conn::{Conn, MultiBackend};
+use super::deadline::Clocked;
 use super::dict::{self, Source};
 use super::measured::{Wanted, is_wanted};
 use super::prepare::{self, OBSERVATION};
@@ -125,7 +126,7 @@ impl Store {
             let Some(subject) = prepare::local(&mut dict.terms(Source::Table(conn)), &subject)? else {
                 return Ok(Some(vec![]));
             };
-            let Some(concepts) = newest::concepts(conn, subject, KINDS)? else { return Ok(None) };
+            let Some(concepts) = newest::concepts(conn, Clocked::now(conn), subject, KINDS)? else { return Ok(None) };
             let mut all = Vec::new();
             for concept in concepts {
                 let newest: Vec<Row> = standing(subject, &[concept], stretch)
@@ -223,7 +224,7 @@ fn parents(conn: &mut Conn, subject: i64, own: &[i64]) -> Result<Vec<i64>, Error
     if part.first::<i64>(conn).optional().map_err(database)?.is_none() {
         return Ok(vec![]);
     }
-    let mut concepts = newest::concepts(conn, subject, KINDS)?.unwrap_or_default();
+    let mut concepts = newest::concepts(conn, Clocked::now(conn), subject, KINDS)?.unwrap_or_default();
     concepts.retain(|concept| !own.contains(concept));
     Ok(concepts)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use diesel::prelude::*;
 
 use super::conn::Conn;
+use super::deadline::Clocked;
 use super::dict::{self, Dict, Source};
 use super::log::{self, Entry};
 use super::prepare::{self, OBSERVATION, type_number};
@@ -60,7 +61,7 @@ pub(super) fn alive(conn: &mut Conn, since: i64) -> Result<Vec<Arc<Entry>>, Erro
     let (mut found, mut subject) = (Vec::new(), i64::MIN);
     while let Some(next) = next_subject(conn, subject)? {
         subject = next;
-        for concept in newest::concepts(conn, subject, KINDS)?.unwrap_or_default() {
+        for concept in newest::concepts(conn, Clocked::now(conn), subject, KINDS)?.unwrap_or_default() {
             let series = Series { subject, concept, upto: i64::MAX };
             found.extend(series.before(conn, i64::MAX, 1)?.into_iter().filter(|(starts, _)| *starts >= since));
         }

@@ -7,13 +7,11 @@ mod answer;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use actix_web::HttpResponse;
 use serde_json::{Value, json};
 
 use super::Call;
 use super::input::Input;
 use crate::alert::pattern::{Bands, Digest, MOST_DAYS, Night, Signal, Summary, Zone};
-use crate::api::reply::{Answer, resource};
 use crate::auth::access::Action;
 use crate::deliver::days::{Digested, UnitDay};
 use crate::error::Error;
@@ -47,7 +45,7 @@ struct Asked {
     place: &'static str,
 }
 
-pub(super) async fn run(call: &Call<'_>) -> Answer {
+pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let id = call.id.as_deref().ok_or(Error::UnknownEndpoint)?;
     let mut asked = asked(call, id)?;
     // Who may read the patient is told when there is none; who may read its readings only finds none.
@@ -72,7 +70,7 @@ pub(super) async fn run(call: &Call<'_>) -> Answer {
         parameters.extend(tokio::task::spawn_blocking(said).await.map_err(Error::internal)?);
     }
     let answer = json!({"resourceType": "Parameters", "parameter": parameters});
-    resource(call.request, HttpResponse::Ok(), answer.to_string().into_bytes())
+    Ok(answer.to_string().into_bytes())
 }
 
 fn too_much(place: &str, why: &str) -> Error {
