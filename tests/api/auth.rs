@@ -207,6 +207,7 @@ async fn one_patient_is_all_that_a_patients_app_sees() {
     let mut nobody = about(&own);
     nobody.as_object_mut().unwrap().remove("subject");
     nobody.as_object_mut().unwrap().remove("category");
+    nobody["code"]["coding"][0]["code"] = "8889-8".into();
     writer.post("/fhir/Observation", &nobody).await.expect(403);
 
     // What is another's is refused by itself; its neighbours are stored.

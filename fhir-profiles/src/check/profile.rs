@@ -1,6 +1,6 @@
 //! The vital-signs profiles. An Observation is held to those that it claims and that are known
-//! here, and, if its category says vital-signs, to the one of its LOINC code or else to the
-//! general one.
+//! here, to the one of its LOINC code, whatever its category says, and, if its category says vital-signs
+//! and no code decides, to the general one.
 
 use serde_json::Value;
 
@@ -24,16 +24,13 @@ pub(super) fn observation<'v>(walk: &mut Walk<'v>, observation: &'v Object) {
     let categories = list(observation, "category").iter().filter_map(Value::as_object);
     let is_vital = categories.flat_map(codings).any(|c| c == (Some(CATEGORY), Some("vital-signs")));
     let asked = walk.asked();
-    if !is_vital && claims.is_empty() && asked.is_empty() {
-        return;
-    }
     let has_code =
         |loinc: &str| object(observation, "code").is_some_and(|c| codings(c).any(|c| c == (Some(LOINC), Some(loinc))));
     let mut is_held = false;
     for profile in &TABLES.profiles {
         let mut claims = claims.iter().filter_map(Value::as_str).chain(asked.iter().copied());
         let claimed = claims.any(|claim| is_claim(claim, profile));
-        if claimed || is_vital && profile.loinc.is_some_and(has_code) {
+        if claimed || profile.loinc.is_some_and(has_code) {
             // The general profile is part of each special one.
             is_held |= profile.url == GENERAL || profile.loinc.is_some();
             Held { walk, profile }.children(&profile.root, observation);

@@ -9,6 +9,8 @@ use crate::support::{changes, heart_rate, issues, places};
 fn elements_of_an_observation() {
     let mut base = heart_rate();
     base["category"] = json!([{"text": "any"}]);
+    // No vital sign, neither by its category nor by its code.
+    base["code"]["coding"][0]["code"] = json!("8889-8");
     changes(
         &base,
         &[
@@ -33,7 +35,7 @@ fn elements_of_an_observation() {
             ("/dataAbsentReason", json!({"text": "a"}), &["Observation"]),
             (
                 "/component",
-                json!([{"code": {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]}}]),
+                json!([{"code": {"coding": [{"system": "http://loinc.org", "code": "8889-8"}]}}]),
                 &["Observation"],
             ),
             (

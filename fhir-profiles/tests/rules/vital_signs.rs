@@ -42,6 +42,25 @@ fn vital_signs() {
 }
 
 #[test]
+fn the_code_of_a_vital_sign_calls_for_its_profile() {
+    let codes =
+        ["8867-4", "9279-1", "2708-6", "8310-5", "85354-9", "8302-2", "9843-4", "29463-7", "39156-5", "85353-1"];
+    for code in codes {
+        let other = json!({"system": "http://other.example", "code": "x"});
+        let code = json!({"coding": [other, {"system": "http://loinc.org", "code": code}]});
+        let told = places(&json!({"resourceType": "Observation", "status": "final", "code": code}));
+        for place in ["Observation.category", "Observation.subject", "Observation.effective"] {
+            assert!(told.iter().any(|own| own == place), "{code}: {told:?}");
+        }
+    }
+    let mut other = heart_rate();
+    other["category"] = json!([{"coding": [{"code": "laboratory"}]}]);
+    assert_eq!(places(&other), ["Observation.category"]);
+    other["code"]["coding"][0]["code"] = json!("8889-8");
+    assert_eq!(places(&other), Vec::<String>::new(), "what is measured is no vital sign of R4");
+}
+
+#[test]
 fn a_claimed_profile_needs_its_category() {
     let mut value = heart_rate();
     value["meta"] = json!({"profile": ["http://hl7.org/fhir/StructureDefinition/heartrate|4.0.1"]});

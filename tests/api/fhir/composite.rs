@@ -9,7 +9,7 @@ fn pressure(id: &str, systolic: &str, diastolic: &str) -> Value {
     let part = |code: &str, value: &str| json!({"code": coded(&[("http://loinc.org", code), ("urn:mdc", &format!("m{code}"))]), "valueQuantity": quantity(value, "mm[Hg]")});
     observation(
         id,
-        &json!({"code": coded(&[("http://loinc.org", "85354-9")]), "component": [part("8480-6", systolic), part("8462-4", diastolic)]}),
+        &json!({"code": coded(&[("http://loinc.org", "35094-2")]), "component": [part("8480-6", systolic), part("8462-4", diastolic)]}),
     )
 }
 
@@ -27,7 +27,7 @@ async fn of_observations() {
         &[
             pressure("bp1", "150", "80"),
             pressure("bp2", "120", "100"),
-            observation("t", &json!({"code": coded(&[("http://loinc.org", "8310-5")]), "valueQuantity": quantity("102", "[degF]")})),
+            observation("t", &json!({"code": coded(&[("http://loinc.org", "8331-1")]), "valueQuantity": quantity("102", "[degF]")})),
             observation("s", &json!({"code": coded(&[("http://loinc.org", "8480-6")]), "valueQuantity": quantity("20", "kPa")})),
             valued("vs", json!({"valueString": "Warm"})),
             valued("vc", json!({"valueCodeableConcept": coded(&[("urn:v", "yes")])})),
@@ -41,9 +41,9 @@ async fn of_observations() {
         "Observation",
         &[
             ("value-quantity=gt38.5||Cel", "t"),
-            ("code-value-quantity=http://loinc.org|8310-5$gt38.5||Cel", "t"),
+            ("code-value-quantity=http://loinc.org|8331-1$gt38.5||Cel", "t"),
             ("code-value-quantity=http://loinc.org|8480-6$gt38.5||Cel", ""),
-            ("code-value-quantity=8310-5$gt38||Cel,8480-6$gt140||mm[Hg]", "s t"),
+            ("code-value-quantity=8331-1$gt38||Cel,8480-6$gt140||mm[Hg]", "s t"),
             ("component-code=http://loinc.org|8480-6", "bp1 bp2"),
             ("component-code=m8480-6", "bp1 bp2"),
             ("component-value-quantity=ge100||mm[Hg]", "bp1 bp2"),

@@ -58,15 +58,15 @@ async fn the_newest_of_each_group_are_answered() {
     }
     let exam = json!({"category": [{"coding": [{"code": "exam"}]}]});
     for (id, patient, codes, minute, more) in [
-        ("h1", "p", "l:8867-4", 1, &json!({})),
-        ("h2", "p", "l:8867-4,m:147842", 2, &json!({})),
+        ("h1", "p", "l:8889-8", 1, &json!({})),
+        ("h2", "p", "l:8889-8,m:147842", 2, &json!({})),
         ("h3", "p", "m:147842", 3, &json!({})),
         ("s1", "p", "l:59408-5", 4, &json!({"status": "entered-in-error"})),
-        ("t1", "p", "l:8310-5", 5, &exam),
-        ("t2", "p", "l:8310-5", 5, &exam),
+        ("t1", "p", "l:8331-1", 5, &exam),
+        ("t2", "p", "l:8331-1", 5, &exam),
         ("x1", "p", "\"pallor", 6, &json!({})),
         ("x2", "p", "\"Pallor", 7, &json!({})),
-        ("o1", "q", "l:8867-4", 9, &json!({})),
+        ("o1", "q", "l:8889-8", 9, &json!({})),
     ] {
         put(&gateway, &reading(id, patient, codes, minute, more)).await;
     }
@@ -74,15 +74,15 @@ async fn the_newest_of_each_group_are_answered() {
         // Dual-coded: three spellings of the heart rate are one group.
         ("patient=p&category=lab", "x2 x1 s1 h3"),
         ("patient=p&category=lab&max=2", "x2 x1 s1 h3 h2"),
-        ("subject=Patient/p&code=8867-4", "h2"),
-        ("patient=p&code=http://loinc.org|8867-4,http://loinc.org|8310-5&max=9", "t2 t1 h2 h1"),
+        ("subject=Patient/p&code=8889-8", "h2"),
+        ("patient=p&code=http://loinc.org|8889-8,http://loinc.org|8331-1&max=9", "t2 t1 h2 h1"),
         // A tie at the end: both.
         ("patient=p&category=exam", "t2 t1"),
         ("patient=p&code=http://loinc.org|", "t2 t1 s1 h2"),
         ("patient=Patient/p&code=nope", ""),
-        ("patient=nobody&code=8867-4", ""),
+        ("patient=nobody&code=8889-8", ""),
         // Other search parameters filter first.
-        ("patient=p&code=8867-4&date=lt2026-03-01T00:02:00Z", "h1"),
+        ("patient=p&code=8889-8&date=lt2026-03-01T00:02:00Z", "h1"),
         ("patient=p&category=lab&status=final&max=1", "x2 x1 h3"),
         ("patient=p&category=lab&status:not=entered-in-error", "x2 x1 h3"),
         ("patient=p&category:not=exam", "x2 x1 s1 h3"),
@@ -93,7 +93,7 @@ async fn the_newest_of_each_group_are_answered() {
         assert_eq!(lastn(&gateway, &format!("{query}&date=ge2000")).await, expected, "{query}, searched");
     }
     let body = json!({"resourceType": "Parameters", "parameter": [{"name": "max", "valuePositiveInt": 2},
-        {"name": "patient", "valueString": "p"}, {"name": "code", "valueString": "8867-4"}]});
+        {"name": "patient", "valueString": "p"}, {"name": "code", "valueString": "8889-8"}]});
     let bundle = gateway.post("/fhir/Observation/$lastn", &body).await.expect(200).json();
     assert_eq!(ids(&bundle).join(" "), "h2 h1");
     let entry = &bundle["entry"][0];
@@ -107,7 +107,7 @@ async fn questions_that_make_no_sense_are_refused() {
     let app = TestApp::start().await;
     let gateway = app.gateway();
     for (query, issue) in [
-        ("code=8867-4", "required http.patient"),
+        ("code=8889-8", "required http.patient"),
         ("patient=p", "required http.code"),
         ("patient=p&date=ge2026", "required http.code"),
         ("patient=p&code=a&max=0", "value http.max"),
@@ -134,29 +134,29 @@ async fn who_may_see_one_patient_sees_that_one() {
     let (ana, eva) = (app.admit("m1", "Vega").await, app.admit("m2", "Luna").await);
     let gateway = app.gateway();
     for patient in [&ana, &eva] {
-        gateway.post("/fhir/Observation", &observation(patient, "8867-4", "72", "/min", &at(1))).await.expect(201);
+        gateway.post("/fhir/Observation", &observation(patient, "8889-8", "72", "/min", &at(1))).await.expect(201);
     }
     let own = app.patient_app("patient/Observation.rs", &ana);
     let reader = app.patient_app("patient/Observation.r", &ana);
     for extra in ["", "&date=ge2000"] {
         // The rings are warm with everybody.
         for patient in [&ana, &eva] {
-            assert!(!lastn(&gateway, &format!("patient={patient}&code=8867-4{extra}")).await.is_empty());
+            assert!(!lastn(&gateway, &format!("patient={patient}&code=8889-8{extra}")).await.is_empty());
         }
         for (query, seen) in [
-            (format!("code=8867-4{extra}"), true),
-            (format!("patient={ana}&code=8867-4{extra}"), true),
-            (format!("patient={eva}&code=8867-4{extra}"), false),
-            (format!("subject=Patient/{eva}&code=8867-4{extra}"), false),
+            (format!("code=8889-8{extra}"), true),
+            (format!("patient={ana}&code=8889-8{extra}"), true),
+            (format!("patient={eva}&code=8889-8{extra}"), false),
+            (format!("subject=Patient/{eva}&code=8889-8{extra}"), false),
         ] {
             let bundle = own.get(&format!("/fhir/Observation/$lastn?{query}")).await.expect(200).json();
             let subjects: Vec<Value> = resources(&bundle).iter().map(|r| r["subject"]["reference"].clone()).collect();
             let expected = if seen { vec![json!(format!("Patient/{ana}"))] } else { vec![] };
             assert_eq!(subjects, expected, "{query}");
         }
-        reader.get(&format!("/fhir/Observation/$lastn?patient={ana}&code=8867-4{extra}")).await.expect(403);
+        reader.get(&format!("/fhir/Observation/$lastn?patient={ana}&code=8889-8{extra}")).await.expect(403);
     }
-    app.anonymous().get(&format!("/fhir/Observation/$lastn?patient={ana}&code=8867-4")).await.expect(401);
+    app.anonymous().get(&format!("/fhir/Observation/$lastn?patient={ana}&code=8889-8")).await.expect(401);
     app.stop().await;
 }
 
@@ -243,7 +243,7 @@ async fn many_readings_are_read_off_the_thread_that_asks() {
     let app = TestApp::start().await;
     let p = app.admit("m1", "Vega").await;
     let (house, subject) = (Access::system("test"), format!("Patient/{p}"));
-    for code in ["8867-4", "9279-1"] {
+    for code in ["8889-8", "9279-1"] {
         app.gateway().post("/fhir/Observation", &observation(&p, code, "72", "/min", &at(1))).await.expect(201);
     }
     let make = |series: Vec<Series>| Ok((series.len(), std::thread::current().id()));

@@ -188,9 +188,9 @@ async fn a_stored_value_set_is_searched_by() {
     let app = TestApp::start().await;
     let gateway = app.gateway();
     let value_set = json!({"resourceType": "ValueSet", "url": "urn:test:pulse", "status": "active",
-        "compose": {"include": [{"system": LOINC, "concept": [{"code": "8867-4"}, {"code": "8889-8"}]}]}});
+        "compose": {"include": [{"system": LOINC, "concept": [{"code": "8889-8"}, {"code": "8893-0"}]}]}});
     gateway.post("/fhir/ValueSet", &value_set).await.expect(201);
-    for (id, code) in [("a", "8867-4"), ("b", "8889-8"), ("c", "59408-5")] {
+    for (id, code) in [("a", "8889-8"), ("b", "8893-0"), ("c", "59408-5")] {
         let observation = json!({"resourceType": "Observation", "id": id, "status": "final",
             "code": {"coding": [{"system": LOINC, "code": code}]}});
         gateway.put(&format!("/fhir/Observation/{id}"), &observation).await.expect(201);

@@ -398,9 +398,9 @@ async fn a_value_that_was_never_seen_leaves_the_other_conditions_as_they_are() {
         let codings: Vec<Value> = codes.iter().map(|c| json!({"system": "http://loinc.org", "code": c})).collect();
         json!({"coding": codings})
     };
-    let mine = json!({"subject": {"reference": "Patient/p1"}, "code": loinc(&["59408-5", "2708-6"]),
+    let mine = json!({"subject": {"reference": "Patient/p1"}, "code": loinc(&["59408-5", "20564-1"]),
         "valueQuantity": {"value": 90, "system": "http://unitsofmeasure.org", "code": "%"}});
-    let rate = json!({"subject": {"reference": "Patient/p1"}, "code": loinc(&["8867-4"]),
+    let rate = json!({"subject": {"reference": "Patient/p1"}, "code": loinc(&["8889-8"]),
         "valueQuantity": {"value": 70, "system": "http://unitsofmeasure.org", "code": "/min"}});
     store(
         &client,
@@ -423,10 +423,10 @@ async fn a_value_that_was_never_seen_leaves_the_other_conditions_as_they_are() {
         "Observation",
         &[
             // One concept holds both codes: it is one hit.
-            ("patient=p1&code=59408-5,2708-6", "o1"),
+            ("patient=p1&code=59408-5,20564-1", "o1"),
             // The unit binds both sides of what is unequal.
             ("value-quantity=ne95||%25", "o1"),
-            ("method:not=never-seen&patient=p1&code=8867-4", "o2"),
+            ("method:not=never-seen&patient=p1&code=8889-8", "o2"),
         ],
     )
     .await;
