@@ -76,6 +76,7 @@ pub fn routes(config: &mut ServiceConfig) {
             web::scope("/fhir")
                 .wrap(from_fn(reply::outcomes_in_form))
                 .wrap(Compress::default())
+                .wrap(from_fn(reply::varied))
                 .configure(fhir::routes),
         )
         .service(web::scope("/device/v1").configure(device::routes))

@@ -6,7 +6,7 @@ use std::future::ready;
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, Resource, ResponseError, web};
 use serde_json::Value;
@@ -216,6 +216,16 @@ pub(super) async fn outcomes_in_form<B: MessageBody + 'static>(
     }
     let response = response.content_type(XML).body(xml);
     Ok(answer.into_response(response).map_into_boxed_body().map_into_right_body())
+}
+
+/// Middleware: every answer depends on what the caller can read, packed or not.
+pub(super) async fn varied<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let mut answer = next.call(request).await?;
+    answer.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+    Ok(answer)
 }
 
 pub(super) async fn unknown_address() -> Answer {

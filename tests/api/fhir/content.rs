@@ -78,6 +78,32 @@ async fn the_caller_chooses_the_form() {
     app.stop().await;
 }
 
+/// What one caller is answered is not what a cache may answer another who reads another form.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_says_what_it_depends_on() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    ward(&gateway).await;
+    for (method, path, status) in [
+        (Method::GET, "/fhir/metadata", 200),
+        (Method::GET, "/fhir/Patient/p1", 200),
+        (Method::HEAD, "/fhir/Patient?_id=p1", 200),
+        (Method::GET, "/fhir/Patient?_format=ndjson", 200),
+        (Method::GET, "/fhir/Patient/none", 404),
+        (Method::GET, "/fhir/nowhere/at/all/of/it", 404),
+        (Method::PUT, "/fhir/metadata", 405),
+        (Method::DELETE, "/fhir/Observation/o2", 204),
+    ] {
+        for packing in ["identity", "gzip"] {
+            let headers = [("Accept-Encoding", packing), ("Accept", "*/*")];
+            let answer = asked(&gateway, method.clone(), path, &headers).await.expect(status);
+            let told: Vec<&str> = answer.headers.get_all("vary").iter().map(|value| value.to_str().unwrap()).collect();
+            assert_eq!(told, ["Accept, Accept-Encoding"], "{method} {path} {packing}");
+        }
+    }
+    app.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn head_is_get_without_the_body() {
     let app = TestApp::start().await;
