@@ -343,10 +343,6 @@ async fn one_resource_is_changed_by_one_entry() {
         [entry("DELETE", &by, &Value::Null), entry("DELETE", "Patient/p", &Value::Null)],
         [entry("PUT", &none, &nobody()), entry("PUT", &none, &nobody())],
         [entry("PUT", &none, &nobody()), with(entry("POST", "Patient", &nobody()), "ifNoneExist", &none)],
-        [
-            entry("DELETE", "Patient/p", &Value::Null),
-            with(entry("POST", "Patient", &patient_of("p")), "ifNoneExist", &by),
-        ],
     ];
     for entries in table {
         let reply = gateway.post("/fhir", &bundle("transaction", &entries)).await;
@@ -357,6 +353,47 @@ async fn one_resource_is_changed_by_one_entry() {
     let answer = gateway.post("/fhir", &bundle("batch", &[put(), put()])).await.expect(200).json();
     assert_eq!(codes(&answer), "200 200", "in a batch each is by itself");
     app.stop().await;
+}
+
+/// R4 http: DELETE is carried out before POST, so what is deleted here keeps nothing from being created.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_is_no_match_for_a_creation() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    let by = format!("{BY_RECORD}p");
+    let create = || {
+        let mut create = with(entry("POST", "Patient", &patient_of("p")), "ifNoneExist", &by);
+        create["fullUrl"] = MOTHER.into();
+        create
+    };
+    let reading = || {
+        let subject = json!({"subject": {"reference": MOTHER}});
+        entry("POST", "Observation", &plain_observation("x", &subject))
+    };
+    gateway.put("/fhir/Patient/p", &patient("p", "p", "Vega")).await.expect(201);
+    let mut standing = "p".to_owned();
+    for delete in [by_id, by_record] {
+        let delete = delete(&standing, &by);
+        let entries = [reading(), create(), delete.clone()];
+        let answer = gateway.post("/fhir", &bundle("transaction", &entries)).await.expect(200).json();
+        assert_eq!(codes(&answer), "201 201 204", "{delete}");
+        gateway.get(&format!("/fhir/Patient/{standing}")).await.expect(410);
+        let found = gateway.get(&format!("/fhir/Patient?{by}")).await.expect(200).json();
+        standing = ids(&found).join(" ");
+        let location = answer["entry"][1]["response"]["location"].as_str().unwrap();
+        assert!(location.contains(&format!("Patient/{standing}/_history/1")), "{location}");
+        let found = gateway.get(&format!("/fhir/Observation?subject=Patient/{standing}")).await.expect(200).json();
+        assert_eq!(ids(&found).len(), 1, "others refer to the new one");
+    }
+    app.stop().await;
+}
+
+fn by_id(id: &str, _: &str) -> Value {
+    entry("DELETE", &format!("Patient/{id}"), &Value::Null)
+}
+
+fn by_record(_: &str, criterion: &str) -> Value {
+    entry("DELETE", &format!("Patient?{criterion}"), &Value::Null)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -98,6 +98,14 @@ struct Named {
     name: Option<String>,
     /// The entry before that creates the same.
     same_as: Option<usize>,
+    /// What its condition finds is deleted before it, so that it is created all the same.
+    anew: bool,
+}
+
+impl Named {
+    fn deletes(&self, kind: &str, id: &str) -> bool {
+        self.write.method == Method::Delete && self.write.kind == kind && self.name.as_deref() == Some(id)
+    }
 }
 
 /// Two conditions that are the same condition.
@@ -116,14 +124,15 @@ async fn attempt(
     asked: Asked,
 ) -> Result<Vec<u8>, Error> {
     let mut known: HashMap<Key, (usize, String)> = HashMap::new();
-    let mut named = Vec::with_capacity(writes.len());
+    let (mut named, mut writes): (Vec<Named>, _) = (Vec::with_capacity(writes.len()), writes);
+    writes.sort_by_key(|write| write.method);
     for write in writes {
         let at = write.at;
-        named.push(name(state, access, write, &mut known).await.map_err(|error| located(error, at))?);
+        let found = name(state, access, write, &mut known, &named).await;
+        named.push(found.map_err(|error| located(error, at))?);
     }
     let mut targets = targets(&named)?;
     let guards = references(state, access, conditions, &known, &mut targets).await?;
-    named.sort_by_key(|entry| entry.write.method);
     let planned = plan(state, access, named, &targets, asked).await?;
     for (at, look) in looks {
         planned.try_out(state, access, look).await.map_err(|error| located(error, *at))?;
@@ -178,32 +187,37 @@ async fn name(
     access: &Access,
     write: Write,
     known: &mut HashMap<Key, (usize, String)>,
+    before: &[Named],
 ) -> Result<Named, Error> {
     let Some(query) = &write.criterion else {
         let name = if write.method == Method::Post { Some(new_id()) } else { write.id.clone() };
-        return Ok(Named { write, guard: None, name, same_as: None });
+        return Ok(Named { write, guard: None, name, same_as: None, anew: false });
     };
     let key = key(query);
     if let Some((first, id)) = known.get(&key) {
         // Two creations under one condition are one; anything else would change one resource twice.
         if write.method == Method::Post && *first != usize::MAX {
-            return Ok(Named { same_as: Some(*first), name: Some(id.clone()), guard: None, write });
+            return Ok(Named { same_as: Some(*first), name: Some(id.clone()), guard: None, write, anew: false });
         }
         return Err(OVERLAP);
     }
     let guard = state.pipeline.resolve(access, query).await?;
     let own = || write.resource.as_ref()?.get("id")?.as_str().map(str::to_owned);
+    let anew = write.method == Method::Post
+        && guard.expects.as_ref().is_some_and(|found| before.iter().any(|other| other.deletes(write.kind, found)));
     let name = match (write.method, &guard.expects) {
+        (Method::Post, Some(_)) if anew => Some(new_id()),
         (_, Some(found)) => Some(found.clone()),
         (Method::Post, None) => Some(new_id()),
         (Method::Put, None) => Some(own().unwrap_or_else(new_id)),
         _ => None,
     };
-    if let Some(id) = &name {
+    // What is deleted is nobody's to refer to; that one resource is not changed twice is seen by its id.
+    if let Some(id) = name.as_ref().filter(|_| write.method != Method::Delete) {
         let first = if write.method == Method::Post { write.at } else { usize::MAX };
         known.insert(key, (first, id.clone()));
     }
-    Ok(Named { guard: Some(guard), name, same_as: None, write })
+    Ok(Named { guard: Some(guard), name, same_as: None, write, anew })
 }
 
 /// What each entry's `fullUrl` means in the others.
@@ -281,7 +295,7 @@ async fn plan(
     asked: Asked,
 ) -> Result<Planned, Error> {
     let (mut planned, mut wrong) = (Planned::default(), Wrong::default());
-    for Named { mut write, guard, name, same_as } in named {
+    for Named { mut write, guard, name, same_as, anew } in named {
         let at = write.at;
         if let Some(first) = same_as {
             planned.repeated.push((at, first));
@@ -298,7 +312,10 @@ async fn plan(
             }
         };
         access.check(interaction.action(), interaction.kind).map_err(|denied| located(denied.into(), at))?;
+        // One that is created anew is held to what its condition found, too.
+        let (guard, held) = if anew { (None, guard) } else { (guard, None) };
         let intent = state.pipeline.plan(access, interaction, guard).await.map_err(|error| located(error, at))?;
+        let intent = intent.under(held);
         if let Some(id) = intent.id() {
             let key = (intent.kind(), id.to_owned());
             let before = planned.changed.get(&key).copied();
