@@ -1,6 +1,12 @@
 //! R4's compartments: which types belong to a patient, an encounter, a device, a practitioner or a related
 //! person, and by which search parameters. Read from the definitions; nothing here knows how they are searched.
 
+use serde_json::Value;
+
+use super::index::{self, Entry};
+use super::reading::Reading;
+use super::reference::local;
+
 /// The kinds of compartment, each named after the resource type that it is about.
 pub const NAMES: [&str; 5] = ["Device", "Encounter", "Patient", "Practitioner", "RelatedPerson"];
 
@@ -27,6 +33,21 @@ pub fn conditions(name: &str, id: &str, member: &str) -> Vec<(&'static str, Stri
         all.push(("_id", id.to_owned()));
     }
     all
+}
+
+/// Whose compartments of this kind a resource is in, by what it refers to.
+pub fn owners(name: &str, kind: &str, resource: &Value) -> Vec<String> {
+    let params = fhir_r4::compartment_params(name, kind);
+    let entries = index::entries(kind, resource).into_iter().filter_map(|(param, entry)| match entry {
+        Entry::Reference(text) => Some((param, text)),
+        _ => None,
+    });
+    // What an Observation holds in columns is in no index.
+    let reading = if kind == "Observation" { Reading::of(resource) } else { Reading::default() };
+    let columns = [("subject", reading.subject), ("device", reading.device), ("encounter", reading.encounter)];
+    let columns = columns.into_iter().filter_map(|(param, text)| Some((param, text?)));
+    let all = entries.chain(columns).filter(|(param, _)| params.contains(param));
+    all.map(|(_, text)| text).filter(|text| local(text).is_some_and(|own| own.resource_type == name)).collect()
 }
 
 /// The parameter that tells when the care was given that a resource of this type is about. What has none is a

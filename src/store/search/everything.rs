@@ -3,6 +3,8 @@
 //! measured, as their index has them; then what all that refers to (people, places, devices, medications), by the
 //! number of the reference. One cursor leads through all of it, and nothing comes twice.
 
+use serde_json::Value;
+
 use super::cursor::Cursor;
 use super::order::Order;
 use super::reference::{by_ids, named, readable};
@@ -10,10 +12,11 @@ use super::sql::{self, Key, Sql};
 use super::{Page, Seal, from_where, system};
 use crate::auth::access::{Access, Reach};
 use crate::error::Error;
+use crate::fhir::compartment;
 use crate::fhir::query::Query;
 use crate::store::conn::Conn;
 use crate::store::dict::Dict;
-use crate::store::prepare::{OBSERVATION, type_number};
+use crate::store::prepare::OBSERVATION;
 use crate::store::{Store, Stored, patient_of, visible};
 
 /// What is asked for.
@@ -23,8 +26,8 @@ pub struct Everything {
     pub queries: Vec<Query>,
     /// What is looked at for references: the same, with no condition on when it was last changed.
     pub sources: Vec<Query>,
-    /// The types that can be in the compartment. What refers out of it refers to others.
-    pub members: Vec<&'static str>,
+    /// What the compartment is about: `Encounter/e1`.
+    pub about: String,
     /// The types that the caller wants; none is all.
     pub kinds: Option<Vec<&'static str>>,
     /// Only what was changed at or after this (µs UTC).
@@ -39,8 +42,9 @@ pub struct Everything {
 const OTHERS: i64 = 0;
 const OBSERVATIONS: i64 = 1;
 const REFERRED: i64 = 2;
-/// References that are looked up at once.
+/// References that are looked up at once, and how often for one page. Most may lead to what was told already.
 const BATCH: usize = 200;
+const BATCHES: usize = 5;
 
 impl Store {
     /// One page of everything.
@@ -136,8 +140,8 @@ fn referred(
     mut after: i64,
     hits: &mut Vec<Stored>,
 ) -> Result<Option<i64>, Error> {
-    loop {
-        let Some(sql) = reference_numbers(conn, dict, asked, sources, after)? else { return Ok(None) };
+    for _ in 0..BATCHES {
+        let Some(sql) = reference_numbers(conn, dict, sources, after)? else { return Ok(None) };
         let numbers = sql::numbers(conn, sql)?;
         for (number, kind, id) in in_order(named(conn, &numbers)?) {
             if hits.len() == asked.count {
@@ -153,6 +157,7 @@ fn referred(
             return Ok(None);
         }
     }
+    Ok(Some(after))
 }
 
 fn in_order(mut references: Vec<(i64, &'static str, String)>) -> Vec<(i64, &'static str, String)> {
@@ -175,25 +180,29 @@ fn one(
     if asked.since.is_some_and(|since| stored.updated < since) || visible(&permit, &stored).is_err() {
         return Ok(None);
     }
-    let whose = patient_of(kind, &stored.id, &stored.value()?);
-    let others = whose.is_some_and(|whose| asked.patient.as_ref() != Some(&whose));
-    Ok((!others).then_some(stored))
+    Ok(is_beside(asked, kind, &stored.id, &stored.value()?).then_some(stored))
 }
 
-/// The numbers of the references that lead out of the compartment, above `after`; none when there is no source.
-fn reference_numbers(
-    conn: &mut Conn,
-    dict: &Dict,
-    asked: &Everything,
-    sources: &[Query],
-    after: i64,
-) -> Result<Option<Sql>, Error> {
+/// Whether it is not in the compartment, where it was told, and in no other patient's.
+fn is_beside(asked: &Everything, kind: &str, id: &str, resource: &Value) -> bool {
+    let name = asked.about.split('/').next().unwrap_or_default();
+    if asked.about == format!("{kind}/{id}") || compartment::owners(name, kind, resource).contains(&asked.about) {
+        return false;
+    }
+    // Whose a patient is, its links to others do not say.
+    let owners = if kind == "Patient" { vec![] } else { compartment::owners("Patient", kind, resource) };
+    patient_of(kind, id, resource).into_iter().chain(owners).all(|whose| asked.patient.as_ref() == Some(&whose))
+}
+
+/// The numbers of the references of all sources, above `after`; none when there is no source.
+fn reference_numbers(conn: &mut Conn, dict: &Dict, sources: &[Query], after: i64) -> Result<Option<Sql>, Error> {
     let mut sql = Sql::new(conn);
     sql.push("SELECT DISTINCT r.n AS n FROM (");
     let mut written = 0;
     for query in sources {
         // What is found by index rows, and of an Observation what its columns hold.
-        let columns: &[&str] = if query.resource_type == OBSERVATION { &["device", "subject"] } else { &[] };
+        let columns: &[&str] =
+            if query.resource_type == OBSERVATION { &["device", "subject", "encounter"] } else { &[] };
         for column in [None].into_iter().chain(columns.iter().map(Some)) {
             let (text, binds) = (sql.text.len(), sql.binds.len());
             sql.push(if written == 0 { "" } else { " UNION " });
@@ -214,11 +223,6 @@ fn reference_numbers(
         return Ok(None);
     }
     sql.push(") r JOIN term t ON t.id = r.n WHERE t.kind = 5 AND r.n > ").int(after);
-    let mut members = Vec::with_capacity(asked.members.len());
-    for member in &asked.members {
-        members.push(i64::from(type_number(member)?));
-    }
-    sql.push(" AND NOT ").one_of("t.scope", &members);
     sql.push(" ORDER BY r.n LIMIT ").int(i64::try_from(BATCH).map_err(Error::internal)?);
     Ok(Some(sql))
 }

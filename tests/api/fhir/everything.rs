@@ -6,10 +6,14 @@ use serde_json::{Value, json};
 
 use super::include::ward;
 use super::system::next;
-use crate::helpers::samples::plain_observation;
+use crate::helpers::samples::{patient, plain_observation};
 use crate::helpers::{Client, TestApp};
 
-async fn all(client: &Client, first: &str) -> String {
+fn on(reference: &str) -> Value {
+    json!({"reference": reference})
+}
+
+pub(super) async fn all(client: &Client, first: &str) -> String {
     let (mut path, mut seen) = (Some(first.to_owned()), Vec::new());
     while let Some(address) = path {
         let page = client.get(&address).await.expect(200).json();
@@ -35,9 +39,28 @@ async fn everything_is_told_page_by_page() {
     let device = json!({"resourceType": "Device", "id": "d2", "patient": {"reference": "Patient/p2"}});
     gateway.put("/fhir/Device/d2", &device).await.expect(201);
     gateway.put("/fhir/Location/l", &json!({"resourceType": "Location", "id": "l"})).await.expect(201);
+    // Its house, its doctor and its medicine are in nobody's compartment; a sample is, but says no patient.
+    let mut p1 = patient("p1", "r1", "Vega");
+    p1["managingOrganization"] = on("Organization/c");
+    p1["generalPractitioner"] = json!([on("Practitioner/gp")]);
+    p1["link"] = json!([{"other": on("Patient/p2"), "type": "seealso"}]);
+    gateway.put("/fhir/Patient/p1", &p1).await.expect(200);
+    let order = json!({"resourceType": "MedicationRequest", "id": "mr", "status": "active", "intent": "order",
+        "subject": on("Patient/p1"), "medicationReference": on("Medication/m")});
+    for resource in [
+        json!({"resourceType": "Practitioner", "id": "gp"}),
+        json!({"resourceType": "Medication", "id": "m"}),
+        json!({"resourceType": "Specimen", "id": "s"}),
+        json!({"resourceType": "Specimen", "id": "s2", "subject": on("Patient/p2")}),
+        order,
+    ] {
+        let path = format!("/fhir/{}/{}", resource["resourceType"].as_str().unwrap(), resource["id"].as_str().unwrap());
+        gateway.put(&path, &resource).await.expect(201);
+    }
     let mut old = plain_observation(
         "x",
-        &json!({"subject": {"reference": "Patient/p1"}, "effectiveDateTime": "2020-05-05", "device": {"reference": "Device/d2"}}),
+        &json!({"subject": on("Patient/p1"), "effectiveDateTime": "2020-05-05", "device": on("Device/d2"), "specimen": on("Specimen/s"),
+            "hasMember": [on("Observation/o2")], "focus": [on("Specimen/s2")], "derivedFrom": [on("Observation/o1")]}),
     );
     old["id"] = "o0".into();
     gateway.put("/fhir/Observation/o0", &old).await.expect(201);
@@ -51,15 +74,18 @@ async fn everything_is_told_page_by_page() {
     let table = [
         (
             "Patient/p1/$everything",
-            "Patient/p1 Encounter/e1 Observation/o1 Observation/o0 Encounter/e0 Condition/c PractitionerRole/r1 Device/d1 Location/l",
+            "Patient/p1 Encounter/e1 Observation/o1 Observation/o0 Encounter/e0 Condition/c MedicationRequest/mr \
+             PractitionerRole/r1 Device/d1 Location/l Organization/c Practitioner/gp Medication/m Specimen/s",
         ),
         ("Patient/p1/$everything?_type=Observation", "Observation/o1 Observation/o0"),
+        ("Patient/p1/$everything?_type=Organization,Medication,Specimen", "Organization/c Medication/m Specimen/s"),
         ("Patient/p1/$everything?_type=Device,Patient", "Patient/p1 Device/d1"),
         ("Patient/p1/$everything?_since=2200-01-01", ""),
         ("Patient/p1/$everything?_since=2000-01-01&_type=Observation", "Observation/o1 Observation/o0"),
         (
             "Patient/p1/$everything?start=2020-05-01&end=2020-05-31",
-            "Patient/p1 Observation/o0 Encounter/e0 Condition/c Location/l",
+            "Patient/p1 Observation/o0 Encounter/e0 Condition/c Location/l Organization/c \
+             Practitioner/gp Specimen/s",
         ),
         ("Patient/p1/$everything?start=2026&_type=Observation", "Observation/o1"),
         ("Encounter/e1/$everything", "Encounter/e1 Observation/o1 Patient/p1 PractitionerRole/r1 Device/d1"),
@@ -70,7 +96,9 @@ async fn everything_is_told_page_by_page() {
             let told = all(&gateway, &format!("/fhir/{path}{mark}_count={count}")).await;
             let (mut told, mut expected): (Vec<&str>, Vec<&str>) =
                 (told.split(' ').collect(), expected.split(' ').collect());
-            assert_eq!(told.first(), expected.first(), "{path} by {count}");
+            if expected.first().is_some_and(|first| path.starts_with(first)) {
+                assert_eq!(told.first(), expected.first(), "{path} by {count}");
+            }
             // In which order references were met is the dictionary's own.
             told.sort_unstable();
             expected.sort_unstable();

@@ -83,7 +83,7 @@ fn asked(name: &'static str, id: &str, itself: &Stored, pairs: &[(String, String
     let members = members(name).ok_or(Error::UnknownEndpoint)?;
     let kinds = kinds(values("_type"))?;
     let since = values("_since").next().map(instant).transpose()?;
-    let (mut queries, mut sources) = (Vec::new(), Vec::new());
+    let (mut queries, mut sources) = (Vec::new(), vec![Query::new(name, &[("_id", id)], 1)?]);
     for kind in members.iter().filter(|kind| **kind != name) {
         let source = query(name, id, kind, values("start").next(), values("end").next())?;
         if kinds.as_ref().is_none_or(|kinds| kinds.contains(kind)) {
@@ -98,7 +98,8 @@ fn asked(name: &'static str, id: &str, itself: &Stored, pairs: &[(String, String
     }
     let patient = crate::store::patient_of(name, id, &itself.value()?);
     let cursor = values("_cursor").next().map(str::to_owned);
-    Ok(Everything { queries, sources, members, kinds, since, patient, count: count(values("_count").next())?, cursor })
+    let about = format!("{name}/{id}");
+    Ok(Everything { queries, sources, about, kinds, since, patient, count: count(values("_count").next())?, cursor })
 }
 
 /// What of one type is in the compartment, within the dates of care that are asked for.
