@@ -60,6 +60,7 @@ impl App {
             statement_limit: config.database.statement_limit(),
             queue_rows: config.database.lane_queue,
             seal_key: config.secrets.seal_key()?,
+            base: format!("{public_url}/fhir"),
         };
         let (opening, their_clock, their_metrics) = (settings, clock.clone(), metrics.clone());
         let store = tokio::task::spawn_blocking(move || {

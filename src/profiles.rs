@@ -17,6 +17,7 @@ use crate::config;
 use crate::error::Error;
 use crate::fhir::custom;
 use crate::fhir::query::{MAX_COUNT, Query};
+use crate::fhir::reference;
 use crate::store::Store;
 
 /// The types that are compiled.
@@ -114,8 +115,9 @@ impl Profiles {
     }
 
     /// Checks a resource before it is stored: R4, and the profiles that it claims. One that takes long to check
-    /// holds nobody else up.
-    pub async fn check(&self, resource: Value) -> Result<Checked, Vec<Issue>> {
+    /// holds nobody else up. From here on a reference to a resource of this server is a relative one.
+    pub async fn check(&self, mut resource: Value) -> Result<Checked, Vec<Issue>> {
+        reference::make_local(&mut resource, self.inner.store.base());
         if resource.get("resourceType").is_some_and(|kind| kind == SEARCH_PARAMETER) {
             custom::read(&resource, &self.inner.store.params())?;
         }

@@ -59,6 +59,7 @@ async fn load(config: &Config, name: &str) -> Result<()> {
         readers: 2,
         queue_rows: config.database.lane_queue,
         seal_key: [0; 32],
+        base: format!("{}/fhir", config.public_url()),
         statement_limit: config.database.statement_limit(),
     };
     let store = Store::open(&settings, Clock::default(), metrics.clone())?;

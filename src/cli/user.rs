@@ -36,6 +36,7 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
         statement_limit: config.database.statement_limit(),
         queue_rows: config.database.lane_queue,
         seal_key: [0; 32],
+        base: format!("{}/fhir", config.public_url()),
     };
     let store = Store::open(&settings, Clock::default(), Metrics::new()?)?;
     let password = password::generate();

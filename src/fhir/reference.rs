@@ -1,5 +1,7 @@
 //! References between resources: what a reference text points to.
 
+use serde_json::Value;
+
 /// A reference to a resource on this server: `Type/id`, perhaps with a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Local<'a> {
@@ -19,6 +21,39 @@ pub fn local(text: &str) -> Option<Local<'_>> {
         (None, ..) => Some(Local { resource_type, id, version: None }),
         (Some("_history"), Some(version), None) => Some(Local { resource_type, id, version: Some(version) }),
         _ => None,
+    }
+}
+
+/// The local reference that an absolute one below this server's own address comes to.
+pub fn own<'a>(text: &'a str, base: &str) -> Option<&'a str> {
+    let rest = text.strip_prefix(base)?.strip_prefix('/')?;
+    local(rest).map(|_| rest)
+}
+
+/// Makes every reference below this server's own address a local one, so that one resource has one name. What is in
+/// a Bundle is left as it is: there a relative reference is relative to the `fullUrl` of its entry.
+pub fn make_local(resource: &mut Value, base: &str) {
+    if resource.get("resourceType").is_none_or(|kind| kind != "Bundle") {
+        members_local(resource, base);
+    }
+}
+
+fn members_local(value: &mut Value, base: &str) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| members_local(item, base)),
+        Value::Object(members) => {
+            for (name, member) in members {
+                match member {
+                    Value::String(text) if name == "reference" => {
+                        if let Some(local) = own(text, base).map(str::to_owned) {
+                            *text = local;
+                        }
+                    }
+                    _ => members_local(member, base),
+                }
+            }
+        }
+        _ => {}
     }
 }
 
@@ -50,6 +85,11 @@ mod tests {
         assert_eq!(local("Observation/o/_history/2").and_then(|l| l.version), Some("2"));
         for other in ["Patient", "Nope/1", "http://a/Patient/1", "urn:uuid:x", "#p", "Patient/a b", "Patient/a/b", ""] {
             assert_eq!(local(other), None, "{other}");
+        }
+        let base = "http://a/fhir";
+        assert_eq!(own("http://a/fhir/Patient/p1/_history/2", base), Some("Patient/p1/_history/2"));
+        for other in ["http://a/fhir", "http://a/fhirPatient/1", "http://b/fhir/Patient/1", "http://a/fhir/Nope/1"] {
+            assert_eq!(own(other, base), None, "{other}");
         }
         assert_eq!(resource_type("http://a/fhir/Patient/1/_history/3"), Some("Patient"));
         assert_eq!(unversioned("Patient/1/_history/3"), "Patient/1");

@@ -105,7 +105,7 @@ impl Pipeline {
             return Err(Error::Forbidden("A condition needs the right to search all of this type.".to_owned()));
         }
         let mut query = Query { count: 2, cursor: None, total: false, ..query.clone() };
-        self.store.resolve_value_sets(&mut query).await?;
+        self.store.settle(&mut query).await?;
         let seen = self.store.seen();
         let mut found = self.store.search(access, query.clone()).await?.hits;
         if found.len() > 1 {

@@ -122,6 +122,8 @@ pub struct Settings {
     /// Rows that may wait for the lane.
     pub queue_rows: usize,
     pub seal_key: [u8; 32],
+    /// The address of the FHIR endpoint: a reference below it is a local one.
+    pub base: String,
 }
 
 #[derive(Clone)]
@@ -137,6 +139,7 @@ struct Inner {
     log: Arc<Log>,
     queue: Arc<Queue<Job>>,
     seal: Seal,
+    base: String,
     clock: Clock,
     metrics: Metrics,
     lane: Mutex<Option<JoinHandle<()>>>,
@@ -167,12 +170,18 @@ impl Store {
         let seal = Seal::new(settings.seal_key);
         let lane = Mutex::new(Some(thread));
         let reindexing = Mutex::default();
-        let inner = Inner { location, readers, dict, params, log, queue, seal, clock, metrics, lane, reindexing };
+        let base = settings.base.clone();
+        let inner = Inner { location, readers, dict, params, log, queue, seal, base, clock, metrics, lane, reindexing };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     pub fn clock(&self) -> &Clock {
         &self.inner.clock
+    }
+
+    /// The address below which references are local.
+    pub fn base(&self) -> &str {
+        &self.inner.base
     }
 
     /// One round trip to the database: for readiness.
@@ -289,7 +298,7 @@ impl Store {
     pub async fn search(&self, access: &Access, mut query: Query) -> Result<Page, Error> {
         let permit = access.check(Action::Search, query.resource_type)?;
         search::chains(access, &mut query)?;
-        self.resolve_value_sets(&mut query).await?;
+        self.settle(&mut query).await?;
         let seal = self.inner.seal.clone();
         self.read(move |conn, dict| search::page(conn, dict, &query, permit.reach(), &seal)).await
     }

@@ -66,9 +66,11 @@ impl Store {
         Ok(subsumed(&library, system, code, to))
     }
 
-    /// Puts the codes of the value sets and hierarchies that a query names into it. They are no patient's, so whoever may search
-    /// may ask by them. What cannot be told is left, and the search refuses it.
-    pub async fn resolve_value_sets(&self, query: &mut Query) -> Result<(), Error> {
+    /// Says what a query leaves to this server: which references are its own, and the codes of the value sets and
+    /// hierarchies that are named. They are no patient's, so whoever may search may ask by them. What cannot be told is
+    /// left, and the search refuses it.
+    pub async fn settle(&self, query: &mut Query) -> Result<(), Error> {
+        query.localise(self.base());
         let access = Access::system("search");
         for wanted in query.unresolved() {
             // Searches of their own, which name no value set.

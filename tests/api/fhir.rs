@@ -18,6 +18,7 @@ mod include;
 mod lastn;
 mod modifiers;
 mod operation;
+mod own_address;
 mod paging;
 mod patch;
 mod person_match;

@@ -5,10 +5,11 @@ mod condition;
 mod operand;
 mod text;
 
-use fhir_r4::Issue;
+use fhir_r4::{Issue, SearchKind};
 
 use super::params::{self, Facet, Param};
 use super::reading::Code;
+use super::reference;
 use super::registry::Params;
 use super::terminology::Direction;
 pub use operand::of_type_code;
@@ -244,12 +245,38 @@ impl Query {
         self.filters.len() > MAX_FILTERS || self.filters.iter().map(weight).sum::<usize>() > MAX_OPERANDS
     }
 
+    /// A reference by the address of this server means the local one, too.
+    pub fn localise(&mut self, base: &str) {
+        localise(&mut self.filters, base);
+    }
+
     /// Says the codes, wherever the query asks for them.
     pub fn resolve(&mut self, wanted: &CodesOf, found: &[Code]) {
         each_operand(&mut self.filters, &mut |operand| match operand {
             Operand::In { of, codes } if of == wanted => *codes = Some(found.to_vec()),
             _ => {}
         });
+    }
+}
+
+fn localise(filters: &mut [Filter], base: &str) {
+    for filter in filters {
+        let mut own = Vec::new();
+        for operand in &mut filter.operands {
+            match operand {
+                Operand::Uri(text) if filter.param.kind == SearchKind::Reference => {
+                    let local = reference::own(text, base).map(|local| reference::unversioned(local).to_owned());
+                    own.extend(local.map(|local| Operand::References(vec![local])));
+                }
+                Operand::Chain { filters, .. } | Operand::Has { filters, .. } => localise(filters, base),
+                _ => {}
+            }
+        }
+        // A column holds local references alone; an index row may be of a canonical, which is told as it is.
+        if filter.param.column.is_some() && !own.is_empty() {
+            filter.operands.retain(|operand| !matches!(operand, Operand::Uri(_)));
+        }
+        filter.operands.extend(own);
     }
 }
 

@@ -32,7 +32,8 @@ pub struct Several {
 
 impl Store {
     /// One page of all these types together.
-    pub async fn search_types(&self, access: &Access, search: Several) -> Result<Page, Error> {
+    pub async fn search_types(&self, access: &Access, mut search: Several) -> Result<Page, Error> {
+        search.queries.iter_mut().for_each(|query| query.localise(self.base()));
         let wanted = permitted(access, search.queries, search.named)?;
         let order = if search.oldest_first { Order::Oldest } else { Order::Recent };
         let (seal, count, cursor, with_total) = (self.inner.seal.clone(), search.count, search.cursor, search.total);

@@ -48,6 +48,11 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     if let (Reach::Patient(own), false) = (permit.reach(), pairs.iter().any(|(name, _)| is_subject(name))) {
         pairs.push(("patient".to_owned(), own.clone()));
     }
+    for (_, value) in pairs.iter_mut().filter(|(name, _)| is_subject(name)) {
+        if let Some(local) = reference::own(value, call.state.store.base()).map(str::to_owned) {
+            *value = local;
+        }
+    }
     demand(&pairs)?;
     let subject = subject(&pairs)?;
     // Every mistake is told before anything is read.

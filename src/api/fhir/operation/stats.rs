@@ -80,8 +80,7 @@ fn asked(call: &Call<'_>) -> Result<Asked, Error> {
 
 /// `Patient/1`, also with the address of this server before it.
 fn subject(call: &Call<'_>, text: &str) -> Result<String, Error> {
-    let base = call.state.fhir_base();
-    let own = text.strip_prefix(base.as_str()).map_or(text, |rest| rest.trim_start_matches('/'));
+    let own = reference::own(text, call.state.store.base()).unwrap_or(text);
     match reference::local(own).filter(|local| local.version.is_none()) {
         Some(_) => Ok(own.to_owned()),
         None => Err(Error::invalid("value", "http.subject", "a subject of this server is named as Type/id")),
