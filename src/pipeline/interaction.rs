@@ -18,12 +18,32 @@ use crate::store::{CONDITION_CHANGED, Guard, NOTHING, Written};
 /// one writer through, so this is how many may fight for one resource.
 const ATTEMPTS: usize = 32;
 
-/// What `If-Match` demands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What `If-Match` demands, or `If-None-Match`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Match {
     /// `*`: some version must stand.
     Any,
     Version(i32),
+    /// One of these must stand.
+    OneOf(Vec<i32>),
+    /// `If-None-Match: *`: none may stand.
+    Nothing,
+}
+
+impl Match {
+    fn fits(&self, version: i32) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Version(own) => *own == version,
+            Self::OneOf(all) => all.contains(&version),
+            Self::Nothing => version == NOTHING,
+        }
+    }
+
+    /// Whether what stands must be read to say which version is meant.
+    pub fn depends(&self) -> bool {
+        matches!(self, Self::Any | Self::OneOf(_))
+    }
 }
 
 /// One interaction as it was asked for.
@@ -59,7 +79,9 @@ pub struct Done {
 impl Interaction {
     /// Whether what it comes to depends on what stands.
     pub fn depends(&self) -> bool {
-        self.criterion.is_some() || self.if_match == Some(Match::Any) || matches!(self.work, Work::Patch(_))
+        self.criterion.is_some()
+            || self.if_match.as_ref().is_some_and(Match::depends)
+            || matches!(self.work, Work::Patch(_))
     }
 
     pub fn action(&self) -> Action {
@@ -143,11 +165,12 @@ impl Pipeline {
         if_match: Option<Match>,
     ) -> Result<Intent, Error> {
         match if_match {
-            Some(Match::Any) => {
-                let read = self.standing(access, resource.resource_type(), &id).await?;
+            Some(Match::Version(version)) => Ok(Intent::Update { resource, id, expect: Some(version) }),
+            Some(Match::Nothing) => Ok(Intent::Update { resource, id, expect: Some(NOTHING) }),
+            Some(any) => {
+                let read = self.standing(access, resource.resource_type(), &id, &any).await?;
                 Ok(Intent::Revise { resource, id, read })
             }
-            Some(Match::Version(version)) => Ok(Intent::Update { resource, id, expect: Some(version) }),
             None => Ok(Intent::Update { resource, id, expect: None }),
         }
     }
@@ -169,7 +192,9 @@ impl Pipeline {
                 return Err(Error::invalid("value", format!("{kind}.id"), "the criterion finds another id than this"));
             }
             (Some(found), _) => self.update(access, resource, found, if_match).await?,
-            (None, _) if if_match.is_some() => return Err(Error::version_conflict(kind, "(none)")),
+            (None, _) if if_match.is_some_and(|asked| asked != Match::Nothing) => {
+                return Err(Error::version_conflict(kind, "(none)"));
+            }
             (None, Some(own)) => {
                 if self.stands(access, kind, &own).await? {
                     return Err(Error::Conflict("The id belongs to a resource that the criterion does not find."));
@@ -189,8 +214,8 @@ impl Pipeline {
         if_match: Option<Match>,
     ) -> Result<Intent, Error> {
         let expect = match if_match {
-            Some(Match::Any) => Some(self.standing(access, kind, &id).await?),
             Some(Match::Version(version)) => Some(version),
+            Some(any) => Some(self.standing(access, kind, &id, &any).await?),
             None => None,
         };
         Ok(Intent::Delete { kind, id, expect })
@@ -206,7 +231,7 @@ impl Pipeline {
         if_match: Option<Match>,
     ) -> Result<Intent, Error> {
         let stored = self.store.find(access, kind, &id).await?;
-        if if_match.is_some_and(|asked| asked != Match::Any && asked != Match::Version(stored.version)) {
+        if if_match.is_some_and(|asked| !asked.fits(stored.version)) {
             return Err(Error::version_conflict(kind, id));
         }
         let patched = patch.apply(stored.value()?)?;
@@ -214,11 +239,11 @@ impl Pipeline {
         Ok(Intent::Revise { resource, id, read: stored.version })
     }
 
-    /// The version that stands, for `If-Match: *`.
-    async fn standing(&self, access: &Access, kind: &'static str, id: &str) -> Result<i32, Error> {
+    /// The version that stands, where it is one that is asked for.
+    async fn standing(&self, access: &Access, kind: &'static str, id: &str, asked: &Match) -> Result<i32, Error> {
         match self.store.find(access, kind, id).await {
-            Ok(stored) => Ok(stored.version),
-            Err(Error::NotFound { .. } | Error::Gone { .. }) => Err(Error::version_conflict(kind, id)),
+            Ok(stored) if asked.fits(stored.version) => Ok(stored.version),
+            Ok(_) | Err(Error::NotFound { .. } | Error::Gone { .. }) => Err(Error::version_conflict(kind, id)),
             Err(error) => Err(error),
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::helpers::samples::{patient, plain_observation};
+use crate::helpers::samples::{bundle, entry, patient, plain_observation};
 use crate::helpers::{Client, Reply, TestApp, ids};
 
 async fn create_unless(client: &Client, record: &str, criterion: &str) -> Reply {
@@ -180,6 +180,77 @@ async fn a_delete_by_what_it_finds() {
         .expect(412);
     gateway.with_header("If-Match", "*").send(reqwest::Method::DELETE, "/fhir/Patient?_id=b", None).await.expect(204);
     gateway.with_header("If-Match", "*").send(reqwest::Method::DELETE, "/fhir/Patient/b", None).await.expect(412);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_only_creates() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    let put = |path: &'static str, tag: &'static str| {
+        let ask = gateway.with_header("If-None-Match", tag);
+        async move { ask.put(&format!("/fhir/{path}"), &patient("n", "n", "Vega")).await }
+    };
+    let by = "Patient?identifier=urn:test:records|n";
+    for (path, tag, status) in [
+        ("Patient/n", "*", 201),
+        ("Patient/n", "*", 412),
+        ("Patient/n", " * ", 412),
+        ("Patient/n", "W/\"1\"", 400),
+        (by, "*", 412),
+        ("Patient?identifier=urn:test:records|other", "*", 409),
+    ] {
+        put(path, tag).await.expect(status);
+    }
+    assert_eq!(put("Patient/n", "x").await.expect(400).issues(), "value http.If-None-Match");
+    let both = gateway.with_header("If-None-Match", "*").with_header("If-Match", "W/\"1\"");
+    both.put("/fhir/Patient/n", &patient("n", "n", "Vega")).await.expect(400);
+    assert_eq!(gateway.get("/fhir/Patient/n").await.expect(200).header("etag"), "W/\"1\"");
+    gateway.delete("/fhir/Patient/n").await.expect(204);
+    put("Patient/n", "*").await.expect(201);
+    gateway.delete("/fhir/Patient/n").await.expect(204);
+    put(by, "*").await.expect(201);
+    let mut once = entry("PUT", "Patient/b", &patient("b", "b", "Vega"));
+    once["request"]["ifNoneMatch"] = json!("*");
+    gateway.post("/fhir", &bundle("transaction", std::slice::from_ref(&once))).await.expect(200);
+    gateway.post("/fhir", &bundle("transaction", &[once])).await.expect(412);
+    let body = patient("race", "race", "Vega");
+    let all = futures_util::future::join_all(
+        (0..20).map(|_| gateway.with_header("If-None-Match", "*").put("/fhir/Patient/race", &body)),
+    );
+    let mut all: Vec<u16> = all.await.into_iter().map(|reply| reply.status).collect();
+    all.sort_unstable();
+    assert_eq!((all[0], &all[1..]), (201, &[412; 19][..]), "one of many creates it");
+    app.stop().await;
+}
+
+/// RFC 9110, 13.1.1: one of the list is enough.
+#[tokio::test(flavor = "multi_thread")]
+async fn several_versions_of_which_one_must_stand() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    let body = patient("l", "l", "Vega");
+    gateway.put("/fhir/Patient/l", &body).await.expect(201);
+    for (tags, status) in [
+        ("W/\"99\", W/\"1\"", 200),
+        ("W/\"99\",W/\"1\"", 412),
+        ("\"2\" , 7", 200),
+        ("W/\"3\", nonsense", 400),
+        ("W/\"3\",", 400),
+        ("W/\"3\", *", 400),
+    ] {
+        gateway.with_header("If-Match", tags).put("/fhir/Patient/l", &body).await.expect(status);
+    }
+    let delete = |tags: &'static str| {
+        gateway.with_header("If-Match", tags).send(reqwest::Method::DELETE, "/fhir/Patient/l", None)
+    };
+    delete("W/\"8\", W/\"9\"").await.expect(412);
+    delete("W/\"8\", W/\"3\"").await.expect(204);
+    gateway
+        .with_header("If-Match", "W/\"8\", W/\"9\"")
+        .put("/fhir/Patient/none", &patient("none", "l", "V"))
+        .await
+        .expect(412);
     app.stop().await;
 }
 

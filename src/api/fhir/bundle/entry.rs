@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::look::{Asks, Look};
 use crate::api::fhir::kind;
 use crate::api::fhir::patch::of_media;
-use crate::api::fhir::write::criterion::{condition, version_match};
+use crate::api::fhir::write::criterion::{condition, nothing_match, version_match};
 use crate::api::fhir::write::same_id;
 use crate::error::Error;
 use crate::fhir::bundle::{Method, Request};
@@ -88,7 +88,10 @@ pub(super) fn read(params: &Params, request: Option<Request>, at: usize, base: &
         (_, Some(_)) => Ok(None),
     };
     let criterion = criterion.map_err(under)?;
-    let if_match = if_match.as_deref().map(version_match).transpose().map_err(under)?;
+    let mut if_match = if_match.as_deref().map(version_match).transpose().map_err(under)?;
+    if let (Method::Put, Some(text)) = (method, if_none_match) {
+        if_match = nothing_match(&text, if_match.is_some(), "request.ifNoneMatch").map_err(under)?;
+    }
     Ok(Entry::Write(Box::new(Write { at, method, kind, id, criterion, if_match, full_url, resource })))
 }
 
@@ -101,7 +104,7 @@ fn is_operation(url: &str) -> bool {
 impl Write {
     /// Whether what it comes to depends on what stands.
     pub(super) fn depends(&self) -> bool {
-        self.criterion.is_some() || self.method == Method::Patch || self.if_match == Some(Match::Any)
+        self.criterion.is_some() || self.method == Method::Patch || self.if_match.as_ref().is_some_and(Match::depends)
     }
 
     /// The checked interaction. `name`: what a created resource will be called.

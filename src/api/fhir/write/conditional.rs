@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, web};
 
 use super::answer::{Asked, answer, deleted};
 use super::checked;
-use super::criterion::{if_match, in_address};
+use super::criterion::{if_match, in_address, update_match};
 use crate::api::Shared;
 use crate::api::caller::Caller;
 use crate::api::fhir::{kind, patch};
@@ -30,7 +30,7 @@ pub(crate) async fn update(
 ) -> Answer {
     let kind = kind(&path)?;
     caller.check(Action::Update, kind)?;
-    let (asked, if_match) = (Asked::of(&request)?, if_match(request.headers())?);
+    let (asked, if_match) = (Asked::of(&request)?, update_match(request.headers())?);
     let criterion = Some(in_address(&state.store.params(), &request, kind)?);
     let checked = checked(&state, &request, payload, kind).await?;
     let interaction = Interaction { kind, id: None, criterion, if_match, work: Work::Update(checked) };

@@ -39,11 +39,39 @@ pub(in crate::api::fhir) fn condition(params: &Params, kind: &str, text: &str, p
 
 /// The version that `If-Match` demands.
 pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<Match>, Error> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    version_match(value.to_str().unwrap_or_default()).map(Some)
+    let values: Vec<&str> = headers.get_all(header::IF_MATCH).map(|value| value.to_str().unwrap_or_default()).collect();
+    if values.is_empty() { Ok(None) } else { version_match(&values.join(",")).map(Some) }
 }
 
-/// `W/"3"`, `"3"`, `3`, or `*` for any.
+/// The same of an update, which `If-None-Match: *` makes a creation where nothing stands yet.
+pub(super) fn update_match(headers: &HeaderMap) -> Result<Option<Match>, Error> {
+    let if_match = if_match(headers)?;
+    match headers.get(header::IF_NONE_MATCH) {
+        Some(value) => nothing_match(value.to_str().unwrap_or_default(), if_match.is_some(), "http.If-None-Match"),
+        None => Ok(if_match),
+    }
+}
+
+/// `*`, and no `If-Match` beside it: both together can never hold.
+pub(in crate::api::fhir) fn nothing_match(
+    text: &str,
+    with_if_match: bool,
+    place: &str,
+) -> Result<Option<Match>, Error> {
+    if text.trim() == "*" && !with_if_match {
+        return Ok(Some(Match::Nothing));
+    }
+    Err(Error::invalid("value", place, "an update takes * here, and no If-Match beside it"))
+}
+
+/// `W/"3"`, `"3"` or `3`, several of them by commas, or `*` for any.
 pub(in crate::api::fhir) fn version_match(text: &str) -> Result<Match, Error> {
-    if text.trim() == "*" { Ok(Match::Any) } else { etag(text).map(Match::Version) }
+    if text.trim() == "*" {
+        return Ok(Match::Any);
+    }
+    let mut versions = text.split(',').map(etag).collect::<Result<Vec<_>, _>>()?;
+    match versions.pop() {
+        Some(only) if versions.is_empty() => Ok(Match::Version(only)),
+        last => Ok(Match::OneOf(versions.into_iter().chain(last).collect())),
+    }
 }

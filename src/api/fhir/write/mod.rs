@@ -9,7 +9,7 @@ use fhir_r4::Checked;
 use serde_json::Value;
 
 use self::answer::{Asked, answer, deleted};
-use self::criterion::{if_match, if_none_exist};
+use self::criterion::{if_match, if_none_exist, update_match};
 use super::kind;
 use crate::api::caller::Caller;
 use crate::api::reply::{Answer, format};
@@ -47,11 +47,12 @@ pub(crate) async fn create(
 
 /// Stores the next version, or the first under an id of the caller's choice.
 #[utoipa::path(put, path = "/fhir/{type}/{id}", tag = "fhir",
-    params(("type" = String, Path), ("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The version that must stand"),
+    params(("type" = String, Path), ("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The version that must stand, or several of which one must"),
+        ("If-None-Match" = Option<String>, Header, description = "*: create it, if nothing stands"),
         ("Prefer" = Option<String>, Header, description = "return=minimal, representation or OperationOutcome")),
     request_body(content = Object, content_type = "application/fhir+json"),
     responses((status = 200, description = "The next version stands"), (status = 201, description = "The first version stands"),
-              (status = 400, description = "No valid R4"), (status = 412, description = "Another version stands than If-Match names")))]
+              (status = 400, description = "No valid R4"), (status = 412, description = "Another version stands than If-Match names, or one where none may")))]
 pub(crate) async fn update(
     state: Shared,
     caller: Caller,
@@ -61,7 +62,7 @@ pub(crate) async fn update(
 ) -> Answer {
     let (kind, id) = (kind(&path.0)?, path.1.clone());
     caller.check(Action::Update, kind)?;
-    let (asked, if_match) = (Asked::of(&request)?, if_match(request.headers())?);
+    let (asked, if_match) = (Asked::of(&request)?, update_match(request.headers())?);
     let checked = checked(&state, &request, payload, kind).await?;
     same_id(checked.value(), kind, &id)?;
     let interaction = Interaction { kind, id: Some(id), criterion: None, if_match, work: Work::Update(checked) };
