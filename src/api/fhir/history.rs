@@ -61,7 +61,7 @@ pub(super) async fn run(
     id: Option<&str>,
     query: &str,
 ) -> Result<Vec<u8>, Error> {
-    let pairs = pairs(query);
+    let pairs = pairs(query)?;
     let (asked, view) = (asked(&pairs)?, view(kind, &pairs)?);
     let page = state.store.history(access, kind, id, asked).await?;
     let page = page.ok_or_else(|| Error::not_found(kind.unwrap_or_default(), id.unwrap_or_default()))?;
@@ -83,7 +83,7 @@ pub(super) async fn run(
 
 /// Whether such a history can be read and the caller may ask for it; it is not asked for.
 pub(super) fn try_out(access: &Access, kind: Option<&'static str>, id: Option<&str>, query: &str) -> Result<(), Error> {
-    let pairs = pairs(query);
+    let pairs = pairs(query)?;
     asked(&pairs)?;
     view(kind, &pairs)?;
     store::may_follow(access, kind, id).map(|_| ())

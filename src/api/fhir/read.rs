@@ -52,7 +52,7 @@ fn unchanged(headers: &HeaderMap, found: &Stored) -> bool {
 
 /// How much of one resource is wanted. A count is of searches alone.
 pub(super) fn view(query: &str, kind: &str) -> Result<View, Error> {
-    let view = View::read(&pairs(query), &[kind])?;
+    let view = View::read(&pairs(query)?, &[kind])?;
     if view.summary() == Summary::Count {
         return Err(Error::invalid("value", "http._summary", "a count is of searches alone"));
     }

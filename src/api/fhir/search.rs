@@ -121,7 +121,7 @@ async fn answer(
     place: Place,
     form: Option<web::Payload>,
 ) -> Answer {
-    let mut pairs = pairs(request.query_string());
+    let mut pairs = pairs(request.query_string())?;
     if let Some(payload) = form {
         pairs.extend(form_pairs(request, payload).await?);
     }
@@ -138,7 +138,7 @@ async fn form_pairs(request: &HttpRequest, payload: web::Payload) -> Result<Vec<
     let form = body::read(request, payload, MAX_FORM).await?;
     let form =
         std::str::from_utf8(&form).map_err(|_| Error::invalid("structure", "http.body", "the form is not UTF-8"))?;
-    Ok(pairs(form))
+    pairs(form)
 }
 
 /// `Prefer: handling=lenient`: what is not known is passed over, and said so.
@@ -147,19 +147,27 @@ fn lenient(request: &HttpRequest) -> bool {
     headers.flat_map(|value| value.split([',', ';'])).any(|part| part.trim() == "handling=lenient")
 }
 
-/// The decoded pairs of a query string.
-pub(super) fn pairs(query: &str) -> Vec<(String, String)> {
-    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+/// The decoded pairs of a query string. What is no UTF-8 decodes to the sign for that, which nobody searches for.
+pub(super) fn pairs(query: &str) -> Result<Vec<(String, String)>, Error> {
+    let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let broken = |text: &str| text.contains(char::REPLACEMENT_CHARACTER);
+    match pairs.iter().find(|(name, value)| broken(name) || broken(value)) {
+        Some((name, _)) => {
+            let name = if broken(name) { "query" } else { name };
+            Err(Error::invalid("value", format!("http.{name}"), "this is no UTF-8"))
+        }
+        None => Ok(pairs),
+    }
 }
 
 /// The searchset of an address inside a Bundle, as JSON.
 pub(super) async fn run(state: &State, access: &Access, place: Place, query: &str) -> Result<Vec<u8>, Error> {
-    page::bundle(state, access, Asked::read(&state.store.params(), place, pairs(query), false)?).await
+    page::bundle(state, access, Asked::read(&state.store.params(), place, pairs(query)?, false)?).await
 }
 
 /// Whether such a search can be read and the caller may make it; it is not made.
 pub(super) fn could(state: &State, access: &Access, place: Place, query: &str) -> Result<(), Error> {
-    match Asked::read(&state.store.params(), place, pairs(query), false)?.search {
+    match Asked::read(&state.store.params(), place, pairs(query)?, false)?.search {
         Search::One(query) => store::may_search(access, vec![*query], true),
         Search::Several(several) => store::may_search(access, several.queries, several.named),
     }

@@ -29,6 +29,11 @@ pub(super) fn operand(kind: &str, param: &Param, modifier: Modifier<'_>, value: 
     if value.is_empty() {
         return Err(problem("value", "an empty value matches nothing"));
     }
+    let is_token = modifier == Modifier::Identifier || param.kind == SearchKind::Token && param.name != "_id";
+    if is_token && !matches!(modifier, Modifier::Text | Modifier::In | Modifier::OfType) && split(value, '|').len() > 2
+    {
+        return Err(problem("value", r"a token is code or system|code; a bar in either is written \|"));
+    }
     match modifier {
         Modifier::Missing => return missing(value),
         Modifier::Text => return Ok(text(value, TextMode::StartsWith)),

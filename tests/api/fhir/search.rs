@@ -364,6 +364,10 @@ async fn what_cannot_be_searched_is_said() {
         ("date=zz2026", "value http.date"),
         ("value-quantity=much", "value http.value-quantity"),
         ("code=", "value http.code"),
+        ("code=a|b|c", "value http.code"),
+        ("subject:identifier=a|b|c", "value http.subject:identifier"),
+        ("patient.name=%ff", "value http.patient.name"),
+        ("%ff=x", "value http.query"),
         ("_sort=nope", "not-supported http._sort"),
         ("_sort=code-value-quantity", "not-supported http._sort"),
         ("_sort=date,code,status,category,device,encounter,subject", "too-costly http._sort"),
@@ -373,6 +377,9 @@ async fn what_cannot_be_searched_is_said() {
     ] {
         assert_eq!(gateway.get(&format!("/fhir/Observation?{query}")).await.expect(400).issues(), issue, "{query}");
     }
+    let page = gateway.get("/fhir/Observation?_sort=&code=x").await.expect(200).json();
+    let own = page["link"][0]["url"].as_str().unwrap();
+    assert!(own.contains("code=x") && !own.contains("_sort"), "an order by nothing is none: {own}");
     let many = vec!["x"; 501].join(",");
     let refused =
         gateway.post_raw("/fhir/Observation/_search", "application/x-www-form-urlencoded", format!("code={many}"));

@@ -56,7 +56,7 @@ fn whose(call: &Call<'_>, name: &str) -> Result<String, Error> {
 
 /// The parameters of the address and of a `Parameters` body, as one list.
 fn asked_pairs(call: &Call<'_>) -> Result<Vec<(String, String)>, Error> {
-    let mut all = pairs(call.query);
+    let mut all = pairs(call.query)?;
     let given = call.body.as_ref().and_then(|body| body.get("parameter")?.as_array());
     for parameter in given.into_iter().flatten() {
         let name = parameter.get("name").and_then(Value::as_str).unwrap_or_default();

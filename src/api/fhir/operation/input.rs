@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::{Call, value_of};
+use crate::api::fhir::search::pairs;
 use crate::error::Error;
 
 /// Parameters that say how to answer.
@@ -23,8 +24,8 @@ struct Given {
 impl Input {
     /// Everything that was sent. A body that is no `Parameters` is the resource parameter called `bare`.
     pub(super) fn of(call: &Call<'_>, bare: Option<&str>) -> Result<Self, Error> {
-        let pairs = form_urlencoded::parse(call.query.as_bytes()).into_owned();
-        let mut given: Vec<Given> = pairs
+        let mut given: Vec<Given> = pairs(call.query)?
+            .into_iter()
             .filter(|(name, _)| !OF_THE_ANSWER.contains(&name.as_str()))
             .map(|(name, value)| Given { place: format!("http.{name}"), name, value: value.into() })
             .collect();

@@ -97,6 +97,10 @@ impl Asked {
         let (mut conditions, mut includes) = (Vec::new(), Vec::new());
         let mut oldest_first = false;
         for (name, value) in pairs {
+            // An order by nothing is no order: links do not repeat it.
+            if name == "_sort" && value.split(',').all(str::is_empty) {
+                continue;
+            }
             let known = match name.as_str() {
                 name if shape::is_one(name) || matches!(name, "_format" | "_pretty") => true,
                 name if include::is_one(name) => match include::parse(params, name, &value) {

@@ -30,7 +30,7 @@ pub(in crate::api::fhir) fn condition(params: &Params, kind: &str, text: &str, p
     if !named.is_empty() && named != kind {
         return Err(Error::invalid("value", place, format!("the condition is about {kind} here")));
     }
-    let query = query::parse(params, kind, &pairs(text), false)?;
+    let query = query::parse(params, kind, &pairs(text)?, false)?;
     if query.filters.is_empty() {
         return Err(Error::invalid("value", place, "a condition needs a search parameter"));
     }
