@@ -15,7 +15,8 @@ use crate::pipeline::{Interaction, Work};
 
 /// Updates what the search parameters find; creates it when they find nothing.
 #[utoipa::path(put, path = "/fhir/{type}", tag = "fhir",
-    params(("type" = String, Path), ("If-Match" = Option<String>, Header, description = "The version that must stand")),
+    params(("type" = String, Path), ("If-Match" = Option<String>, Header, description = "The version that must stand"),
+        ("If-None-Match" = Option<String>, Header, description = "*: create it, if nothing is found")),
     request_body(content = Object, content_type = "application/fhir+json"),
     responses((status = 200, description = "One was found and updated"), (status = 201, description = "None was found, so this was created"),
               (status = 400, description = "No search parameter, or the body has another id than what was found"),
