@@ -130,6 +130,10 @@ async fn everything_is_told_page_by_page() {
 async fn who_is_bound_to_a_patient_is_told_of_that_patient_alone() {
     let app = TestApp::start().await;
     ward(&app.gateway()).await;
+    // What it refers to is another patient's: neither shown nor told apart from what is not there.
+    let mut reading = app.gateway().get("/fhir/Observation/o1").await.expect(200).json();
+    reading["hasMember"] = json!([on("Observation/o2"), on("Observation/none")]);
+    app.gateway().put("/fhir/Observation/o1", &reading).await.expect(200);
     let own = app.patient_app("patient/*.rs", "p1");
     for path in ["/fhir/Patient/$everything", "/fhir/Patient/p1/$everything"] {
         assert_eq!(all(&own, path).await, "Patient/p1 Encounter/e1 Observation/o1", "{path}");
