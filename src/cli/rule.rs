@@ -179,6 +179,7 @@ fn without_version(mut plan: Value) -> Value {
 fn open(config: &Config, metrics: Metrics) -> Result<Store> {
     let settings = Settings {
         url: config.database.url.expose().to_owned(),
+        base: format!("{}/fhir", config.public_url()),
         readers: 2,
         queue_rows: config.database.lane_queue,
         seal_key: [0; 32],

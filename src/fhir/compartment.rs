@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::index::{self, Entry};
 use super::reading::Reading;
 use super::reference::local;
+use super::registry::Params;
 
 /// The kinds of compartment, each named after the resource type that it is about.
 pub const NAMES: [&str; 5] = ["Device", "Encounter", "Patient", "Practitioner", "RelatedPerson"];
@@ -38,10 +39,12 @@ pub fn conditions(name: &str, id: &str, member: &str) -> Vec<(&'static str, Stri
 /// Whose compartments of this kind a resource is in, by what it refers to.
 pub fn owners(name: &str, kind: &str, resource: &Value) -> Vec<String> {
     let params = fhir_r4::compartment_params(name, kind);
-    let entries = index::entries(kind, resource).into_iter().filter_map(|(param, entry)| match entry {
-        Entry::Reference(text) => Some((param, text)),
-        _ => None,
-    });
+    // Compartments are R4's own: no parameter that was added here makes one.
+    let entries =
+        index::entries(&Params::default(), kind, resource).into_iter().filter_map(|(param, entry)| match entry {
+            Entry::Reference(text) => Some((param, text)),
+            _ => None,
+        });
     // What an Observation holds in columns is in no index.
     let reading = if kind == "Observation" { Reading::of(resource) } else { Reading::default() };
     let columns = [("subject", reading.subject), ("device", reading.device), ("encounter", reading.encounter)];

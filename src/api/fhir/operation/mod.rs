@@ -107,7 +107,7 @@ async fn run(
     let operation = find(name, kind, level).ok_or(Error::UnknownEndpoint)?;
     let body = body_of(state, request, operation, payload).await?;
     let call = Call { state, access, query: request.query_string(), kind, id, body };
-    let wanted = Wanted::by(request.headers(), &of_the_answer(&call))?;
+    let wanted = Wanted::by(request.headers(), &of_the_answer(&call)?)?;
     // Before anything is done.
     wanted.format()?;
     let json = dispatch(operation, &call).await?;
@@ -121,13 +121,13 @@ async fn run(
 }
 
 /// `_format` and `_pretty`, from the address or from a `Parameters`.
-fn of_the_answer(call: &Call<'_>) -> Vec<(String, String)> {
-    let mut pairs = super::search::pairs(call.query);
+fn of_the_answer(call: &Call<'_>) -> Result<Vec<(String, String)>, Error> {
+    let mut pairs = super::search::pairs(call.query)?;
     for name in ["_format", "_pretty"] {
         let texts = call.parameters(name).filter_map(value_of).filter_map(Value::as_str);
         pairs.extend(texts.map(|text| (name.to_owned(), text.to_owned())));
     }
-    pairs
+    Ok(pairs)
 }
 
 /// The operation that an address of a Bundle's entry names, if it names one. `path` is below the FHIR base.
