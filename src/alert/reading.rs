@@ -1,4 +1,5 @@
-//! What a committed reading is for the rules: its values, each as a sample of every rule that judges it. Pure.
+//! What a committed reading is for the rules: its values, each as a sample of every rule that judges it. It knows the
+//! entries of the log and does no IO. Layer 5, beside the engine.
 
 use std::sync::Arc;
 
