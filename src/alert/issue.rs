@@ -8,7 +8,7 @@
 //!
 //! | extension | value | meaning |
 //! |---|---|---|
-//! | `alert-lifecycle-state` | code raised\|resolved | where the episode stands |
+//! | `alert-lifecycle-state` | code, see `lifecycle` | where the episode stands |
 //! | `alert-level` | code warning\|critical\|technical | how far from normal; when over, how far it was |
 //! | `alert-priority` | code high\|medium\|low | priority in the sense of IEC 60601-1-8 |
 //! | `alert-type` | code physiological\|technical | what it is about: the patient or the measurement |
@@ -373,21 +373,26 @@ fn sample(rule: &Rule, sample: &Sample) -> Vec<Value> {
     std::iter::once(at).chain(value).collect()
 }
 
-fn system(name: &str) -> String {
+pub(super) fn system(name: &str) -> String {
     format!("{OURS}/CodeSystem/{name}")
 }
 
-fn is_ours(extension: &Value, name: &str) -> bool {
+/// The url of our extension of this name.
+pub(super) fn url(name: &str) -> String {
+    format!("{OURS}/StructureDefinition/{name}")
+}
+
+pub(super) fn is_ours(extension: &Value, name: &str) -> bool {
     let url = extension.get("url").and_then(Value::as_str).and_then(|url| url.strip_prefix(OURS));
     url.and_then(|rest| rest.strip_prefix("/StructureDefinition/")) == Some(name)
 }
 
 /// Our extension of this name in a list of extensions.
-fn member<'a>(list: &'a Value, name: &str) -> Option<&'a Value> {
+pub(super) fn member<'a>(list: &'a Value, name: &str) -> Option<&'a Value> {
     list.as_array()?.iter().find(|extension| is_ours(extension, name))
 }
 
-fn extension<'a>(issue: &'a Value, name: &str) -> Option<&'a str> {
+pub(super) fn extension<'a>(issue: &'a Value, name: &str) -> Option<&'a str> {
     member(issue.get("extension")?, name)?.get("valueCode")?.as_str()
 }
 
@@ -398,9 +403,9 @@ fn event_time(issue: &Value) -> Option<i64> {
 }
 
 /// Sets our extension of this name, in its place if it stands there already.
-fn extend(issue: &mut Map<String, Value>, name: &str, value_name: &str, value: Value) {
+pub(super) fn extend(issue: &mut Map<String, Value>, name: &str, value_name: &str, value: Value) {
     let mut ours = Map::new();
-    ours.insert("url".to_owned(), format!("{OURS}/StructureDefinition/{name}").into());
+    ours.insert("url".to_owned(), url(name).into());
     ours.insert(value_name.to_owned(), value);
     let ours = Value::Object(ours);
     let list = issue.entry("extension").or_insert_with(|| json!([]));

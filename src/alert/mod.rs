@@ -1,6 +1,7 @@
-//! Clinical rules. `rule`, `window`, `context`, `amend`, `issue`, `score` and `pattern` are pure: what a rule is, how
-//! it judges a series of readings and with what in mind, what is told anew when the past changed, what an alert looks
-//! like as a DetectedIssue, what an early-warning score makes of the latest values, and what days of readings say.
+//! Clinical rules. `rule`, `window`, `context`, `amend`, `issue`, `lifecycle`, `score` and `pattern` are pure: what a
+//! rule is, how it judges a series of readings and with what in mind, what is told anew when the past changed, what an
+//! alert looks like as a DetectedIssue and what people and time do to it, what an early-warning score makes of the
+//! latest values, and what days of readings say.
 //! `engine` reads the log and writes alerts round by round (`round`), with `reading` (what the rules take of an entry),
 //! `patients` (windows), `lookup` (what matters of a patient), `episodes` (open alerts), `scores` and `seed` (what must
 //! be in the store) beside it.
@@ -10,6 +11,7 @@ pub mod context;
 pub mod engine;
 mod episodes;
 pub mod issue;
+pub mod lifecycle;
 mod lookup;
 mod patients;
 pub mod pattern;

@@ -1,0 +1,230 @@
+//! What becomes of an alert beside its readings: people acknowledge, silence, escalate and resolve it, time ends a
+//! silence or calls the next in line. Pure: a DetectedIssue and an instant in, its next version out; nothing is
+//! stored and no clock is read. `act` is what people do, `timer` what time does, `policy` who is called when,
+//! `record` how it is told for the record.
+//!
+//! States (`alert-lifecycle-state`): raised, acknowledged, escalated, suppressed (silenced for a time), latched (the
+//! condition is gone and nobody has acknowledged it), resolved, superseded, retracted. Extensions beside those that
+//! `issue` writes:
+//!
+//! | extension | value | meaning |
+//! |---|---|---|
+//! | `alert-suppressed-until` | instant | the end of a silence |
+//! | `alert-suppressed-level` | code | the level up to which it is silenced; what is worse breaks through |
+//! | `alert-escalation-step` | unsignedInt | how many steps of the escalation are done |
+//! | `alert-acknowledged` | `by` Reference, `at` instant | who has seen it as it stands |
+//! | `alert-due` | `what` code, `at` instant, `since` instant | what time will do to it next |
+//!
+//! To R6 `DeviceAlert` they map one to one: `condition.acknowledged` is `alert-acknowledged`, `condition.presence` is
+//! the absence of `identifiedPeriod.end`, `signal.activationState` is paused while suppressed.
+
+mod act;
+mod policy;
+mod record;
+#[cfg(test)]
+mod tests;
+mod timer;
+
+use serde_json::{Map, Value, json};
+
+use super::issue::{self, extend, extension, is_ours, member};
+use super::rule::{Level, Rule};
+use super::window::{Kind, Transition};
+use crate::fhir::time;
+
+pub use act::{Act, Actor, MAX_SILENCE, apply};
+pub use policy::{Course, Policy, Step, Target};
+pub use record::{audit_event, provenance};
+pub use timer::{Event, Next, due, on_due};
+
+/// Where an alert stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Pending,
+    Raised,
+    Acknowledged,
+    Escalated,
+    Suppressed,
+    Latched,
+    Resolved,
+    Superseded,
+    Retracted,
+}
+
+impl State {
+    const ALL: [Self; 9] = [
+        Self::Pending,
+        Self::Raised,
+        Self::Acknowledged,
+        Self::Escalated,
+        Self::Suppressed,
+        Self::Latched,
+        Self::Resolved,
+        Self::Superseded,
+        Self::Retracted,
+    ];
+
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Raised => "raised",
+            Self::Acknowledged => "acknowledged",
+            Self::Escalated => "escalated",
+            Self::Suppressed => "suppressed",
+            Self::Latched => "latched",
+            Self::Resolved => "resolved",
+            Self::Superseded => "superseded",
+            Self::Retracted => "retracted",
+        }
+    }
+
+    /// The state of an alert of ours.
+    pub fn of(issue: &Value) -> Option<Self> {
+        let code = extension(issue, "alert-lifecycle-state")?;
+        Self::ALL.into_iter().find(|state| state.code() == code)
+    }
+
+    /// Nothing can become of it any more.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Resolved | Self::Superseded | Self::Retracted)
+    }
+}
+
+/// What a change of level means for what people have said: applied to what `issue::raised` and `issue::changed`
+/// make, before it is committed.
+pub fn after_change(
+    policy: &Policy,
+    previous: Option<&Value>,
+    next: Value,
+    rule: &Rule,
+    transition: &Transition,
+    now: i64,
+) -> Value {
+    let Value::Object(mut issue) = next else { return next };
+    let before = previous.and_then(State::of);
+    match transition.kind {
+        Kind::Raise => begin(policy, &mut issue, now),
+        Kind::Escalate if before == Some(State::Suppressed) && is_silenced(&issue, transition.to, now) => {
+            set_state(&mut issue, State::Suppressed);
+        }
+        Kind::Escalate => begin(policy, &mut issue, now),
+        // Whoever has seen it as it was has seen the worse.
+        Kind::Deescalate => keep(&mut issue, before),
+        Kind::Resolve => {
+            let keeps = latches(&issue, rule, transition);
+            over(policy, &mut issue, keeps, now);
+        }
+    }
+    Value::Object(issue)
+}
+
+/// An alert that was known too late to sound stands by a fresh reading: its escalation begins now.
+pub fn sounds_now(policy: &Policy, issue: Value, now: i64) -> Value {
+    let Value::Object(mut issue) = issue else { return issue };
+    begin(policy, &mut issue, now);
+    Value::Object(issue)
+}
+
+/// A latched alert whose condition came back as a new episode, or whose patient has left.
+pub fn superseded(previous: &Value) -> Value {
+    let Some(mut issue) = previous.as_object().cloned() else { return previous.clone() };
+    finish(&mut issue, State::Superseded);
+    Value::Object(issue)
+}
+
+/// From now on it waits for an answer.
+fn begin(policy: &Policy, issue: &mut Map<String, Value>, now: i64) {
+    for gone in ["alert-acknowledged", "alert-suppressed-until", "alert-suppressed-level", "alert-escalation-step"] {
+        remove(issue, gone);
+    }
+    set_state(issue, State::Raised);
+    timer::await_answer(policy, issue, now);
+}
+
+fn keep(issue: &mut Map<String, Value>, before: Option<State>) {
+    if let Some(state) = before.filter(|state| !state.is_over() && *state != State::Latched) {
+        set_state(issue, state);
+    }
+}
+
+/// The condition is gone.
+fn over(policy: &Policy, issue: &mut Map<String, Value>, latches: bool, now: i64) {
+    if !latches {
+        return finish(issue, State::Resolved);
+    }
+    issue.insert("status".to_owned(), "preliminary".into());
+    set_state(issue, State::Latched);
+    // A silence keeps its word to the end; only then is somebody called again.
+    let silence = instant(issue, "alert-suppressed-until");
+    let since = silence.or(timer::since(issue)).unwrap_or(now);
+    remove(issue, "alert-suppressed-until");
+    remove(issue, "alert-suppressed-level");
+    timer::await_answer(policy, issue, since);
+}
+
+/// Nobody has acknowledged it, and it was at some time as bad as the rule says.
+fn latches(issue: &Map<String, Value>, rule: &Rule, transition: &Transition) -> bool {
+    let seen = find(issue, "alert-acknowledged").is_some() || find(issue, "alert-late").is_some();
+    let Some(from) = rule.latch.filter(|_| !seen && !transition.cause.is_technical()) else { return false };
+    let told = issue::steps(&Value::Object(issue.clone()));
+    told.iter().map(|step| step.level).chain([transition.level()]).any(|level| level >= from)
+}
+
+/// When the condition was over, where nothing says so yet.
+fn over_instant(issue: &mut Map<String, Value>, now: i64) {
+    if let Some(period) = issue.get_mut("identifiedPeriod").and_then(Value::as_object_mut) {
+        period.entry("end").or_insert_with(|| time::instant(now).into());
+    }
+}
+
+/// Nothing will become of it any more.
+fn finish(issue: &mut Map<String, Value>, state: State) {
+    issue.insert("status".to_owned(), "final".into());
+    set_state(issue, state);
+    for gone in ["alert-suppressed-until", "alert-suppressed-level", "alert-due"] {
+        remove(issue, gone);
+    }
+}
+
+fn is_silenced(issue: &Map<String, Value>, level: Level, now: i64) -> bool {
+    let until = instant(issue, "alert-suppressed-until");
+    let up_to = find(issue, "alert-suppressed-level").and_then(|e| Level::from_code(e.get("valueCode")?.as_str()?));
+    until.is_some_and(|until| now < until) && up_to.is_some_and(|up_to| level <= up_to)
+}
+
+/// How bad it is; a technical alert has no degrees and calls nobody at night.
+fn level(issue: &Map<String, Value>) -> Option<Level> {
+    Level::from_code(find(issue, "alert-level")?.get("valueCode")?.as_str()?)
+}
+
+fn set_state(issue: &mut Map<String, Value>, state: State) {
+    extend(issue, "alert-lifecycle-state", "valueCode", state.code().into());
+}
+
+fn set_instant(issue: &mut Map<String, Value>, name: &str, at: i64) {
+    extend(issue, name, "valueInstant", time::instant(at).into());
+}
+
+fn instant(issue: &Map<String, Value>, name: &str) -> Option<i64> {
+    Some(time::range(find(issue, name)?.get("valueInstant")?.as_str()?)?.start)
+}
+
+fn find<'a>(issue: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    member(issue.get("extension")?, name)
+}
+
+fn remove(issue: &mut Map<String, Value>, name: &str) {
+    if let Some(list) = issue.get_mut("extension").and_then(Value::as_array_mut) {
+        list.retain(|extension| !is_ours(extension, name));
+    }
+}
+
+/// A part of one of our complex extensions.
+fn part<'a>(extension: &'a Value, name: &str) -> Option<&'a Value> {
+    extension.get("extension")?.as_array()?.iter().find(|part| part.get("url").is_some_and(|url| url == name))
+}
+
+/// A code of our own with its words.
+fn concept(code: &str, words: &str) -> Value {
+    json!({"coding": [{"system": issue::system("alert-action"), "code": code}], "text": words})
+}
