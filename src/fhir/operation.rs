@@ -24,6 +24,34 @@ pub struct Operation {
 
 pub const OPERATIONS: &[Operation] = &[
     Operation {
+        name: "acknowledge",
+        definition: "https://vigia.dev/fhir/OperationDefinition/DetectedIssue-acknowledge",
+        levels: &[Level::Instance],
+        kinds: &["DetectedIssue"],
+        safe: false,
+    },
+    Operation {
+        name: "silence",
+        definition: "https://vigia.dev/fhir/OperationDefinition/DetectedIssue-silence",
+        levels: &[Level::Instance],
+        kinds: &["DetectedIssue"],
+        safe: false,
+    },
+    Operation {
+        name: "escalate",
+        definition: "https://vigia.dev/fhir/OperationDefinition/DetectedIssue-escalate",
+        levels: &[Level::Instance],
+        kinds: &["DetectedIssue"],
+        safe: false,
+    },
+    Operation {
+        name: "resolve",
+        definition: "https://vigia.dev/fhir/OperationDefinition/DetectedIssue-resolve",
+        levels: &[Level::Instance],
+        kinds: &["DetectedIssue"],
+        safe: false,
+    },
+    Operation {
         name: "convert",
         definition: "http://hl7.org/fhir/OperationDefinition/Resource-convert",
         levels: &[Level::System],

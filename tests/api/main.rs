@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod alert;
+mod alert_acts;
 #[cfg(test)]
 mod auth;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! has a file of its own that works on the `Call` and answers JSON, whether HTTP or an entry of a Bundle asks. The
 //! table of what exists is `fhir::operation`.
 
+mod alert;
 mod convert;
 mod everything;
 mod input;
@@ -189,6 +190,25 @@ async fn dispatch(operation: &Operation, call: &Call<'_>) -> Result<Vec<u8>, Err
         "reindex-status" => reindex::status(call).await,
         "validate" => validate::run(call).await,
         "vitals-summary" => vitals::run(call).await,
+        "acknowledge" => alert::acknowledge(&call).await,
+        "silence" => alert::silence(&call).await,
+        "escalate" => alert::escalate(&call).await,
+        "resolve" => alert::resolve(&call).await,
+        "convert" => convert::run(&call),
+        "expand" => terminology::expand(&call).await,
+        "lookup" => terminology::lookup(&call).await,
+        "match" => match_::run(&call).await,
+        "validate-code" if kind == Some("ValueSet") => terminology::validate_in_set(&call).await,
+        "validate-code" => terminology::validate_in_system(&call).await,
+        "lastn" => lastn::run(&call).await,
+        "stats" => stats::run(&call).await,
+        "everything" => everything::run(&call).await,
+        "meta" => meta::read(&call).await,
+        "meta-add" => meta::add(&call).await,
+        "meta-delete" => meta::delete(&call).await,
+        "reindex" => reindex::start(&call).await,
+        "reindex-status" => reindex::status(&call),
+        "validate" => validate::run(&call).await,
         _ => Err(Error::UnknownEndpoint),
     }
 }

@@ -38,7 +38,7 @@ pub(in crate::api::fhir) fn condition(params: &Params, kind: &str, text: &str, p
 }
 
 /// The version that `If-Match` demands.
-pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<Match>, Error> {
+pub(in crate::api::fhir) fn if_match(headers: &HeaderMap) -> Result<Option<Match>, Error> {
     let values: Vec<&str> = headers.get_all(header::IF_MATCH).map(|value| value.to_str().unwrap_or_default()).collect();
     if values.is_empty() { Ok(None) } else { version_match(&values.join(",")).map(Some) }
 }
