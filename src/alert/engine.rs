@@ -69,7 +69,8 @@ impl Watch {
 
     /// How long there is nothing to do if nothing comes.
     fn rest(&self, now: i64) -> Duration {
-        let due = self.patients.next_due().map(|due| Duration::from_micros(u64::try_from(due - now).unwrap_or(0)));
+        let due = self.patients.next_due().into_iter().chain(self.episodes.next_due()).min();
+        let due = due.map(|due| Duration::from_micros(u64::try_from(due - now).unwrap_or(0)));
         due.unwrap_or(IDLE).min(IDLE)
     }
 }
@@ -174,6 +175,7 @@ impl Engine {
                 break;
             }
         }
+        conclusions.extend(watch.episodes.ripen(now));
         if conclusions.is_empty() { Ok(()) } else { self.commit(watch, conclusions).await }
     }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::amend::Told;
 use super::issue::{self, Change, Episode, OpenEpisode};
+use super::lifecycle::{self, Policy};
 use super::patients::Key as Place;
 use super::reading::reading;
 use super::rule::{Cause, Level};
@@ -50,6 +51,7 @@ pub(super) struct Episodes {
     open: HashMap<String, HashMap<Key, Open>>,
     /// How many of them were known too late to sound.
     late: usize,
+    policy: Policy,
 }
 
 type Key = (String, Cause, Option<String>);
@@ -57,6 +59,8 @@ type Key = (String, Cause, Option<String>);
 struct Open {
     episode: OpenEpisode,
     version: i32,
+    /// When time will do something to it, µs UTC.
+    due: Option<i64>,
     resource: Value,
 }
 
@@ -79,7 +83,7 @@ impl Episodes {
         let Some(episode) = issue::open_episode(&resource) else { return };
         let key = (episode.rule_url.clone(), episode.cause, episode.device.clone());
         self.late += usize::from(episode.late);
-        let open = Open { episode, version, resource };
+        let open = Open { episode, version, due: lifecycle::due(&resource), resource };
         self.open.entry(open.episode.patient.clone()).or_default().insert(key, open);
     }
 
@@ -128,7 +132,8 @@ impl Episodes {
         let causes: Vec<Cause> = late.map(|(cause, _)| cause).collect();
         let confirmed = causes.into_iter().filter_map(|cause| {
             let open = self.take(&origin.place.patient, &key(origin.place, cause))?;
-            self.concluded(issue::confirmed(&open.resource), Some(open.version), "confirm", origin)
+            let confirmed = lifecycle::sounds_now(&self.policy, issue::confirmed(&open.resource), origin.now);
+            self.concluded(confirmed, Some(open.version), "confirm", origin)
         });
         confirmed.collect()
     }
@@ -141,12 +146,16 @@ impl Episodes {
         transition: &Transition,
     ) -> Result<Option<Conclusion>, Error> {
         let told = Telling::of(store, origin, transition).await?;
-        let (resource, expect) = match (self.get(origin.place, transition.cause), transition.kind) {
+        let standing = self.get(origin.place, transition.cause);
+        let (resource, expect) = match (standing, transition.kind) {
             (Some(open), _) => (issue::changed(&open.resource, &told.change(origin)), Some(open.version)),
             // Closed by somebody, and worse since: that is a new episode.
             (None, Kind::Raise | Kind::Escalate) => (told.raised(origin), None),
             (None, _) => return Ok(None),
         };
+        let previous = standing.map(|open| &open.resource);
+        let (rule, now) = (&origin.place.rule, origin.now);
+        let resource = lifecycle::after_change(&self.policy, previous, resource, rule, transition, now);
         self.take(&origin.place.patient, &key(origin.place, transition.cause));
         Ok(self.concluded(resource, expect, transition.kind.code(), origin))
     }
@@ -160,11 +169,43 @@ impl Episodes {
         event: &'static str,
         origin: &Origin<'_>,
     ) -> Option<Conclusion> {
+        self.next_version(resource, expect, event, origin.entry.map(|entry| entry.updated))
+    }
+
+    fn next_version(
+        &mut self,
+        resource: Value,
+        expect: Option<i32>,
+        event: &'static str,
+        cause_committed: Option<i64>,
+    ) -> Option<Conclusion> {
         let id = resource.get("id").and_then(Value::as_str).map(str::to_owned)?;
         self.hold(resource.clone(), expect.map_or(1, |version| version + 1));
         let severity = Some(severity(&resource));
-        let cause_committed = origin.entry.map(|entry| entry.updated);
         Some(Conclusion { id, resource, expect, cause_committed, severity, event })
+    }
+
+    /// When time will do something to one of them, µs UTC.
+    pub(super) fn next_due(&self) -> Option<i64> {
+        self.open.values().flat_map(HashMap::values).filter_map(|open| open.due).min()
+    }
+
+    /// What time has done to them: silences that are over, steps of an escalation.
+    pub(super) fn ripen(&mut self, now: i64) -> Vec<Conclusion> {
+        let all = self.open.iter().flat_map(|(patient, own)| own.iter().map(move |(key, open)| (patient, key, open)));
+        let due = all.filter(|(.., open)| open.due.is_some_and(|due| due <= now));
+        let due: Vec<(String, Key)> = due.map(|(patient, key, _)| (patient.clone(), key.clone())).collect();
+        let mut conclusions = Vec::new();
+        for (patient, key) in due {
+            let Some(open) = self.take(&patient, &key) else { continue };
+            match lifecycle::on_due(&open.resource, &self.policy, now) {
+                Some(next) => {
+                    conclusions.extend(self.next_version(next.issue, Some(open.version), next.event.code(), None));
+                }
+                None => self.hold(open.resource, open.version),
+            }
+        }
+        conclusions
     }
 
     /// An episode that was told and never was.
@@ -195,6 +236,7 @@ impl Episodes {
         if let Some(told) = told {
             self.take(&origin.place.patient, &key(origin.place, told.cause));
             resource = issue::told_anew(&told.resource, resource);
+            resource = lifecycle::retold(&self.policy, &told.resource, resource, origin.now);
         }
         Ok(self.concluded(resource, told.map(|told| told.version), "amend", origin))
     }

@@ -125,6 +125,32 @@ pub fn sounds_now(policy: &Policy, issue: Value, now: i64) -> Value {
     Value::Object(issue)
 }
 
+/// An episode that was told anew because its past changed: what people said stands, unless it is worse than they saw.
+pub fn retold(policy: &Policy, previous: &Value, next: Value, now: i64) -> Value {
+    let Value::Object(mut issue) = next else { return next };
+    let standing = State::of(previous).filter(|state| !state.is_over());
+    let seen = previous.as_object().filter(|old| level(&issue) <= level(old)).zip(standing);
+    if issue.get("status").is_some_and(|status| status == "final") {
+        finish(&mut issue, State::Resolved);
+    } else if let Some((old, state)) = seen {
+        for name in CARRIED {
+            remove(&mut issue, name);
+            let list = issue.get_mut("extension").and_then(Value::as_array_mut);
+            if let (Some(list), Some(own)) = (list, find(old, name)) {
+                list.push(own.clone());
+            }
+        }
+        set_state(&mut issue, state);
+    } else {
+        begin(policy, &mut issue, now);
+    }
+    Value::Object(issue)
+}
+
+/// What people and time have said of an alert.
+const CARRIED: [&str; 5] =
+    ["alert-acknowledged", "alert-suppressed-until", "alert-suppressed-level", "alert-escalation-step", "alert-due"];
+
 /// A latched alert whose condition came back as a new episode, or whose patient has left.
 pub fn superseded(previous: &Value) -> Value {
     let Some(mut issue) = previous.as_object().cloned() else { return previous.clone() };

@@ -2,6 +2,9 @@
 
 use serde_json::{Value, json};
 
+use vigia::clock::Clock;
+
+use crate::helpers::place::Place;
 use crate::helpers::{TestApp, minutes_from_now, resources};
 
 fn extension<'v>(alert: &'v Value, name: &str) -> Option<&'v Value> {
@@ -96,5 +99,37 @@ async fn an_act_needs_leave_and_the_version_that_stands() {
     let done = own.with_header("If-Match", "W/\"1\"").post(&path, &asked(&[])).await.expect(200);
     assert_eq!((state(&done.json()), done.header("ETag").as_str()), ("acknowledged", "W/\"2\""));
     assert!(done.json()["mitigation"][0].get("author").is_none(), "a machine is no author");
+    app.stop().await;
+}
+
+fn step(alert: &Value) -> u64 {
+    extension(alert, "/alert-escalation-step").and_then(|e| e["valueUnsignedInt"].as_u64()).unwrap_or(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_goes_on_across_a_restart() {
+    const MINUTE: i64 = 60_000_000;
+    let clock = Clock::fixed(Clock::default().now());
+    let app = TestApp::on(Place::new().await, clock.clone(), |_| {}).await;
+    let patient = app.admit("r1", "Vega").await;
+    app.heart_rates(&patient, &[135, 136]).await;
+    let alert = app.alert_becomes(&patient, "raised", |a| state(a) == "raised").await;
+    clock.advance(2 * MINUTE);
+    app.alert_becomes(&patient, "escalated once", |a| state(a) == "escalated" && step(a) == 1).await;
+    let place = app.stop().await;
+    clock.advance(3 * MINUTE);
+    let app = TestApp::on(place, clock.clone(), |_| {}).await;
+    app.alert_becomes(&patient, "escalated twice", |a| state(a) == "escalated" && step(a) == 2).await;
+    let until = vigia::fhir::time::instant(clock.now() + 30 * MINUTE);
+    let silence = asked(&[("reason", json!("in theatre")), ("until", json!(until)), ("critical", json!(true))]);
+    let path = format!("/fhir/DetectedIssue/{}/$silence", alert["id"].as_str().unwrap());
+    app.clinician().await.post(&path, &silence).await.expect(200);
+    app.heart_rates(&patient, &[137, 138]).await;
+    let silenced = app.alert_becomes(&patient, "silenced", |a| state(a) == "suppressed").await;
+    assert_eq!(silenced["meta"]["versionId"], "4", "a reading breaks no silence");
+    let place = app.stop().await;
+    clock.advance(30 * MINUTE);
+    let app = TestApp::on(place, clock, |_| {}).await;
+    app.alert_becomes(&patient, "raised again", |a| state(a) == "raised" && step(a) == 0).await;
     app.stop().await;
 }

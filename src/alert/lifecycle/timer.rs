@@ -35,8 +35,9 @@ pub struct Next {
     pub event: Event,
 }
 
-/// When time will do something to an alert, µs UTC.
+/// When time will do something to an alert, µs UTC. Nothing is due of what nothing can become of.
 pub fn due(issue: &Value) -> Option<i64> {
+    State::of(issue).filter(|state| !state.is_over())?;
     Some(timer(issue.as_object()?)?.1)
 }
 
