@@ -48,17 +48,14 @@ fn change(issue: &Value, kind: Kind, to: &str, minute: i64) -> Value {
     let transition = Transition { cause, at: NOW, from, to, kind, sample, limit: None, onset: sample, peak: None };
     let mut next = issue.as_object().unwrap().clone();
     // As `issue::changed` leaves it.
-    match kind {
-        Kind::Resolve => {
-            next.insert("status".to_owned(), "final".into());
-            next["identifiedPeriod"]["end"] = time::instant(NOW).into();
-            set_state(&mut next, State::Resolved);
-        }
-        _ => {
-            extend(&mut next, "alert-level", "valueCode", to.code().into());
-            if kind != Kind::Deescalate {
-                set_state(&mut next, State::Raised);
-            }
+    if kind == Kind::Resolve {
+        next.insert("status".to_owned(), "final".into());
+        next["identifiedPeriod"]["end"] = time::instant(NOW).into();
+        set_state(&mut next, State::Resolved);
+    } else {
+        extend(&mut next, "alert-level", "valueCode", to.code().into());
+        if kind != Kind::Deescalate {
+            set_state(&mut next, State::Raised);
         }
     }
     after_change(&Policy::default(), Some(issue), next.into(), &rule, &transition, NOW + minute * MINUTE)
