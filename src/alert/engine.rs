@@ -6,14 +6,18 @@
 use std::time::Duration;
 
 use fhir_r4::Checked;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::episodes::{Conclusion, Episodes, Origin};
+use super::lifecycle;
 use super::patients::{self, Key, Patients};
 use super::round::{self, Round};
 use super::rule::{RuleSet, compile};
 use super::scores;
+use super::seed::AUTHOR;
 use crate::auth::access::Access;
+use crate::clock::new_id;
 use crate::error::Error;
 use crate::fhir::query::{MAX_COUNT, Query};
 use crate::pipeline::{Intent, Pipeline};
@@ -188,6 +192,15 @@ impl Engine {
         for conclusion in &conclusions {
             let resource = checked(conclusion.resource.clone())?;
             intents.push(Intent::Update { resource, id: conclusion.id.clone(), expect: conclusion.expect });
+        }
+        // For the record, with the alerts that it is about.
+        let (who, now) = (json!({"reference": AUTHOR}), self.store.clock().now());
+        for alert in conclusions.iter().filter(|conclusion| conclusion.severity.is_some()) {
+            let version = alert.expect.unwrap_or(0) + 1;
+            for told in [lifecycle::provenance, lifecycle::audit_event] {
+                let resource = checked(told(&alert.id, version, alert.event, &who, now))?;
+                intents.push(Intent::Create { resource, id: new_id(), guard: None });
+            }
         }
         let written = self.pipeline.conclude(&self.access, intents, cursor).await?;
         watch.saved = watch.judged;

@@ -46,15 +46,15 @@ pub(super) struct Origin<'a> {
 
 #[derive(Default)]
 pub(super) struct Episodes {
-    /// By patient; then by rule, what is wrong, and whose silence it is. Not by rule key: that follows the coding of
-    /// the reading that raised it.
+    /// By patient; then by rule, what is wrong, whose silence it is, and whether only an answer is awaited (latched).
+    /// Not by rule key: that follows the coding of the reading that raised it.
     open: HashMap<String, HashMap<Key, Open>>,
     /// How many of them were known too late to sound.
     late: usize,
     policy: Policy,
 }
 
-type Key = (String, Cause, Option<String>);
+type Key = (String, Cause, Option<String>, bool);
 
 struct Open {
     episode: OpenEpisode,
@@ -65,7 +65,7 @@ struct Open {
 }
 
 fn key(place: &Place, cause: Cause) -> Key {
-    (place.rule.url.clone(), cause, place.device.as_deref().map(str::to_owned))
+    (place.rule.url.clone(), cause, place.device.as_deref().map(str::to_owned), false)
 }
 
 impl Episodes {
@@ -81,7 +81,7 @@ impl Episodes {
 
     fn hold(&mut self, resource: Value, version: i32) {
         let Some(episode) = issue::open_episode(&resource) else { return };
-        let key = (episode.rule_url.clone(), episode.cause, episode.device.clone());
+        let key = (episode.rule_url.clone(), episode.cause, episode.device.clone(), episode.latched);
         self.late += usize::from(episode.late);
         let open = Open { episode, version, due: lifecycle::due(&resource), resource };
         self.open.entry(open.episode.patient.clone()).or_default().insert(key, open);
@@ -117,8 +117,8 @@ impl Episodes {
     pub(super) fn firing(&self, place: &Place) -> Vec<(Cause, Level)> {
         let of_patient = self.open.get(place.patient.as_ref()).into_iter().flatten();
         let own = of_patient
-            .filter(|((url, _, device), _)| *url == place.rule.url && device.as_deref() == place.device.as_deref());
-        own.map(|((_, cause, _), open)| (*cause, open.episode.level)).collect()
+            .filter(|((url, _, device, _), _)| *url == place.rule.url && device.as_deref() == place.device.as_deref());
+        own.filter(|((.., latched), _)| !latched).map(|((_, cause, ..), open)| (*cause, open.episode.level)).collect()
     }
 
     /// A fresh reading finds alerts standing that were known too late to sound: now they do.
@@ -138,26 +138,39 @@ impl Episodes {
         confirmed.collect()
     }
 
-    /// The version that a change of level makes. None when the episode was closed by somebody else.
+    /// The versions that a change of level makes: of the episode, and of one that waited for an answer when this one
+    /// takes its place. None when the episode was closed by somebody else.
     pub(super) async fn conclude(
         &mut self,
         store: &Store,
         origin: &Origin<'_>,
         transition: &Transition,
-    ) -> Result<Option<Conclusion>, Error> {
+    ) -> Result<Vec<Conclusion>, Error> {
         let told = Telling::of(store, origin, transition).await?;
         let standing = self.get(origin.place, transition.cause);
         let (resource, expect) = match (standing, transition.kind) {
             (Some(open), _) => (issue::changed(&open.resource, &told.change(origin)), Some(open.version)),
             // Closed by somebody, and worse since: that is a new episode.
             (None, Kind::Raise | Kind::Escalate) => (told.raised(origin), None),
-            (None, _) => return Ok(None),
+            (None, _) => return Ok(vec![]),
         };
         let previous = standing.map(|open| &open.resource);
         let (rule, now) = (&origin.place.rule, origin.now);
         let resource = lifecycle::after_change(&self.policy, previous, resource, rule, transition, now);
+        let mut conclusions: Vec<Conclusion> = self.supersede(origin, transition).into_iter().collect();
         self.take(&origin.place.patient, &key(origin.place, transition.cause));
-        Ok(self.concluded(resource, expect, transition.kind.code(), origin))
+        conclusions.extend(self.concluded(resource, expect, transition.kind.code(), origin));
+        Ok(conclusions)
+    }
+
+    /// What is raised anew takes the place of what only waited for an answer.
+    fn supersede(&mut self, origin: &Origin<'_>, transition: &Transition) -> Option<Conclusion> {
+        if transition.kind != Kind::Raise {
+            return None;
+        }
+        let (url, cause, device, _) = key(origin.place, transition.cause);
+        let latched = self.take(&origin.place.patient, &(url, cause, device, true))?;
+        self.concluded(lifecycle::superseded(&latched.resource), Some(latched.version), "supersede", origin)
     }
 
     /// A version to be committed. What follows in this batch follows on this version; should it not be committed,
@@ -208,9 +221,17 @@ impl Episodes {
         conclusions
     }
 
+    /// Lets go what is held for this cause, firing or waiting for an answer.
+    fn forget(&mut self, origin: &Origin<'_>, cause: Cause) {
+        let (url, cause, device, _) = key(origin.place, cause);
+        for latched in [false, true] {
+            self.take(&origin.place.patient, &(url.clone(), cause, device.clone(), latched));
+        }
+    }
+
     /// An episode that was told and never was.
     pub(super) fn retract(&mut self, origin: &Origin<'_>, told: &Told) -> Option<Conclusion> {
-        self.take(&origin.place.patient, &key(origin.place, told.cause));
+        self.forget(origin, told.cause);
         self.concluded(issue::retracted(&told.resource), Some(told.version), "retract", origin)
     }
 
@@ -234,9 +255,11 @@ impl Episodes {
         }
         let Some(mut resource) = resource else { return Ok(None) };
         if let Some(told) = told {
-            self.take(&origin.place.patient, &key(origin.place, told.cause));
+            self.forget(origin, told.cause);
             resource = issue::told_anew(&told.resource, resource);
             resource = lifecycle::retold(&self.policy, &told.resource, resource, origin.now);
+        } else if issue::open_episode(&resource).is_some_and(|episode| !episode.late) {
+            resource = lifecycle::sounds_now(&self.policy, resource, origin.now);
         }
         Ok(self.concluded(resource, told.map(|told| told.version), "amend", origin))
     }

@@ -82,6 +82,8 @@ pub struct OpenEpisode {
     pub device: Option<String>,
     /// It was known too late to sound.
     pub late: bool,
+    /// Its condition is gone, and nobody has acknowledged it.
+    pub latched: bool,
     /// Time of the first reading, µs UTC.
     pub onset: i64,
     /// Time of the reading that made the last change, µs UTC.
@@ -170,11 +172,13 @@ pub fn changed(previous: &Value, change: &Change) -> Value {
     Value::Object(issue)
 }
 
-/// Reads back an episode that is not over.
+/// Reads back an episode that is not over, or that waits to be acknowledged.
 pub fn open_episode(issue: &Value) -> Option<OpenEpisode> {
     let text = |pointer: &str| issue.pointer(pointer).and_then(Value::as_str);
     let open = matches!(text("/status")?, "registered" | "preliminary" | "amended" | "corrected");
-    let over = text("/identifiedPeriod/end").is_some() || extension(issue, "alert-lifecycle-state")? == "resolved";
+    let latched = extension(issue, "alert-lifecycle-state")? == "latched";
+    let over = !latched
+        && (text("/identifiedPeriod/end").is_some() || extension(issue, "alert-lifecycle-state")? == "resolved");
     if text("/resourceType")? != "DetectedIssue" || !open || over {
         return None;
     }
@@ -194,6 +198,7 @@ pub fn open_episode(issue: &Value) -> Option<OpenEpisode> {
         level,
         device: listened_device(issue).map(str::to_owned),
         late: is_late(issue),
+        latched,
         onset,
         changed: event_time(issue).unwrap_or(onset),
         peak: evidence::peak(issue.get("evidence")),

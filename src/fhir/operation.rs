@@ -175,7 +175,7 @@ pub const OPERATIONS: &[Operation] = &[
 impl Operation {
     /// It writes something.
     pub fn changes(&self) -> bool {
-        ["meta-add", "meta-delete", "reindex"].contains(&self.name)
+        ["meta-add", "meta-delete", "reindex", "acknowledge", "silence", "escalate", "resolve"].contains(&self.name)
     }
 
     fn is_of(&self, kind: &str) -> bool {

@@ -31,7 +31,8 @@ pub enum Match {
 }
 
 impl Match {
-    fn fits(&self, version: i32) -> bool {
+    /// Is this version meant?
+    pub fn fits(&self, version: i32) -> bool {
         match self {
             Self::Any => true,
             Self::Version(own) => *own == version,

@@ -6,12 +6,9 @@ use serde_json::Value;
 use super::Call;
 use super::input::Input;
 use crate::alert::lifecycle::{self, Act, Actor, Policy};
-use crate::api::fhir::write::criterion::if_match;
-use crate::api::reply::{Answer, stored};
 use crate::auth::access::{Access, Action, Principal};
 use crate::clock::new_id;
 use crate::error::Error;
-use crate::fhir::shape::View;
 use crate::fhir::time;
 use crate::pipeline::{Intent, Match};
 
@@ -19,14 +16,14 @@ const KIND: &str = "DetectedIssue";
 /// How often an act is done anew on what others, as the rules, have made of the alert meanwhile.
 const ATTEMPTS: usize = 16;
 
-pub(super) async fn acknowledge(call: &Call<'_>) -> Answer {
+pub(super) async fn acknowledge(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let input = Input::of(call, None)?;
     input.only(&["note"])?;
     let note = input.text("note")?.map(str::to_owned);
     act(call, &Act::Acknowledge { note }).await
 }
 
-pub(super) async fn silence(call: &Call<'_>) -> Answer {
+pub(super) async fn silence(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let input = Input::of(call, None)?;
     input.only(&["reason", "until", "critical"])?;
     let until = time::range(required(&input, "until")?);
@@ -35,13 +32,13 @@ pub(super) async fn silence(call: &Call<'_>) -> Answer {
     act(call, &Act::Silence { reason: reason(&input)?, until: until.start, critical }).await
 }
 
-pub(super) async fn escalate(call: &Call<'_>) -> Answer {
+pub(super) async fn escalate(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let input = Input::of(call, None)?;
     input.only(&["reason"])?;
     act(call, &Act::Escalate { reason: reason(&input)? }).await
 }
 
-pub(super) async fn resolve(call: &Call<'_>) -> Answer {
+pub(super) async fn resolve(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let input = Input::of(call, None)?;
     input.only(&["reason"])?;
     act(call, &Act::Resolve { reason: reason(&input)? }).await
@@ -58,23 +55,23 @@ fn required<'i>(input: &'i Input, name: &str) -> Result<&'i str, Error> {
     })
 }
 
-async fn act(call: &Call<'_>, act: &Act) -> Answer {
-    let wanted = if_match(call.request.headers())?;
+async fn act(call: &Call<'_>, act: &Act) -> Result<Vec<u8>, Error> {
+    let free = call.if_match.as_ref().is_none_or(|wanted| *wanted == Match::Any);
     for _ in 0..ATTEMPTS {
-        match once(call, act, wanted).await {
-            Err(Error::VersionConflict { .. }) if !matches!(wanted, Some(Match::Version(_))) => {}
+        match once(call, act).await {
+            Err(Error::VersionConflict { .. }) if free => {}
             Err(error) => return Err(error),
             Ok(()) => {
                 let id = call.id.clone().unwrap_or_default();
                 let made = call.state.store.find(call.access, KIND, &id).await?;
-                return stored(call.request, &made, &View::default());
+                return made.json();
             }
         }
     }
     Err(Error::Conflict("This alert changes too fast; read it again."))
 }
 
-async fn once(call: &Call<'_>, act: &Act, wanted: Option<Match>) -> Result<(), Error> {
+async fn once(call: &Call<'_>, act: &Act) -> Result<(), Error> {
     let permit = call.access.check(Action::Update, KIND)?;
     let id = call.id.clone().unwrap_or_default();
     let standing = call.state.store.find(call.access, KIND, &id).await?;
@@ -82,9 +79,7 @@ async fn once(call: &Call<'_>, act: &Act, wanted: Option<Match>) -> Result<(), E
     if !permit.covers(issue.pointer("/patient/reference").and_then(Value::as_str)) {
         return Err(Error::not_found(KIND, id));
     }
-    if let Some(Match::Version(version)) = wanted
-        && version != standing.version
-    {
+    if call.if_match.as_ref().is_some_and(|wanted| !wanted.fits(standing.version)) {
         return Err(Error::version_conflict(KIND, id));
     }
     let (by, now) = (actor(call.access.principal()), call.state.store.clock().now());

@@ -20,12 +20,14 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
 use super::kind;
+use super::write::criterion::if_match;
 use crate::api::caller::Caller;
 use crate::api::reply::{Answer, Wanted};
 use crate::api::{Shared, State, body};
 use crate::auth::access::Access;
 use crate::error::Error;
 use crate::fhir::operation::{Level, Operation, find};
+use crate::pipeline::Match;
 
 /// One call of an operation.
 pub(super) struct Call<'a> {
@@ -37,6 +39,8 @@ pub(super) struct Call<'a> {
     pub id: Option<String>,
     /// What a POST brings: a `Parameters`, or the resource that the operation is about.
     pub body: Option<Value>,
+    /// The version that the caller means.
+    pub if_match: Option<Match>,
 }
 
 impl Call<'_> {
@@ -107,7 +111,8 @@ async fn run(
     };
     let operation = find(name, kind, level).ok_or(Error::UnknownEndpoint)?;
     let body = body_of(state, request, operation, payload).await?;
-    let call = Call { state, access, query: request.query_string(), kind, id, body };
+    let if_match = if_match(request.headers())?;
+    let call = Call { state, access, query: request.query_string(), kind, id, body, if_match };
     let wanted = Wanted::by(request.headers(), &of_the_answer(&call)?)?;
     // Before anything is done.
     wanted.format()?;
@@ -167,7 +172,7 @@ impl Target {
         body: Option<Value>,
     ) -> Result<Vec<u8>, Error> {
         let Self { operation, kind, id } = self;
-        dispatch(operation, &Call { state, access, query, kind, id, body }).await
+        dispatch(operation, &Call { state, access, query, kind, id, body, if_match: None }).await
     }
 }
 
@@ -190,25 +195,10 @@ async fn dispatch(operation: &Operation, call: &Call<'_>) -> Result<Vec<u8>, Err
         "reindex-status" => reindex::status(call).await,
         "validate" => validate::run(call).await,
         "vitals-summary" => vitals::run(call).await,
-        "acknowledge" => alert::acknowledge(&call).await,
-        "silence" => alert::silence(&call).await,
-        "escalate" => alert::escalate(&call).await,
-        "resolve" => alert::resolve(&call).await,
-        "convert" => convert::run(&call),
-        "expand" => terminology::expand(&call).await,
-        "lookup" => terminology::lookup(&call).await,
-        "match" => match_::run(&call).await,
-        "validate-code" if kind == Some("ValueSet") => terminology::validate_in_set(&call).await,
-        "validate-code" => terminology::validate_in_system(&call).await,
-        "lastn" => lastn::run(&call).await,
-        "stats" => stats::run(&call).await,
-        "everything" => everything::run(&call).await,
-        "meta" => meta::read(&call).await,
-        "meta-add" => meta::add(&call).await,
-        "meta-delete" => meta::delete(&call).await,
-        "reindex" => reindex::start(&call).await,
-        "reindex-status" => reindex::status(&call),
-        "validate" => validate::run(&call).await,
+        "acknowledge" => alert::acknowledge(call).await,
+        "silence" => alert::silence(call).await,
+        "escalate" => alert::escalate(call).await,
+        "resolve" => alert::resolve(call).await,
         _ => Err(Error::UnknownEndpoint),
     }
 }
