@@ -13,7 +13,7 @@
 use fhir_r4::Issue;
 use serde_json::Value;
 
-use super::rule::{self, Rule, Sides};
+use super::rule::{self, Rule, Side, Sides};
 use super::score;
 use crate::fhir::{OURS, reading, time};
 
@@ -56,10 +56,16 @@ impl Context {
     ) -> Self {
         let born = patient.and_then(|patient| patient.get("birthDate")?.as_str()).and_then(time::range);
         let mut context = Self { born: born.map(|day| day.start), ..Self::default() };
-        for said in own.into_iter().chain(ward).filter_map(|flag| said(flag).ok().flatten()) {
+        for said in own.into_iter().filter_map(|flag| said(flag).ok().flatten()) {
             match said {
                 Said::Scale2(period) => context.scale_2.push(period),
                 Said::Limits(limits) => context.limits.push(limits),
+            }
+        }
+        for said in ward.into_iter().filter_map(|flag| said(flag).ok().flatten()) {
+            // Scale 2 is a patient's, never a ward's.
+            if let Said::Limits(limits) = said {
+                context.limits.push(limits);
             }
         }
         context
@@ -69,9 +75,19 @@ impl Context {
     pub fn limits(&self, rule: &Rule, at: i64) -> Option<Sides> {
         let covers = |(start, end): (i64, i64)| (start..end).contains(&at);
         let set = self.limits.iter().find(|set| set.rule == rule.url && covers(set.period));
-        if let Some(set) = set {
-            return Some(set.limits);
+        let of_age = self.of_age(rule, at);
+        let Some(set) = set else { return of_age };
+        // Who sets one side says nothing of the other.
+        let (mut limits, below) = (set.limits, of_age.or(rule.sides()));
+        for side in Side::BOTH {
+            if let Some(below) = below.filter(|_| limits.get(side).is_empty()) {
+                *limits.get_mut(side) = *below.get(side);
+            }
         }
+        Some(limits)
+    }
+
+    fn of_age(&self, rule: &Rule, at: i64) -> Option<Sides> {
         let age = self.age_days(at)?;
         rule.ages.iter().find(|band| (band.from..band.to).contains(&age)).map(|band| band.limits)
     }

@@ -3,11 +3,13 @@
 //! cause has exactly one alert, whatever crashes. Windows in memory are a cache of the log: after a restart
 //! they are rebuilt from the readings before the cursor and from the episodes that are open.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use fhir_r4::Checked;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::episodes::{Conclusion, Episodes, Origin};
 use super::lifecycle;
@@ -50,6 +52,8 @@ pub(super) struct Watch {
     taken: Taken,
     /// The last entry that was judged, and the last that is stored as the cursor.
     pub judged: i64,
+    /// When the last entry that was judged was committed, µs UTC.
+    reached: i64,
     saved: i64,
     leased: i64,
     pub rules: RuleSet,
@@ -62,7 +66,8 @@ impl Watch {
     async fn wake(&mut self, store: &Store, access: &Access) -> Result<(), Error> {
         let timed = self.rules.rules().iter().filter(|rule| rule.has_clock());
         let Some(back) = timed.map(|rule| rule.look_back().1).max() else { return Ok(()) };
-        for entry in store.alive(store.clock().now() - back).await? {
+        // Not counted back from now: what fell silent while nobody watched is silent all the same.
+        for entry in store.alive(self.reached.min(store.clock().now()) - back).await? {
             let taken = patients::taken(store, &self.rules, &entry).await?;
             for taken in taken.into_iter().filter(|taken| taken.rule.has_clock()) {
                 round::slot(store, access, self, &Key::of(&taken), &taken).await?;
@@ -121,24 +126,50 @@ impl Engine {
         let mut watch = Watch {
             taken,
             judged: taken.seq,
+            reached: self.committed_at(taken.seq).await?,
             saved: taken.seq,
             leased: self.store.clock().now() + LEASE,
             rules: load_rules(&self.store, &self.access, &RuleSet::default()).await?,
             patients: Patients::default(),
             episodes: Episodes::open(&self.store, &self.access).await?,
         };
+        // What takes long, as waking or going through a long past, must not look like a dead node.
+        let _renewing = self.store.is_shared().then(|| self.renew(taken.epoch));
         watch.wake(&self.store, &self.access).await?;
         tracing::info!(seq = taken.seq, rules = watch.rules.rules().len(), "alert engine watches");
         let mut bell = self.store.bell();
         while !cancelled.is_cancelled() {
             let judged = self.step(&mut watch).await?;
-            self.ripen(&mut watch).await?;
+            // While readings wait to be judged, time has come no further than the last that was.
+            let now = self.store.clock().now();
+            let reached = if judged < BATCH { now } else { watch.reached.min(now) };
+            self.ripen(&mut watch, reached).await?;
             if judged == 0 {
                 self.save_when_due(&mut watch).await?;
                 let _ = tokio::time::timeout(watch.rest(self.store.clock().now()), bell.changed()).await;
             }
         }
         Ok(())
+    }
+
+    /// Renews the lease from time to time, as long as the answer is kept.
+    fn renew(&self, epoch: i64) -> AbortOnDropHandle<()> {
+        let store = self.store.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            let pause = Duration::from_micros(LEASE.unsigned_abs() / 3);
+            loop {
+                tokio::time::sleep(pause).await;
+                if let Err(error) = store.renew_reader(READER, epoch, LEASE).await {
+                    tracing::warn!(%error, "the alert engine's lease was not renewed");
+                }
+            }
+        }))
+    }
+
+    /// When an entry of the log was committed, µs UTC; now, before there is one.
+    async fn committed_at(&self, seq: i64) -> Result<i64, Error> {
+        let found = self.store.log_after(seq - 1, 1).await?.into_iter().next().filter(|entry| entry.seq == seq);
+        Ok(found.map_or_else(|| self.store.clock().now(), |entry| entry.updated))
     }
 
     /// Judges what has come since, and commits what follows from it. The number of entries judged.
@@ -148,6 +179,7 @@ impl Engine {
         let rules = entries.iter().position(|entry| entry.resource_type == "PlanDefinition");
         entries.truncate(rules.map_or(entries.len(), |at| at + 1));
         let Some(last) = entries.last().map(|entry| entry.seq) else { return Ok(0) };
+        watch.reached = entries.last().map_or(watch.reached, |entry| entry.updated);
         let mut round = Round::gather(&self.store, watch, &entries).await?;
         let mut conclusions = round.judge(&self.store, &self.access, watch).await?;
         watch.judged = last;
@@ -164,8 +196,7 @@ impl Engine {
     }
 
     /// Tells what time alone has changed.
-    async fn ripen(&self, watch: &mut Watch) -> Result<(), Error> {
-        let now = self.store.clock().now();
+    async fn ripen(&self, watch: &mut Watch, now: i64) -> Result<(), Error> {
         let mut conclusions = Vec::new();
         while let Some((key, changes)) = watch.patients.ripen(now) {
             let code = watch.patients.get(&key).map_or(0, |slot| slot.code);
@@ -189,10 +220,18 @@ impl Engine {
         let cursor =
             CursorMove { reader: READER.to_owned(), epoch: watch.taken.epoch, seq: watch.judged, leased: watch.leased };
         let mut intents = Vec::with_capacity(conclusions.len());
-        for conclusion in &conclusions {
-            let resource = checked(conclusion.resource.clone())?;
+        let mut versions: HashMap<String, i32> = HashMap::new();
+        let mut sound = Vec::with_capacity(conclusions.len());
+        for mut conclusion in conclusions {
+            // One that cannot be stored must not stand in the way of all others.
+            let Some(resource) = self.sound(&conclusion) else { continue };
+            // What a round concludes twice is two versions.
+            conclusion.expect = conclusion.expect.or(versions.get(&conclusion.id).copied());
+            versions.insert(conclusion.id.clone(), conclusion.expect.unwrap_or(0) + 1);
             intents.push(Intent::Update { resource, id: conclusion.id.clone(), expect: conclusion.expect });
+            sound.push(conclusion);
         }
+        let conclusions = sound;
         // For the record, with the alerts that it is about.
         let (who, now) = (json!({"reference": AUTHOR}), self.store.clock().now());
         for alert in conclusions.iter().filter(|conclusion| conclusion.severity.is_some()) {
@@ -214,6 +253,18 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// A conclusion as it is stored; none, and an error in the log, when what others wrote into it has spoilt it.
+    fn sound(&self, conclusion: &Conclusion) -> Option<Checked> {
+        match checked(conclusion.resource.clone()) {
+            Ok(resource) => Some(resource),
+            Err(error) => {
+                tracing::error!(id = conclusion.id, event = conclusion.event, %error, "an alert cannot be told");
+                self.metrics.alert("none", "spoilt");
+                None
+            }
+        }
     }
 
     /// With nothing to judge: stores the cursor from time to time, and renews the lease when half of it is over.

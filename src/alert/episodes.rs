@@ -221,17 +221,22 @@ impl Episodes {
         conclusions
     }
 
-    /// Lets go what is held for this cause, firing or waiting for an answer.
-    fn forget(&mut self, origin: &Origin<'_>, cause: Cause) {
-        let (url, cause, device, _) = key(origin.place, cause);
+    /// Lets go what is held of this very episode, firing or waiting for an answer.
+    fn forget(&mut self, origin: &Origin<'_>, told: &Told) {
+        let id = told.resource.get("id").and_then(Value::as_str);
+        let (url, cause, device, _) = key(origin.place, told.cause);
         for latched in [false, true] {
-            self.take(&origin.place.patient, &(url.clone(), cause, device.clone(), latched));
+            let key = (url.clone(), cause, device.clone(), latched);
+            let held = self.open.get(origin.place.patient.as_ref()).and_then(|own| own.get(&key));
+            if held.is_some_and(|open| Some(open.episode.id.as_str()) == id) {
+                self.take(&origin.place.patient, &key);
+            }
         }
     }
 
     /// An episode that was told and never was.
     pub(super) fn retract(&mut self, origin: &Origin<'_>, told: &Told) -> Option<Conclusion> {
-        self.forget(origin, told.cause);
+        self.forget(origin, told);
         self.concluded(issue::retracted(&told.resource), Some(told.version), "retract", origin)
     }
 
@@ -255,7 +260,7 @@ impl Episodes {
         }
         let Some(mut resource) = resource else { return Ok(None) };
         if let Some(told) = told {
-            self.forget(origin, told.cause);
+            self.forget(origin, told);
             resource = issue::told_anew(&told.resource, resource);
             resource = lifecycle::retold(&self.policy, &told.resource, resource, origin.now);
         } else if issue::open_episode(&resource).is_some_and(|episode| !episode.late) {
@@ -320,7 +325,8 @@ impl<'t> Telling<'t> {
             transition: self.transition,
             observation: &self.observation,
             peak: self.peak.as_deref(),
-            late: origin.now - self.transition.at > rule.timing.late_after,
+            // What time alone has changed is known in time.
+            late: origin.entry.is_some() && origin.now - self.transition.at > rule.timing.late_after,
         }
     }
 

@@ -244,7 +244,7 @@ pub fn as_before(previous: &Value, rule: &Rule, from: i64) -> Value {
 /// The episode told from its beginning, under the id of the one that was told before, with what others added.
 pub fn told_anew(previous: &Value, fresh: Value) -> Value {
     let (Some(old), Value::Object(mut issue)) = (previous.as_object(), fresh) else { return previous.clone() };
-    for kept in ["id", "identifier", "mitigation", "text", "contained"] {
+    for kept in ["id", "meta", "identifier", "mitigation", "text", "contained"] {
         if let Some(value) = old.get(kept) {
             issue.insert(kept.to_owned(), value.clone());
         }
@@ -328,9 +328,11 @@ fn tell(issue: &mut Map<String, Value>, change: &Change) {
     extend(issue, "alert-event", "extension", event.clone().into());
     event.push(json!({"url": "level", "valueCode": rule.level_code(transition.cause, transition.level())}));
     transitions::tell(issue, &event);
-    if change.late {
+    let known =
+        transitions::count(issue) > 1 && issue.get("extension").is_none_or(|list| member(list, "alert-late").is_none());
+    if change.late && !known {
         extend(issue, "alert-late", "valueBoolean", true.into());
-    } else {
+    } else if !change.late {
         on_time(issue);
     }
     let count = issue.get("extension").and_then(|list| member(list, "alert-evidence-count")?.get("valueUnsignedInt"));

@@ -41,9 +41,17 @@ async fn locations(store: &Store, access: &Access, patient: &str) -> Result<Vec<
     let mut all = Vec::new();
     for encounter in store.search_all(access, query).await? {
         let encounter = encounter.value()?;
-        let places = reading::list(encounter.get("location"));
+        let now = store.clock().now();
+        let places = reading::list(encounter.get("location")).filter(|place| is_here(place, now));
         let references = places.filter_map(|place| place.pointer("/location/reference")?.as_str().map(str::to_owned));
         all.extend(references.filter(|reference| reference.starts_with("Location/")));
     }
     Ok(all)
+}
+
+/// A place that the patient has left, or was only meant for, is none of its places.
+fn is_here(place: &Value, now: i64) -> bool {
+    let stays = place.get("status").and_then(Value::as_str).is_none_or(|status| status == "active");
+    let period = place.get("period").and_then(reading::period);
+    stays && period.is_none_or(|(start, end)| (start..end).contains(&now))
 }

@@ -52,8 +52,8 @@ pub(super) struct Slot {
     pub code: u16,
     /// When the last reading was committed, µs UTC.
     heard: i64,
-    /// It stands in the list of those that wait for a time.
-    waits: bool,
+    /// The time for which it stands in the list of those that wait.
+    waits: Option<i64>,
 }
 
 /// What is held of one patient.
@@ -149,10 +149,10 @@ impl Patients {
     /// Puts a window in its place.
     pub(super) fn put(&mut self, key: &Key, window: Window, code: u16, heard: i64) {
         if let Some(slot) = self.get(key) {
-            (slot.window, slot.code, slot.heard) = (window, code, heard);
+            (slot.window, slot.code, slot.heard) = (window, code, heard.max(slot.heard));
         } else {
             let (rule, device) = (key.rule.clone(), key.device.clone());
-            let slot = Slot { rule, device, window, code, heard, waits: false };
+            let slot = Slot { rule, device, window, code, heard, waits: None };
             self.all.entry(key.patient.clone()).or_default().slots.push(slot);
         }
         self.wait(key);
@@ -178,9 +178,10 @@ impl Patients {
 
     /// Puts a window whose time will come on the list.
     fn wait(&mut self, key: &Key) {
-        let Some(slot) = self.get(key).filter(|slot| !slot.waits) else { return };
-        let Some(due) = slot.due() else { return };
-        slot.waits = true;
+        let Some(slot) = self.get(key) else { return };
+        // One that is listed for an earlier time is looked at then.
+        let Some(due) = slot.due().filter(|due| slot.waits.is_none_or(|listed| *due < listed)) else { return };
+        slot.waits = Some(due);
         self.count += 1;
         let (number, key) = (self.count, key.clone());
         self.waiting.push(Reverse(Waiting { due, number, key }));
@@ -194,10 +195,10 @@ impl Patients {
     /// The next window whose time has come, with its changes.
     pub(super) fn ripen(&mut self, now: i64) -> Option<(Key, Vec<Transition>)> {
         while self.next_due().is_some_and(|due| due <= now) {
-            let Reverse(Waiting { key, .. }) = self.waiting.pop()?;
+            let Reverse(Waiting { key, due, .. }) = self.waiting.pop()?;
             let context = self.context(&key.patient);
-            let Some(slot) = self.get(&key) else { continue };
-            slot.waits = false;
+            let Some(slot) = self.get(&key).filter(|slot| slot.waits == Some(due)) else { continue };
+            slot.waits = None;
             let terms = Terms { rule: &key.rule, context: &context };
             // Readings have come since: it waits anew.
             let over = slot.due().is_some_and(|due| due <= now);

@@ -10,6 +10,9 @@ use super::window::Sample;
 use crate::fhir::reading::{Amount, Code, Reading};
 use crate::store::{Content, Entry};
 
+/// A reading from further in the future is judged by no rule, µs.
+const AHEAD: i64 = 15 * 60 * 1_000_000;
+
 /// One value of a reading for one rule.
 #[derive(Clone, Debug)]
 pub(super) struct Taken {
@@ -111,6 +114,12 @@ fn take(
     entry: &Arc<Entry>,
 ) -> Option<Taken> {
     let at = reading(entry)?.effective.map_or(entry.updated, |(start, _)| start);
+    // A clock that runs ahead must not make everything that follows come too late.
+    if at > entry.updated + AHEAD {
+        return None;
+    }
+    // As precise as FHIR's instants are told, so that what was told is found again.
+    let at = at - at.rem_euclid(1_000);
     if !rule.is_effective(at) {
         return None;
     }

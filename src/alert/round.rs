@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::auth::access::Access;
 use crate::error::Error;
 use crate::fhir::reading::Reading;
-use crate::store::{Content, Entry, Store};
+use crate::store::{Content, Entry, Store, Stored};
 
 pub(super) struct Round {
     /// In the order of their times.
@@ -44,7 +44,7 @@ impl Round {
                 "DetectedIssue" => watch.episodes.observe(entry),
                 "Patient" => watch.patients.forget_context(Some(&format!("Patient/{}", entry.id))),
                 // A ward's limits, and where a patient lies.
-                "Flag" | "Encounter" => watch.patients.forget_context(patient_of(entry)),
+                "Flag" | "Encounter" => forget(store, watch, entry).await?,
                 _ => {}
             }
         }
@@ -56,8 +56,7 @@ impl Round {
     async fn corrected(&mut self, store: &Store, watch: &Watch, entry: &Arc<Entry>) -> Result<(), Error> {
         let access = Access::system("alert engine");
         let mut versions = vec![entry.clone()];
-        let before = store.find_version(&access, entry.resource_type, &entry.id, entry.version - 1).await;
-        if let Some(before) = before.ok().filter(|before| !before.deleted) {
+        if let Some(before) = before(store, &access, entry).await? {
             let reading = Reading::of(&before.value()?);
             versions.push(Arc::new(Entry {
                 version: before.version,
@@ -129,9 +128,34 @@ impl Round {
     }
 }
 
-/// The patient that a Flag or an Encounter is about; none when it is a ward, or when it is gone.
-fn patient_of(entry: &Entry) -> Option<&str> {
-    let Content::Resource(resource) = &entry.content else { return None };
+/// The version before this one, unless there is none or it was deleted.
+async fn before(store: &Store, access: &Access, entry: &Entry) -> Result<Option<Stored>, Error> {
+    if entry.version < 2 {
+        return Ok(None);
+    }
+    match store.find_version(access, entry.resource_type, &entry.id, entry.version - 1).await {
+        Ok(stored) => Ok(Some(stored).filter(|stored| !stored.deleted)),
+        Err(Error::NotFound { .. } | Error::Gone { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A Flag or an Encounter matters to whom it is about now and to whom it was about before; one about a ward to all.
+async fn forget(store: &Store, watch: &mut Watch, entry: &Entry) -> Result<(), Error> {
+    let access = Access::system("alert engine");
+    let old = before(store, &access, entry).await?.map(|stored| stored.value()).transpose()?;
+    let new = match &entry.content {
+        Content::Resource(resource) => Some(resource.as_ref()),
+        _ => None,
+    };
+    for resource in old.as_ref().into_iter().chain(new) {
+        watch.patients.forget_context(patient_of(resource));
+    }
+    Ok(())
+}
+
+/// The patient that a Flag or an Encounter is about; none when it is a ward.
+fn patient_of(resource: &Value) -> Option<&str> {
     let subject = resource.pointer("/subject/reference").and_then(Value::as_str)?;
     subject.starts_with("Patient/").then_some(subject)
 }
@@ -171,7 +195,7 @@ async fn correct(
     }
     let scored = window.take_scores();
     let last = since.last().or(before.last()).unwrap_or(cause);
-    watch.patients.put(key, window, last.code, cause.entry.updated);
+    watch.patients.put(key, window, last.code, last.entry.updated);
     let origin = Origin { place: key, code: last.code, entry: Some(&cause.entry), now: store.clock().now() };
     let mut conclusions = scores::told_again(store, access, &origin, from, scored).await?;
     for amendment in amend::amendments(&told, from, &changes, key.rule.timing.regroup) {

@@ -25,6 +25,8 @@ pub use set::RuleSet;
 pub use signal::{Plausible, Signal};
 pub use timing::{Damping, Timing};
 
+use std::time::Duration;
+
 use super::window::level_of;
 use crate::fhir::reading::Code;
 
@@ -103,6 +105,14 @@ impl Rule {
         self.signals.iter().flat_map(|signal| &signal.codes)
     }
 
+    /// The limits that hold unless something else is set for a patient.
+    pub fn sides(&self) -> Option<Sides> {
+        match &self.condition {
+            Condition::Limits { limits, .. } => Some(*limits),
+            _ => None,
+        }
+    }
+
     /// What limits are held against; none where there are none.
     pub fn gauge(&self) -> Option<Gauge> {
         match self.condition {
@@ -148,7 +158,8 @@ impl Rule {
         let durations = self.timing.hold + self.timing.clear_hold;
         let long = 3 * match &self.condition {
             Condition::Limits { gauge, .. } => match gauge {
-                Gauge::Value | Gauge::Difference | Gauge::Flat { .. } => 0,
+                Gauge::Value | Gauge::Difference => 0,
+                Gauge::Flat { .. } => self.longest_flat(),
                 Gauge::Rate { window, .. } | Gauge::Change { window } => *window,
                 Gauge::Slope { memory, .. } => *memory,
                 Gauge::Deviation(baseline) => baseline.memory,
@@ -158,6 +169,16 @@ impl Rule {
         };
         let fresh = self.signals.iter().filter_map(|signal| signal.fresh).max().unwrap_or(0);
         (counted, durations.max(long).max(fresh))
+    }
+
+    /// The longest time without movement that it asks about, µs.
+    fn longest_flat(&self) -> i64 {
+        let limits = self
+            .sides()
+            .into_iter()
+            .flat_map(|sides| sides.high.iter().map(|(_, limit)| limit.value).collect::<Vec<_>>());
+        let longest = limits.fold(0.0_f64, f64::max);
+        Duration::try_from_secs_f64(longest).ok().and_then(|d| i64::try_from(d.as_micros()).ok()).unwrap_or(0)
     }
 
     /// Do its windows change without a reading?

@@ -133,9 +133,12 @@ impl Window {
     pub fn resume(terms: &Terms, firing: &Firing, recent: &[Sample]) -> Self {
         let mut window = Self::default();
         for (cause, level) in firing {
-            match BAD.iter().position(|bad| bad == cause).and_then(|at| window.bad.get_mut(at)) {
-                Some(bad) => *bad = true,
-                None => window.ladder(cause.side().unwrap_or(Side::High)).stand_at(*level),
+            let side = cause.side().unwrap_or(Side::High);
+            if let Some(bad) = BAD.iter().position(|bad| bad == cause).and_then(|at| window.bad.get_mut(at)) {
+                *bad = true;
+            } else if self::cause(terms.rule, side) == *cause {
+                // What an earlier version of the rule raised for another reason is not this one's.
+                window.ladder(side).stand_at(*level);
             }
         }
         for sample in recent {

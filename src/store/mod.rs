@@ -366,6 +366,12 @@ impl Store {
         self.write_aside(move |conn| reader::take(conn, name, &holder, now, lease, alone)).await
     }
 
+    /// Tells the other nodes that the holder of this epoch is still at work. One whose epoch is over changes nothing.
+    pub async fn renew_reader(&self, name: &'static str, epoch: i64, lease: i64) -> Result<(), Error> {
+        let until = self.inner.clock.now() + lease;
+        self.write_aside(move |conn| reader::renew(conn, name, epoch, until)).await
+    }
+
     /// Gives a reader up at an orderly stop.
     pub async fn release_reader(&self, name: &'static str, holder: &str) -> Result<(), Error> {
         let holder = holder.to_owned();

@@ -53,6 +53,13 @@ pub(super) fn take(
         .map_err(database)
 }
 
+/// Holds the reader for longer, if nobody has taken it.
+pub(super) fn renew(conn: &mut Conn, name: &str, epoch: i64, leased: i64) -> Result<(), Error> {
+    let own = reader::table.filter(reader::name.eq(name).and(reader::epoch.eq(epoch)).and(reader::leased.lt(leased)));
+    diesel::update(own).set(reader::leased.eq(leased)).execute(conn).map_err(database)?;
+    Ok(())
+}
+
 /// Gives the reader up, so that another node need not wait for the end of the lease.
 pub(super) fn release(conn: &mut Conn, name: &str, holder: &str) -> Result<(), Error> {
     let own = reader::table.filter(reader::name.eq(name).and(reader::holder.eq(holder)));

@@ -33,6 +33,12 @@ pub(super) fn tell(issue: &mut Map<String, Value>, parts: &[Value]) {
     list.push(json!({"url": format!("{OURS}/StructureDefinition/{NAME}"), "extension": parts}));
 }
 
+/// How many are told.
+pub(super) fn count(issue: &Map<String, Value>) -> usize {
+    let list = issue.get("extension").and_then(Value::as_array);
+    list.into_iter().flatten().filter(|extension| is_ours(extension, NAME)).count()
+}
+
 /// Takes back those from an instant on.
 pub(super) fn forget_from(issue: &mut Map<String, Value>, from: i64) {
     if let Some(list) = issue.get_mut("extension").and_then(Value::as_array_mut) {
