@@ -153,9 +153,13 @@ const LABELS: [(&str, &str); 9] = [
     ("8478-0", "MAP"),
 ];
 
-/// An alert as the page shows it; none when the DetectedIssue has no id.
+/// An alert as the page shows it; none when the DetectedIssue has no id, or is of a rule on trial.
 pub(super) fn alert_json(issue: &Value) -> Option<(String, Value)> {
     let id = issue.get("id")?.as_str()?;
+    // A rule on trial tells nobody.
+    if extension(issue, "/alert-shadow").is_some() {
+        return None;
+    }
     let open = issue::open_episode(issue).is_some();
     let kind = extension(issue, "/alert-type").and_then(|e| e.get("valueCode")).and_then(Value::as_str);
     let alert = json!({
@@ -167,6 +171,8 @@ pub(super) fn alert_json(issue: &Value) -> Option<(String, Value)> {
         "code": issue.pointer("/code/coding/0/code"),
         "since": issue.pointer("/identifiedPeriod/start").or_else(|| issue.get("identifiedDateTime")),
         "state": if open { "raised" } else { "resolved" },
+        "lifecycle": extension(issue, "/alert-lifecycle-state").and_then(|e| e.get("valueCode")),
+        "late": issue::is_late(issue),
     });
     Some((id.to_owned(), alert))
 }

@@ -30,6 +30,8 @@
  * @property {string} code
  * @property {string} since
  * @property {string} state        "raised" … "resolved"
+ * @property {string} lifecycle    "raised", "acknowledged", "escalated", "suppressed", "latched", …
+ * @property {boolean} late        known too late to sound
  *
  * @typedef {object} WirePatient
  * @property {string} id
