@@ -120,6 +120,12 @@ impl Params {
         self.told.get_or_init(write)
     }
 
+    /// The versions that are about this type alone and not ready yet.
+    pub fn waiting_of(&self, kind: &str) -> Vec<i64> {
+        let own = |custom: &&Custom| !custom.ready && custom.params.iter().all(|(of, _)| *of == kind);
+        self.custom.iter().filter(own).map(|custom| custom.seq).collect()
+    }
+
     /// The versions that are ready once everything of these types (none: of all) up to a place of the log is indexed.
     pub fn ready_after(&self, kinds: &[&str], until: i64) -> Vec<i64> {
         let whole = |custom: &&Custom| kinds.is_empty() || custom.params.iter().all(|(kind, _)| kinds.contains(kind));

@@ -118,6 +118,38 @@ impl Store {
         Ok(run)
     }
 
+    /// Searches by what waits at a type: at once where nothing of it is older than a definition, by a run of its
+    /// own otherwise. A run that was left behind goes first; what waits then is seen to at the next start.
+    pub async fn index_waiting(&self, access: &Access, kind: &'static str) -> Result<(), Error> {
+        self.reload_params().await?;
+        let waiting = self.params().waiting_of(kind);
+        let Some(last_defined) = waiting.iter().max().copied() else { return Ok(()) };
+        let number = type_number(kind)?;
+        let last = self.read(|conn, _| progress::last(conn)).await?;
+        let indexed = self
+            .write_aside(move |conn| {
+                lock_head(conn)?;
+                let older = resource::table.filter(resource::rtype.eq(number).and(resource::seq.lt(last_defined)));
+                let older = older.filter(resource::deleted.eq(false)).select(resource::seq).first::<i64>(conn);
+                if older.optional().map_err(database)?.is_some() {
+                    return Ok(false);
+                }
+                parameters::make_ready(conn, &waiting).map(|()| true)
+            })
+            .await?;
+        if indexed {
+            return self.reload_params().await;
+        }
+        if last.is_some_and(|last| last.state == RUNNING) {
+            return Ok(());
+        }
+        match self.reindex(access, vec![kind]).await {
+            // Another node is at it.
+            Err(Error::Conflict(_)) => Ok(()),
+            begun => begun.map(|_| ()),
+        }
+    }
+
     /// Goes on with a run that a stop or a crash left behind, if there is one.
     pub async fn go_on_reindexing(&self) -> Result<(), Error> {
         let now = self.clock().now();
