@@ -1,7 +1,7 @@
-//! Clinical rules. `rule`, `window`, `context`, `amend`, `issue`, `lifecycle`, `score` and `pattern` are pure: what a
-//! rule is, how it judges a series of readings and with what in mind, what is told anew when the past changed, what an
-//! alert looks like as a DetectedIssue and what people and time do to it, what an early-warning score makes of the
-//! latest values, and what days of readings say.
+//! Clinical rules. `rule`, `window`, `context`, `amend`, `issue`, `lifecycle`, `score`, `pattern` and `report` are pure:
+//! what a rule is, how it judges a series of readings and with what in mind, what is told anew when the past changed,
+//! what an alert looks like as a DetectedIssue and what people and time do to it, what an early-warning score makes of
+//! the latest values, what days of readings say, and what a ward's alarms come to.
 //! `engine` reads the log and writes alerts round by round (`round`), with `reading` (what the rules take of an entry),
 //! `patients` (windows), `lookup` (what matters of a patient), `episodes` (open alerts), `scores` and `seed` (what must
 //! be in the store) beside it.
@@ -16,6 +16,7 @@ mod lookup;
 mod patients;
 pub mod pattern;
 mod reading;
+pub mod report;
 mod round;
 pub mod rule;
 pub mod score;

@@ -1,6 +1,8 @@
 //! HTTP: actix handlers and nothing else. Modules mirror URLs. A handler authorises, checks, works, answers;
 //! what it works with are the rooms below. Nothing is decided here that is not about HTTP.
 
+#[expect(unused_qualifications, reason = "utoipa's macro spells out the type of the query")]
+pub mod alert;
 mod body;
 mod caller;
 pub mod device;
@@ -79,6 +81,7 @@ pub fn routes(config: &mut ServiceConfig) {
                 .wrap(from_fn(reply::varied))
                 .configure(fhir::routes),
         )
+        .service(web::scope("/alert/v1").configure(alert::routes))
         .service(web::scope("/device/v1").configure(device::routes))
         .service(web::scope("/auth").configure(session::routes))
         .service(web::scope("/live").configure(live::routes))

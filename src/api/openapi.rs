@@ -10,7 +10,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::caller::Caller;
-use super::{device, fhir, health, live, session};
+use super::{alert, device, fhir, health, live, session};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -26,7 +26,7 @@ use super::{device, fhir, health, live, session};
         fhir::search::compartment_by_url, fhir::search::compartment_by_form, fhir::search::whole_compartment_by_form,
         fhir::history::of_instance, fhir::history::of_type, fhir::history::system,
         fhir::operation::on_system, fhir::operation::on_type, fhir::operation::on_instance,
-        device::observations, live::events, live::series,
+        alert::report, device::observations, live::events, live::series,
         session::login, session::logout, session::me,
         health::live, health::ready, health::metrics,
     ),
@@ -34,6 +34,7 @@ use super::{device, fhir, health, live, session};
     security(("token" = []), ("session" = [])),
     tags(
         (name = "fhir", description = "FHIR R4 REST"),
+        (name = "alert", description = "What the alarms of a hospital come to"),
         (name = "device", description = "Readings from devices"),
         (name = "live", description = "The ward as it is now"),
         (name = "session", description = "Signing in"),

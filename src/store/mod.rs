@@ -3,6 +3,7 @@
 //! No clinical rule, no HTTP and no FHIR checking may enter.
 
 mod account;
+mod attended;
 mod batch;
 // Not for use outside; open for the benchmarks.
 #[doc(hidden)]
@@ -43,6 +44,7 @@ use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
 pub use account::{Account, Session};
+pub use attended::Attended;
 pub use batch::READER_LOST;
 pub use guard::{CONDITION_CHANGED, Guard};
 pub use history::{HistoryPage, HistoryQuery};

@@ -69,7 +69,7 @@ pub(super) fn alive(conn: &mut Conn, since: i64) -> Result<Vec<Arc<Entry>>, Erro
     Ok(found.into_iter().map(|(_, entry)| entry).collect())
 }
 
-fn next_subject(conn: &mut Conn, after: i64) -> Result<Option<i64>, Error> {
+pub(super) fn next_subject(conn: &mut Conn, after: i64) -> Result<Option<i64>, Error> {
     let next: Option<Option<i64>> = observation::table
         .filter(observation::subject.gt(after))
         .order(observation::subject)

@@ -6,6 +6,8 @@
 mod alert;
 mod alert_acts;
 #[cfg(test)]
+mod alert_report;
+#[cfg(test)]
 mod alert_search;
 #[cfg(test)]
 mod auth;
