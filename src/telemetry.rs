@@ -40,6 +40,8 @@ fn start(log: &Log, to: impl for<'a> MakeWriter<'a> + Send + Sync + 'static, col
 /// From 100 µs to 10 s: everything from a commit to a request that waits for a lane.
 const SECONDS: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// From ten seconds to four hours: how long an alarm waits for a person.
+const ANSWERS: [f64; 10] = [10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0];
 const ROWS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0];
 
 /// A handle to all metrics of one server.
@@ -55,6 +57,8 @@ pub struct Series {
     pub commit_to_alert_seconds: Histogram,
     /// From a commit to its event on a live stream.
     pub commit_to_live_seconds: Histogram,
+    /// From the raise of an alert to the first answer of a person.
+    pub alert_answer_seconds: Histogram,
     /// Open live streams.
     pub live_clients: IntGauge,
     http_request_seconds: HistogramVec,
@@ -62,6 +66,7 @@ pub struct Series {
     lane_batch_rows: Histogram,
     readings_total: IntCounterVec,
     alerts_total: IntCounterVec,
+    alerts_raised_total: IntCounterVec,
     hl7_messages_total: IntCounterVec,
 }
 
@@ -92,6 +97,13 @@ impl Metrics {
                 "commit_to_live",
                 "From a commit to its event on a live stream",
             )?,
+            alert_answer_seconds: add(
+                &registry,
+                Histogram::with_opts(
+                    HistogramOpts::new("vigia_alert_answer_seconds", "From the raise of an alert to its first answer")
+                        .buckets(ANSWERS.into()),
+                )?,
+            )?,
             live_clients: add(&registry, IntGauge::new("vigia_live_clients", "Open live streams")?)?,
             http_request_seconds: add(
                 &registry,
@@ -113,6 +125,7 @@ impl Metrics {
             )?,
             readings_total: counter(&registry, "readings_total", "Readings by door and outcome", &["door", "outcome"])?,
             alerts_total: counter(&registry, "alerts_total", "Alert events by severity", &["severity", "event"])?,
+            alerts_raised_total: counter(&registry, "alerts_raised_total", "Alerts by rule", &["rule", "severity"])?,
             hl7_messages_total: counter(&registry, "hl7_messages_total", "HL7 v2 messages by their answer", &["ack"])?,
             registry,
         };
@@ -162,6 +175,11 @@ impl Series {
     /// What happened to an alert: `raise`, `escalate`, `deescalate`, `resolve`.
     pub fn alert(&self, severity: &'static str, event: &'static str) {
         self.alerts_total.with_label_values(&[severity, event]).inc();
+    }
+
+    /// A rule raised an alert, as it came by on the log: on every node.
+    pub fn alert_raised(&self, rule: &str, severity: &'static str) {
+        self.alerts_raised_total.with_label_values(&[rule, severity]).inc();
     }
 
     /// An HL7 v2 message was answered by `AA`, `AE`, `AR` …

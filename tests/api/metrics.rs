@@ -36,6 +36,7 @@ async fn traffic_leaves_its_marks() {
         "vigia_readings_total{door=\"fhir\",outcome=\"created\"}",
         "vigia_hl7_messages_total{ack=\"AA\"}",
         "vigia_alerts_total{",
+        "vigia_alerts_raised_total{rule=\"limits-8867-4\",severity=\"high\"}",
         "vigia_live_clients 1",
     ];
     eventually("everything is counted", || async {
@@ -48,7 +49,7 @@ async fn traffic_leaves_its_marks() {
     assert!(reply.header("content-type").starts_with("text/plain"));
     let text = reply.text();
     assert!(text.contains("vigia_lane_queue_depth") && text.contains("vigia_ingest_to_commit_seconds_bucket"));
-    for private in [id.as_str(), "Vega", "r1\"", "8867-4"] {
+    for private in [id.as_str(), "Vega", "r1\"", "DetectedIssue/"] {
         assert!(!text.contains(private), "{private}");
     }
     drop(page);

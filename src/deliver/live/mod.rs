@@ -2,6 +2,7 @@
 //! alerts) and tells every open page what changed. Values are gathered and sent once a second, alarms at once.
 //! A page that lost its stream goes on from the last event it saw, else begins with a new snapshot.
 
+mod alarms;
 mod board;
 mod patient;
 
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
+use self::alarms::Alarms;
 pub use self::board::Board;
 use crate::auth::access::Access;
 use crate::error::Error;
@@ -60,6 +62,7 @@ struct Shared {
 
 struct State {
     board: Board,
+    alarms: Alarms,
     kept: VecDeque<Event>,
     last: u64,
 }
@@ -67,8 +70,9 @@ struct State {
 impl Live {
     pub fn new(store: Store, metrics: Metrics) -> Self {
         // Ids go on rising over a restart, so that a page never takes an old id for one it has seen.
-        let last = u64::try_from(store.clock().now()).unwrap_or(0);
-        let state = Mutex::new(State { board: Board::default(), kept: VecDeque::new(), last });
+        let now = store.clock().now();
+        let (last, alarms) = (u64::try_from(now).unwrap_or(0), Alarms::since(now));
+        let state = Mutex::new(State { board: Board::default(), alarms, kept: VecDeque::new(), last });
         let events = broadcast::Sender::new(BEHIND);
         Self { shared: Arc::new(Shared { store, metrics, state, events }) }
     }
@@ -157,6 +161,7 @@ impl Live {
             {
                 let mut state = self.state();
                 for entry in &entries {
+                    state.alarms.take(entry, &self.shared.metrics);
                     let changes = state.board.take(entry);
                     missing.extend(changes.unknown_patient);
                     for (event, data) in changes.events {
