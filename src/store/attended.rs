@@ -22,8 +22,8 @@ const DAY: i64 = 86_400_000_000;
 pub type Attended = (String, Vec<i64>);
 
 impl Store {
-    /// The UTC days of [from, to) (µs UTC) on which each patient has a reading. None when that is more than `most` days
-    /// to look at, of all patients. Only for who may see all patients.
+    /// The UTC days of [from, to) (µs UTC) on which each patient has a reading. None when that takes more than `most`
+    /// steps of the index. Only for who may see all patients.
     pub async fn attended(
         &self,
         access: &Access,
@@ -38,7 +38,7 @@ impl Store {
 }
 
 fn attended(conn: &mut Conn, period: (i64, i64), most: usize) -> Result<Option<Vec<Attended>>, Error> {
-    let patients = i64::from(type_number("Patient")?);
+    let (patients, clocked) = (i64::from(type_number("Patient")?), Clocked::now(conn));
     let (mut all, mut subject, mut looked) = (Vec::new(), i64::MIN, 0);
     while let Some(next) = series::next_subject(conn, subject)? {
         subject = next;
@@ -49,8 +49,8 @@ fn attended(conn: &mut Conn, period: (i64, i64), most: usize) -> Result<Option<V
             .optional()
             .map_err(database)?;
         let Some(id) = named else { continue };
-        let days = days(conn, subject, period)?;
-        looked += days.len() + 1;
+        let (days, steps) = days(conn, clocked, subject, period)?;
+        looked += steps;
         if looked > most {
             return Ok(None);
         }
@@ -61,20 +61,28 @@ fn attended(conn: &mut Conn, period: (i64, i64), most: usize) -> Result<Option<V
     Ok(Some(all))
 }
 
-/// By number since 1970.
-fn days(conn: &mut Conn, subject: i64, (from, to): (i64, i64)) -> Result<BTreeSet<i64>, Error> {
-    let mut found = BTreeSet::new();
+/// By number since 1970, with the steps that it took.
+fn days(
+    conn: &mut Conn,
+    clocked: Clocked,
+    subject: i64,
+    (from, to): (i64, i64),
+) -> Result<(BTreeSet<i64>, usize), Error> {
+    let (mut found, mut steps) = (BTreeSet::new(), 1);
     let possible = from.div_euclid(DAY)..=(to - 1).div_euclid(DAY);
-    for concept in newest::concepts(conn, Clocked::now(conn), subject, KINDS)?.unwrap_or_default() {
+    // As many steps as there are kinds found them.
+    for concept in newest::concepts(conn, clocked, subject, KINDS)?.unwrap_or_default() {
+        steps += 1;
         let mut open = possible.clone().filter(|day| !found.contains(day)).collect::<BTreeSet<i64>>();
         while let Some(day) = open.pop_first() {
+            steps += 1;
             let at = first_reading(conn, (subject, concept), (from.max(day * DAY), to))?;
             let Some(at) = at.map(|at| at.div_euclid(DAY)) else { break };
             found.insert(at);
             open.retain(|day| *day > at);
         }
     }
-    Ok(found)
+    Ok((found, steps))
 }
 
 fn first_reading(

@@ -190,6 +190,7 @@ async fn a_ward_a_table_and_who_changed_what() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_and_what_is_wrong() {
     let app = TestApp::with(|config| config.alert.enabled = false).await;
+    burden(&app).await;
     let whole = "system/DetectedIssue.rs system/Observation.rs system/Encounter.rs";
     let path = format!("/alert/v1/report?{PERIOD}");
     for (caller, status) in [
@@ -204,6 +205,7 @@ async fn who_may_not_and_what_is_wrong() {
     }
     let told = app.machine(whole).get(&path).await.expect(200).json();
     assert_eq!(told["changesOfLimits"], Value::Null, "who may not read Flags sees no changes");
+    assert_eq!(told["byWard"][0]["ward"], "Location/bed", "who may not read Locations sees what Encounters name");
     let gateway = app.gateway();
     for (query, name) in [
         ("start=2026-03-01", "http.query"),

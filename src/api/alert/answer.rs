@@ -50,6 +50,7 @@ fn definitions(asked: &Asked) -> Value {
         "nuisance": format!("Raised and over within {seconds} s without an answer of anybody. nuisanceShare is of the physiological alarms, technicalNuisanceShare of the technical ones."),
         "answer": "The first act of a person on the alarm: a mitigation of its DetectedIssue (acknowledge, silence, escalate, resolve or any other) or its acknowledgement.",
         "timeToAnswer": "Seconds from the raise (time of the reading) to the first answer, by nearest rank. Alarms that were known too late to sound (late) have none and are not among the never answered.",
+        "changesOfLimits": "Versions of rules (PlanDefinition) and of Flags that speak to rules, stored in the period, for all wards, the newest first, at most 1000; null when the caller may not see them. The author is whom the resource names, for a rule without one its publisher.",
         "topTenPercent": "One in ten of the patients with a patient-day or an alarm, rounded up: those with the most alarms."
     })
 }

@@ -16,10 +16,13 @@ use crate::store::{HistoryQuery, Store, Stored};
 
 const ALARMS: usize = 100_000;
 const STAYS: usize = 50_000;
-const DAYS: usize = 500_000;
+/// Steps of an index to the days of patients.
+const DAYS: usize = 1_000_000;
 /// Changes of limits that are told; what is more is left out.
 const CHANGES: usize = 1000;
 const PAGE: usize = 200;
+/// Versions of Flags, and of rules, that are looked through: those newer than the period are on the way to it.
+const PAGES: usize = 100;
 /// Bed, room, ward: more lie in one another nowhere.
 const DEPTH: usize = 6;
 const DAY: i64 = 86_400_000_000;
@@ -169,7 +172,7 @@ async fn changes(store: &Store, access: &Access, asked: &Asked) -> Result<Option
     let mut all = Vec::new();
     for kind in ["Flag", "PlanDefinition"] {
         let mut query = HistoryQuery { since: Some(asked.period.0), at: None, count: PAGE, cursor: None };
-        loop {
+        for left in (0..PAGES).rev() {
             let page = match store.history(access, Some(kind), None, query.clone()).await {
                 Ok(page) => page,
                 Err(Error::Forbidden(_)) => return Ok(None),
@@ -180,6 +183,7 @@ async fn changes(store: &Store, access: &Access, asked: &Asked) -> Result<Option
                 all.extend(change(version, asked.patients)?.map(|change| (version.updated, change)));
             }
             match page.next {
+                Some(_) if left == 0 => return Err(costly("changes of limits")),
                 Some(next) if all.len() < CHANGES => query.cursor = Some(next),
                 _ => break,
             }
