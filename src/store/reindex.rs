@@ -172,6 +172,8 @@ impl Store {
     pub async fn reindexing(&self, access: &Access) -> Result<Reindexing, Error> {
         authorise(access)?;
         let last = self.read(|conn, _| progress::last(conn)).await?;
+        // Whoever is told that it is done may search by what it made ready, here and at once.
+        self.reload_params().await?;
         last.as_ref().map_or_else(|| Ok(Reindexing::default()), Reindexing::of)
     }
 
