@@ -7,6 +7,7 @@ pub mod compartment;
 pub mod composite;
 pub mod custom;
 pub mod expression;
+pub mod globe;
 pub mod include;
 pub mod index;
 pub mod lastn;

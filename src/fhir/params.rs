@@ -69,6 +69,9 @@ pub enum Column {
 static TABLE: LazyLock<Vec<Vec<Param>>> =
     LazyLock::new(|| fhir_r4::resource_types().iter().map(|kind| declare(kind)).collect());
 
+/// The one special parameter with values of its own: places, and how far around them (`query::near`).
+const NEAR: &str = "near";
+
 /// The parameters of a resource type, by name.
 pub fn of(resource_type: &str) -> &'static [Param] {
     fhir_r4::resource_type_index(resource_type).and_then(|i| TABLE.get(i)).map_or(&[], Vec::as_slice)
@@ -121,9 +124,9 @@ impl PartialEq for Param {
     }
 }
 
-/// Whether its values have an order: composites, and what stands in components only, have none.
+/// Whether its values have an order: composites, places, and what stands in components only, have none.
 pub fn is_sortable(param: &Param) -> bool {
-    param.kind != SearchKind::Composite
+    !matches!(param.kind, SearchKind::Composite | SearchKind::Special)
         && !matches!(
             param.column,
             Some(
@@ -153,7 +156,7 @@ fn one(resource_type: &'static str, definition: &'static SearchParameter) -> Opt
     }
     let (name, mut column) = (definition.name, column(resource_type, definition.name));
     let parts = match definition.kind {
-        SearchKind::Special => return None,
+        SearchKind::Special if name != NEAR => return None,
         SearchKind::Composite => {
             let (shape, parts) = composite::of(resource_type, name)?;
             column = Some(Column::Composite(shape)).filter(|_| shape != Shape::Pair);
@@ -299,11 +302,10 @@ mod tests {
     }
 
     /// R4's own parameters that this server does not have, with the reason.
-    const NOT_DECLARED: [(&str, &str); 4] = [
+    const NOT_DECLARED: [(&str, &str); 3] = [
         ("_content", "a full-text index of whole resources, optional in R4"),
         ("_text", "a full-text index of narratives, optional in R4"),
         ("_query", "named queries: this server has none"),
-        ("near", "distances on the globe need an index of their own"),
     ];
 
     #[test]

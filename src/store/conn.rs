@@ -11,7 +11,7 @@ use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionMa
 use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::deadline;
+use super::{deadline, globe};
 use crate::error::Error;
 
 const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
@@ -92,6 +92,7 @@ impl Location {
                 let mut conn = SqliteConnection::establish(path).map_err(unavailable)?;
                 conn.batch_execute(sqlite_settings(purpose)).map_err(unavailable)?;
                 deadline::register(&mut conn, purpose.search_limit()).map_err(unavailable)?;
+                globe::register(&mut conn).map_err(unavailable)?;
                 Ok(Conn::Sqlite(conn))
             }
             Self::Postgres(url) => {

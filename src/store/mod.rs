@@ -11,6 +11,7 @@ pub mod body;
 mod conn;
 mod deadline;
 mod dict;
+mod globe;
 mod guard;
 mod history;
 mod id;

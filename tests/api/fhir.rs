@@ -17,6 +17,7 @@ mod history;
 mod include;
 mod lastn;
 mod modifiers;
+mod near;
 mod operation;
 mod own_address;
 mod paging;

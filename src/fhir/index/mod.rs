@@ -14,7 +14,7 @@ pub use self::facet::names;
 use super::params::{self, Facet, Param};
 use super::reading::{Code, amount, list, period, str_of};
 use super::registry::Params;
-use super::{reference, time};
+use super::{globe, reference, time};
 
 /// One value that a resource is found by.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +34,11 @@ pub enum Entry {
     Quantity {
         value: f64,
         unit: Option<Code>,
+    },
+    /// A place on the globe, in degrees of WGS84.
+    Position {
+        latitude: f64,
+        longitude: f64,
     },
     /// Values of one element that belong together.
     Pair {
@@ -120,7 +125,8 @@ fn read(kind: SearchKind, value: &Value, found: &mut dyn FnMut(Entry)) {
         SearchKind::Date => dates(value, found),
         SearchKind::Quantity | SearchKind::Number => quantity(value, found),
         SearchKind::Uri => uri(value, found),
-        SearchKind::Composite | SearchKind::Special => {}
+        SearchKind::Special => position(value, found),
+        SearchKind::Composite => {}
     }
 }
 
@@ -235,6 +241,16 @@ fn quantity(value: &Value, found: &mut dyn FnMut(Entry)) {
         for end in ["low", "high"].iter().filter_map(|end| value.get(end)) {
             quantity(end, found);
         }
+    }
+}
+
+/// A position with both of its degrees, if there is such a place.
+fn position(value: &Value, found: &mut dyn FnMut(Entry)) {
+    let degrees = |name: &str| value.get(name).and_then(Value::as_number).and_then(serde_json::Number::as_f64);
+    if let (Some(latitude), Some(longitude)) = (degrees("latitude"), degrees("longitude"))
+        && globe::is_place(latitude, longitude)
+    {
+        found(Entry::Position { latitude, longitude });
     }
 }
 

@@ -2,6 +2,7 @@
 //! It knows the search page of R4 and nothing of tables; the store compiles it to SQL.
 
 mod condition;
+mod near;
 mod operand;
 mod text;
 
@@ -110,6 +111,12 @@ pub enum Operand {
         low: f64,
         high: f64,
         unit: Option<Unit>,
+    },
+    /// `near`: at most so many metres from a place.
+    Near {
+        latitude: f64,
+        longitude: f64,
+        metres: f64,
     },
     /// `:missing`
     Missing(bool),

@@ -3,7 +3,7 @@
 use fhir_r4::SearchKind;
 
 use super::text::{half_of_last_digit, prefix, split, unescape};
-use super::{CodesOf, Match, Operand, Problem, TextMode, Unit, problem};
+use super::{CodesOf, Match, Operand, Problem, TextMode, Unit, near, problem};
 use crate::fhir::index::fold;
 use crate::fhir::params::{self, Param};
 use crate::fhir::terminology::Direction;
@@ -72,7 +72,7 @@ pub(super) fn operand(kind: &str, param: &Param, modifier: Modifier<'_>, value: 
             _ => Operand::Uri(unescape(value)),
         }),
         SearchKind::Composite => composite(kind, param, value),
-        SearchKind::Special => Err(problem("not-supported", "this parameter takes no value here")),
+        SearchKind::Special => near::operand(value),
     }
 }
 
@@ -161,7 +161,7 @@ fn reference_operand(param: &Param, modifier: Modifier<'_>, value: &str) -> Resu
     Ok(Operand::References(kinds.iter().map(|kind| format!("{kind}/{value}")).collect()))
 }
 
-fn decimal(text: &str) -> Result<f64, Problem> {
+pub(super) fn decimal(text: &str) -> Result<f64, Problem> {
     let fits = text.bytes().all(|b| b.is_ascii_digit() || b".+-eE".contains(&b));
     let number: Option<f64> = text.parse().ok().filter(|n: &f64| fits && n.is_finite());
     number.ok_or_else(|| problem("value", "this is no decimal"))

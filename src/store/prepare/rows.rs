@@ -151,6 +151,8 @@ impl Rows {
                 self.quantities.extend(found.map(|(canonical, unit)| (param, canonical, *value, unit)));
                 return Ok(found.map(|_| ()));
             }
+            // In one row, for they belong together; it is found by its latitude.
+            Entry::Position { latitude, longitude } => self.quantities.push((param, *latitude, *longitude, 0)),
             Entry::Pair { first, second } => {
                 let Some(first) = terms.coding(&first.0, &first.1)? else { return Ok(None) };
                 let found = pair(second, terms)?;

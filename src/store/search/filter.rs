@@ -6,7 +6,7 @@ use fhir_r4::SearchKind;
 use super::range::{self, Place};
 use super::set::{self, Set};
 use super::sql::{self, Bind, Sql};
-use super::{composite, join};
+use super::{composite, join, near};
 use crate::error::Error;
 use crate::fhir::params::{Column, Facet, Param};
 use crate::fhir::query::{Filter, Operand, Query, TextMode};
@@ -202,6 +202,9 @@ impl Writer<'_> {
             (_, SearchKind::Date | SearchKind::Number | SearchKind::Quantity) => {
                 self.ranges(sql, filter, &range::INDEX)
             }
+            (_, SearchKind::Special) => {
+                self.any(sql, &filter.operands, |w, sql, operand| Ok(near::write(sql, w.conn, operand)))
+            }
             _ => {
                 let set = set::of(self.conn, self.dict, filter.param, &filter.operands)?;
                 set.write(sql, "term", Kind::Uri)
@@ -311,7 +314,7 @@ fn index_table(kind: SearchKind, facet: Facet) -> &'static str {
     match (facet, kind) {
         (Facet::Text, _) | (Facet::Value, SearchKind::String) => "ix_string",
         (Facet::Value, SearchKind::Date) => "ix_date",
-        (Facet::Value, SearchKind::Number | SearchKind::Quantity) => "ix_quantity",
+        (Facet::Value, SearchKind::Number | SearchKind::Quantity | SearchKind::Special) => "ix_quantity",
         (Facet::Value, SearchKind::Composite) => "ix_pair",
         _ => "ix_term",
     }

@@ -8,6 +8,7 @@ mod filter;
 pub(super) mod include;
 mod join;
 mod narrow;
+mod near;
 mod order;
 mod range;
 mod reference;
