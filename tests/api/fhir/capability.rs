@@ -14,6 +14,7 @@ fn sample(resource: &str, name: &str) -> String {
         "reference" => "Patient/1".to_owned(),
         "uri" => "urn:x".to_owned(),
         "composite" => param.parts.iter().map(|part| sample(resource, part.param)).collect::<Vec<_>>().join("$"),
+        "special" => "1|1".to_owned(),
         _ => "x".to_owned(),
     }
 }
