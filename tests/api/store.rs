@@ -128,9 +128,9 @@ async fn two_servers_on_one_database_alert_once_and_create_once() {
         let node = if minute % 2 == 0 { &app } else { &second };
         node.upload(&heart_rate(&id, value, &minutes_from_now(minute))).await;
     }
-    let resolved = second.alert_becomes(&id, "resolved", |alert| alert["status"] == "final").await;
+    let over = second.alert_becomes(&id, "over", |alert| alert["identifiedPeriod"]["end"].is_string()).await;
     app.judged().await;
-    assert_eq!(app.alerts(&id).await, [resolved]);
+    assert_eq!(app.alerts(&id).await, [over]);
     let tries = (0..40).map(|n| {
         let gateway = if n % 2 == 0 { app.gateway() } else { second.gateway() };
         tokio::spawn(async move {
