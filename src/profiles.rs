@@ -12,6 +12,7 @@ use fhir_r4::{Checked, Definitions, Issue, Policies, Policy, Severity};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::alert;
 use crate::auth::access::Access;
 use crate::config;
 use crate::error::Error;
@@ -121,6 +122,7 @@ impl Profiles {
         if resource.get("resourceType").is_some_and(|kind| kind == SEARCH_PARAMETER) {
             custom::read(&resource, &self.inner.store.params())?;
         }
+        alert::door::check(&resource)?;
         let problem = self.unusable(&resource, &[]).await;
         let definitions = self.current();
         if !is_heavy(&resource) {

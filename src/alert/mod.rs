@@ -8,6 +8,7 @@
 
 pub mod amend;
 pub mod context;
+pub mod door;
 pub mod engine;
 mod episodes;
 pub mod issue;

@@ -4,7 +4,10 @@
 
 #[cfg(test)]
 mod alert;
+#[cfg(test)]
 mod alert_acts;
+#[cfg(test)]
+mod alert_past;
 #[cfg(test)]
 mod alert_report;
 #[cfg(test)]
