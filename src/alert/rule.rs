@@ -185,7 +185,12 @@ impl Rule {
     pub fn has_clock(&self) -> bool {
         let timing = &self.timing;
         let silent = matches!(self.condition, Condition::Missing { .. });
-        silent || self.condition.is_joint() || timing.hold > 0 || timing.clear_hold > 0
+        silent || self.condition.is_joint() || self.is_daily() || timing.hold > 0 || timing.clear_hold > 0
+    }
+
+    /// Is one number a day judged, when its hours are over?
+    fn is_daily(&self) -> bool {
+        matches!(self.gauge(), Some(Gauge::Deviation(baseline)) if baseline.daily.is_some())
     }
 
     /// Only the plain limits of a measurement speak of readings that cannot be true or cannot be read; every other

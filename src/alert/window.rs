@@ -17,7 +17,7 @@ use self::joint::Latest;
 use self::ladder::{Ladder, Move, Verdict};
 pub use self::scoring::{Scored, level_of};
 use super::context::Context;
-use super::rule::{Cause, Condition, Level, Limit, Rule, Side, Sides};
+use super::rule::{Cause, Condition, Gauge, Level, Limit, Rule, Side, Sides};
 
 /// One reading as a rule sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -146,6 +146,7 @@ impl Window {
                 continue;
             }
             window.now = Some(sample.at);
+            window.recall_day(terms, sample.at - 1);
             if sample.readable && signal_allows(terms.rule, sample) {
                 window.recall(terms, sample);
             } else {
@@ -157,21 +158,43 @@ impl Window {
 
     /// Takes what this reading means into account without moving anything.
     fn recall(&mut self, terms: &Terms, sample: &Sample) {
-        let timing = &terms.rule.timing;
         match &terms.rule.condition {
             condition if condition.is_joint() => {
                 self.join(terms.rule, sample);
                 self.settle();
             }
             Condition::Limits { gauge, .. } => {
-                if let Some(value) = gauge::derive(*gauge, &mut self.memory, sample.at, sample.value) {
-                    let (sides, judged) = (terms.sides(sample.at), Sample { value, ..*sample });
-                    for side in Side::BOTH {
-                        self.ladder(side).note(timing, side, verdict(&sides, side, value), &judged);
-                    }
+                if let Some(value) = gauge::derive(*gauge, &mut self.memory, sample) {
+                    self.note(terms, &Sample { value, ..*sample });
                 }
             }
             _ => self.memory = Some(Box::new(Memory::Heard(*sample))),
+        }
+    }
+
+    /// A day whose hours were over by then.
+    fn recall_day(&mut self, terms: &Terms, to: i64) {
+        if self.open().is_some_and(|open| open <= to)
+            && let Some(day) = self.close_day(terms.rule)
+        {
+            self.note(terms, &day);
+        }
+    }
+
+    fn note(&mut self, terms: &Terms, sample: &Sample) {
+        let sides = terms.sides(sample.at);
+        for side in Side::BOTH {
+            self.ladder(side).note(&terms.rule.timing, side, verdict(&sides, side, sample.value), sample);
+        }
+    }
+
+    /// How far out the day is whose hours are over.
+    fn close_day(&mut self, rule: &Rule) -> Option<Sample> {
+        match (&rule.condition, self.memory.as_deref_mut()) {
+            (Condition::Limits { gauge: Gauge::Deviation(baseline), .. }, Some(Memory::Usual(usual))) => {
+                usual.close(baseline)
+            }
+            _ => None,
         }
     }
 
@@ -241,7 +264,7 @@ impl Window {
         match &terms.rule.condition {
             condition if condition.is_joint() => self.join(terms.rule, sample),
             Condition::Limits { gauge, .. } => {
-                if let Some(value) = gauge::derive(*gauge, &mut self.memory, sample.at, sample.value) {
+                if let Some(value) = gauge::derive(*gauge, &mut self.memory, sample) {
                     self.judge(terms, &Sample { value, ..*sample }, &mut changes);
                 }
             }
@@ -298,12 +321,15 @@ impl Window {
         }
     }
 
-    /// Judges what several signals said of an instant that is over.
+    /// Judges what several signals said of an instant that is over, or one signal of a day.
     fn instant(&mut self, terms: &Terms, due: i64, changes: &mut Vec<Transition>) {
         if self.open().is_none_or(|open| open > due) {
             return;
         }
         let open = self.open().unwrap_or(due);
+        if let Some(day) = self.close_day(terms.rule) {
+            return self.judge(terms, &day, changes);
+        }
         self.settle();
         match (&terms.rule.condition, self.memory.as_deref_mut()) {
             (Condition::Score(kind), Some(Memory::Scoring(scoring))) => {
@@ -330,11 +356,12 @@ impl Window {
         }
     }
 
-    /// The instant that is not over.
+    /// The instant that is not over; of a day when its hours are.
     fn open(&self) -> Option<i64> {
         match self.memory.as_deref() {
             Some(Memory::Latest(latest)) => latest.open(),
             Some(Memory::Scoring(scoring)) => scoring.open(),
+            Some(Memory::Usual(usual)) => usual.open(),
             _ => None,
         }
     }

@@ -1,9 +1,8 @@
 //! Patterns: what days of readings of one measurement say beyond single alarms. A day becomes a `Digest`, a period is
-//! the merge of its days, and the figures (`summary`, `trend`, `habit`, `dipping`) are read from those. `baseline` is
-//! the part that a rule holds: today against the patient's own days before. Pure: samples come in the order of time,
-//! already in one unit; no store, no clock, and nobody is alerted from here.
+//! the merge of its days, and the figures (`summary`, `trend`, `habit`, `dipping`) are read from those. Pure: samples come
+//! in the order of time, already in one unit; no store, no clock, and nobody is alerted from here: today against the
+//! patient's own days before is a gauge of a rule (`window::baseline`).
 
-mod baseline;
 mod digest;
 mod dipping;
 mod habit;
@@ -15,7 +14,6 @@ mod tests;
 mod trend;
 mod zone;
 
-pub use baseline::{Baseline, Daily, Deviation, Lowest};
 pub use digest::{Digest, Moments, QUARTERS};
 pub use dipping::{Dip, Dipping, Night, dipping};
 pub use habit::{Habits, Window, habits};

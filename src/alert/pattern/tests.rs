@@ -237,52 +237,6 @@ fn what_is_usual_and_was_missed_is_found() {
     assert_eq!(habits(&[(5, 1, 1)], 3..5).days, 0);
 }
 
-#[test]
-fn a_baseline_judges_by_the_days_before() {
-    assert!(
-        size_of::<Baseline>() <= 128 && size_of::<Lowest>() <= 128,
-        "{} {}",
-        size_of::<Baseline>(),
-        size_of::<Lowest>()
-    );
-    let mut baseline = Baseline::new(14, 7);
-    for day in 0..14 {
-        let judged = baseline.step(Some(60.0 + f64::from(day % 2) * 2.0));
-        assert_eq!(judged.is_some(), day >= 7, "day {day}");
-    }
-    // Seven of 60 and seven of 62: mean 61, sd √(14/13).
-    let sd = (14.0_f64 / 13.0).sqrt();
-    let first = baseline.step(Some(65.0)).unwrap();
-    assert!(near(first.mean, 61.0) && near(first.sd, sd) && near(first.z.unwrap(), 4.0 / sd), "{first:?}");
-    // The second morning stands against the first too, which is the newest of fourteen days.
-    let second = baseline.step(Some(66.0)).unwrap();
-    assert!(near(second.mean, (6.0 * 60.0 + 7.0 * 62.0 + 65.0) / 14.0), "{second:?}");
-    let mut same = Baseline::new(3, 2);
-    assert_eq!([same.step(Some(1.0)), same.step(Some(1.0))], [None, None]);
-    assert_eq!(same.step(Some(2.0)).unwrap().z, None, "no spread, no measure");
-    assert_eq!(same.step(None), None);
-    assert_eq!(same.step(Some(f64::NAN)), None);
-    assert_eq!(same.step(Some(1.0)), None, "one of the three days before is left");
-}
-
-#[test]
-fn the_lowest_of_a_day_is_judged_when_it_is_over() {
-    let mut resting = Lowest::new(14, 3);
-    let mut judged = vec![];
-    for (day, values) in [(1, [60.0, 90.0]), (2, [95.0, 62.0]), (3, [61.0, 70.0]), (4, [80.0, 75.0]), (5, [61.0, 61.0])]
-    {
-        for value in values {
-            judged.extend(resting.push(day, value).map(|d| (day, d.value, d.mean, d.z.unwrap() > 3.0)));
-        }
-    }
-    assert_eq!(judged, [(5, 75.0, 61.0, true)]);
-    assert_eq!(resting.push(4, 1.0), None, "that day is over");
-    assert_eq!(resting.close(5), None);
-    assert_eq!(resting.close(6).map(|d| d.value), Some(61.0));
-    assert_eq!(resting.close(30), None);
-    assert_eq!(resting.push(31, 60.0), None, "nothing was measured for longer than it looks back");
-}
-
 fn quantile(values: &[f64], p: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -370,9 +324,5 @@ proptest! {
         prop_assert_eq!(got.moments.count, 2 * digest.moments.count);
         let points: Vec<(i64, f64)> = (0..).zip(values.iter().map(|v| v.1)).collect();
         let _ = (trend(&points), changes(&points));
-        let mut lowest = Lowest::new(14, 2);
-        for (day, value) in &values {
-            lowest.push(*day, *value);
-        }
     }
 }

@@ -59,14 +59,19 @@ impl Zone {
         }
     }
 
+    /// What clocks show at an instant (µs UTC), as if it were UTC.
+    pub fn local(self, us: i64) -> i64 {
+        us.saturating_add(self.distance(us))
+    }
+
     /// The local day of an instant (µs UTC), counted from 1970-01-01.
     pub fn day(self, us: i64) -> i64 {
-        us.saturating_add(self.distance(us)).div_euclid(DAY)
+        self.local(us).div_euclid(DAY)
     }
 
     /// The quarter of an hour of the local day, from 0 to 95, as clocks show it.
     pub fn quarter(self, us: i64) -> u8 {
-        let within = us.saturating_add(self.distance(us)).rem_euclid(DAY) / QUARTER;
+        let within = self.local(us).rem_euclid(DAY) / QUARTER;
         u8::try_from(within).unwrap_or(0)
     }
 

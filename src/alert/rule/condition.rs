@@ -4,6 +4,7 @@
 use super::cause::Cause;
 use super::level::{Level, Side};
 use super::limit::{Comparator, Sides};
+use crate::alert::pattern::Zone;
 use crate::alert::score;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -66,12 +67,13 @@ pub enum Method {
     Robust,
 }
 
-/// One number a day: of the readings from `from` to `to` (minutes after midnight at `offset` minutes east of UTC).
+/// One number a day: of the readings from `from` to `to` (minutes after midnight, as clocks in `zone` show them),
+/// judged when these hours are over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Daily {
     pub from: u16,
     pub to: u16,
-    pub offset: i16,
+    pub zone: Zone,
     pub pick: Pick,
 }
 

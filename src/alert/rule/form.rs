@@ -9,7 +9,6 @@ pub enum Shape {
     Text,
     Decimal,
     Count,
-    Integer,
     Flag,
     /// A quantity of time: `15 min`.
     Duration,
@@ -60,7 +59,7 @@ pub struct Form {
 }
 
 use Often::{Many, Maybe, Once};
-use Shape::{Code, Coding, Count, DateTime, Decimal, Duration, Flag, Integer, Parts, Row, Text, Time};
+use Shape::{Code, Coding, Count, DateTime, Decimal, Duration, Flag, Parts, Row, Text, Time};
 
 const fn part(name: &'static str, often: Often, shape: Shape) -> Part {
     Part { name, often, shape }
@@ -74,7 +73,7 @@ pub const COMPARE: [Part; 3] =
 const DAILY: [Part; 4] = [
     part("from", Once, Time),
     part("to", Once, Time),
-    part("offset", Maybe, Integer),
+    part("zone", Maybe, Text),
     part("pick", Once, Code(&["lowest", "highest", "mean"])),
 ];
 const GAUGE: [Part; 9] = [

@@ -3,13 +3,13 @@
 //! patient who gets worse does not become the new normal.
 
 use super::super::rule::{Baseline, Daily, Method, Pick};
+use super::Sample;
 use super::gauge::seconds;
 
 /// What is this far out (standard deviations) is judged, and not learnt from.
 const OUTLYING: f64 = 3.0;
 /// A median absolute deviation times this is the standard deviation of a normal distribution.
 const MAD: f64 = 1.4826;
-/// A microsecond day.
 const DAY: i64 = 86_400_000_000;
 const MINUTE: i64 = 60_000_000;
 
@@ -24,57 +24,91 @@ pub(super) struct Usual {
     /// The two cumulative sums.
     up: f64,
     down: f64,
-    today: Option<Today>,
+    /// Since when everything has been far out.
+    out: Option<i64>,
+    today: Option<Box<Today>>,
+    /// The last day that was judged; clocks that are put back show its hours twice.
+    closed: i64,
 }
 
-/// What is collected of a day that is not over.
+/// What is collected of a day whose hours are not over.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Today {
     day: i64,
     count: u32,
+    /// When its hours are over, µs UTC.
+    over: i64,
+    /// The number of the day so far, and the reading that made it.
     value: f64,
+    sample: Sample,
 }
 
 impl Usual {
-    pub(super) fn new(_: &Baseline) -> Self {
-        Self { at: 0, count: 0, centre: 0.0, spread: 0.0, up: 0.0, down: 0.0, today: None }
+    pub(super) fn new() -> Self {
+        let (centre, spread, up, down) = (0.0, 0.0, 0.0, 0.0);
+        Self { at: 0, count: 0, centre, spread, up, down, out: None, today: None, closed: i64::MIN }
     }
 
-    /// How far out this reading is, or the day that it shows to be over. None while learning.
-    pub(super) fn step(&mut self, baseline: &Baseline, at: i64, value: f64) -> Option<f64> {
+    /// How far out this reading is; none while learning, and where a whole day is judged when it is over (`close`).
+    pub(super) fn step(&mut self, baseline: &Baseline, sample: &Sample) -> Option<f64> {
         match baseline.daily {
-            None => self.judge(baseline, at, value),
+            None => self.judge(baseline, sample.at, sample.value),
             Some(daily) => {
-                let (day, value) = self.collect(daily, at, value)?;
-                self.judge(baseline, day, value)
+                self.collect(daily, sample);
+                None
             }
         }
     }
 
-    /// Adds a reading to its day; gives the number of the day before when that is over.
-    fn collect(&mut self, daily: Daily, at: i64, value: f64) -> Option<(i64, f64)> {
-        let local = at + i64::from(daily.offset) * MINUTE;
+    /// When the hours that are being collected are over, µs UTC.
+    pub(super) fn open(&self) -> Option<i64> {
+        self.today.as_ref().map(|today| today.over)
+    }
+
+    /// The hours are over: how far out the number of the day is, told by the reading that made it.
+    pub(super) fn close(&mut self, baseline: &Baseline) -> Option<Sample> {
+        let today = self.today.take()?;
+        self.closed = today.day;
+        let value = self.judge(baseline, today.over, today.value)?;
+        Some(Sample { at: today.over, value, ..today.sample })
+    }
+
+    /// Adds a reading to its day. The day before must have been closed.
+    fn collect(&mut self, daily: Daily, sample: &Sample) {
+        let local = daily.zone.local(sample.at);
         let (day, minute) = (local.div_euclid(DAY), local.rem_euclid(DAY) / MINUTE);
         let (from, to) = (i64::from(daily.from), i64::from(daily.to));
-        let inside = if from <= to { (from..to).contains(&minute) } else { minute >= from || minute < to };
+        let night = from > to;
+        let inside = if night { minute >= from || minute < to } else { (from..to).contains(&minute) };
         // The hours after midnight of a night belong to the evening before.
-        let day = if from > to && minute < to { day - 1 } else { day };
-        let over = self.today.filter(|today| day > today.day || (day == today.day && !inside));
-        if over.is_some() {
-            self.today = None;
+        let day = if night && minute < to { day - 1 } else { day };
+        if !inside || day <= self.closed {
+            return;
         }
-        if inside {
-            self.today = Some(match self.today {
-                Some(today) if today.day == day => today.with(daily.pick, value),
-                _ => Today { day, count: 1, value },
-            });
+        if let Some(today) = self.today.as_deref_mut() {
+            return today.take(daily.pick, sample);
         }
-        over.map(|today| (today.day * DAY, today.value))
+        let over = daily.zone.utc((day + i64::from(night)) * DAY + to * MINUTE);
+        // Clocks that are put back come by the end twice: the first time counts.
+        if over > sample.at {
+            self.today = Some(Box::new(Today { day, count: 1, over, value: sample.value, sample: *sample }));
+        }
     }
 
     fn judge(&mut self, baseline: &Baseline, at: i64, value: f64) -> Option<f64> {
-        let deviation = self.deviation(baseline, value);
-        if deviation.is_none_or(|d| d.abs() < OUTLYING) {
+        let mut deviation = self.deviation(baseline, value);
+        if deviation.is_some_and(|d| d.abs() >= OUTLYING) {
+            let since = *self.out.get_or_insert(at);
+            // What has been so for as long as is looked back has become the usual: it is learnt from the beginning.
+            if at - since >= baseline.memory {
+                let (today, closed) = (self.today.take(), self.closed);
+                *self = Self { today, closed, ..Self::new() };
+                deviation = None;
+            }
+        } else {
+            self.out = None;
+        }
+        if self.out.is_none() {
             self.learn(baseline, at, value);
         }
         let deviation = deviation?;
@@ -126,78 +160,19 @@ impl Usual {
 }
 
 impl Today {
-    fn with(self, pick: Pick, value: f64) -> Self {
-        let count = self.count.saturating_add(1);
-        let value = match pick {
-            Pick::Lowest => self.value.min(value),
-            Pick::Highest => self.value.max(value),
-            Pick::Mean => self.value + (value - self.value) / f64::from(count),
+    fn take(&mut self, pick: Pick, sample: &Sample) {
+        self.count = self.count.saturating_add(1);
+        let (value, taken) = match pick {
+            Pick::Lowest => (sample.value, sample.value < self.value),
+            Pick::Highest => (sample.value, sample.value > self.value),
+            Pick::Mean => (self.value + (sample.value - self.value) / f64::from(self.count), true),
         };
-        Self { count, value, ..self }
+        if taken {
+            self.value = value;
+            self.sample = *sample;
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn baseline(method: Method) -> Baseline {
-        Baseline { method, memory: 14 * DAY, warm_up: 10, daily: None }
-    }
-
-    /// 70, 71, 70, 69 in turn, one an hour, then the given value.
-    fn after_quiet(method: Method, value: f64) -> Option<f64> {
-        let baseline = baseline(method);
-        let mut usual = Usual::new(&baseline);
-        for i in 0..400 {
-            usual.step(&baseline, i * 3_600_000_000, [70.0, 71.0, 70.0, 69.0][usize::try_from(i % 4).unwrap()]);
-        }
-        usual.step(&baseline, 400 * 3_600_000_000, value)
-    }
-
-    #[test]
-    fn every_method_knows_the_usual_from_the_unusual() {
-        for method in [Method::Ewma, Method::Cusum { slack: 0.5 }, Method::Robust] {
-            let usual = after_quiet(method, 70.0).unwrap();
-            assert!(usual.abs() < 2.0, "{method:?}: {usual}");
-            assert!(after_quiet(method, 80.0).unwrap() > 5.0, "{method:?}");
-            assert!(after_quiet(method, 60.0).unwrap() < -5.0, "{method:?}");
-        }
-        let z = after_quiet(Method::Ewma, 72.0).unwrap();
-        assert!((z - 2.83).abs() < 0.1, "{z}");
-    }
-
-    #[test]
-    fn nothing_is_judged_while_learning_or_without_a_scale() {
-        let baseline = baseline(Method::Ewma);
-        let mut usual = Usual::new(&baseline);
-        let found: Vec<_> = (0..20).map(|i| usual.step(&baseline, i, 70.0)).collect();
-        assert!(found.iter().all(Option::is_none));
-    }
-
-    #[test]
-    fn what_is_far_out_is_not_learnt() {
-        let baseline = baseline(Method::Ewma);
-        let mut usual = Usual::new(&baseline);
-        for i in 0..100 {
-            usual.step(&baseline, i, [69.0, 71.0][usize::try_from(i % 2).unwrap()]);
-        }
-        let deviations: Vec<f64> = (100..200).filter_map(|i| usual.step(&baseline, i, 90.0)).collect();
-        assert!(deviations.len() == 100 && deviations.iter().all(|z| *z > 10.0));
-    }
-
-    #[test]
-    fn a_day_is_one_number_when_its_hours_are_over() {
-        let daily = Daily { from: 300, to: 540, offset: 60, pick: Pick::Lowest };
-        let mut usual = Usual::new(&baseline(Method::Ewma));
-        let hour = 60 * MINUTE;
-        // Local time is an hour ahead: 04:00 UTC is 05:00.
-        let readings = [(3, 50.0), (4, 62.0), (6, 60.0), (8, 40.0), (28, 61.0), (56, 99.0)];
-        let found: Vec<_> = readings.iter().map(|(at, v)| usual.collect(daily, at * hour, *v)).collect();
-        assert_eq!(found, [None, None, None, Some((0, 60.0)), None, Some((DAY, 61.0))]);
-        let night = Daily { from: 1320, to: 360, offset: 0, pick: Pick::Mean };
-        let found: Vec<_> =
-            [(23, 60.0), (25, 70.0), (31, 0.0)].iter().map(|(at, v)| usual.collect(night, at * hour, *v)).collect();
-        assert_eq!(found, [None, None, Some((0, 65.0))]);
-    }
-}
+mod tests;

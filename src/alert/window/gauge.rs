@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::super::rule::{Baseline, Gauge};
+use super::super::rule::Gauge;
 use super::Sample;
 use super::baseline::Usual;
 use super::joint::Latest;
@@ -29,7 +29,8 @@ pub(super) enum Memory {
 }
 
 /// The number that is judged now; none when there is not enough to derive it from.
-pub(super) fn derive(gauge: Gauge, memory: &mut Option<Box<Memory>>, at: i64, value: f64) -> Option<f64> {
+pub(super) fn derive(gauge: Gauge, memory: &mut Option<Box<Memory>>, sample: &Sample) -> Option<f64> {
+    let Sample { at, value, .. } = *sample;
     match gauge {
         Gauge::Value => Some(value),
         Gauge::Change { window } => Some(value - oldest(memory, window, at, value)?.1),
@@ -38,7 +39,7 @@ pub(super) fn derive(gauge: Gauge, memory: &mut Option<Box<Memory>>, at: i64, va
             Some((value - before) * ratio(per, at - then)?)
         }
         Gauge::Slope { memory: forget, per } => trend(memory)?.step(forget, per, at, value),
-        Gauge::Deviation(baseline) => usual(memory, &baseline)?.step(&baseline, at, value),
+        Gauge::Deviation(baseline) => usual(memory)?.step(&baseline, sample),
         Gauge::Flat { tolerance } => flat(memory, tolerance, at, value),
         // Judged when the instant is over (`joint`).
         Gauge::Difference => None,
@@ -73,8 +74,8 @@ fn trend(memory: &mut Option<Box<Memory>>) -> Option<&mut Trend> {
     }
 }
 
-fn usual<'a>(memory: &'a mut Option<Box<Memory>>, baseline: &Baseline) -> Option<&'a mut Usual> {
-    match memory.get_or_insert_with(|| Box::new(Memory::Usual(Usual::new(baseline)))).as_mut() {
+fn usual(memory: &mut Option<Box<Memory>>) -> Option<&mut Usual> {
+    match memory.get_or_insert_with(|| Box::new(Memory::Usual(Usual::new()))).as_mut() {
         Memory::Usual(usual) => Some(usual),
         _ => None,
     }
@@ -147,9 +148,13 @@ mod tests {
 
     const MINUTE: i64 = 60_000_000;
 
+    fn sample(at: i64, value: f64) -> Sample {
+        Sample { at, value, seq: 0, signal: 0, readable: true }
+    }
+
     fn numbers(gauge: Gauge, readings: &[(i64, f64)]) -> Vec<Option<f64>> {
         let mut memory = None;
-        let number = |(minute, value): &(i64, f64)| derive(gauge, &mut memory, minute * MINUTE, *value);
+        let number = |(minute, value): &(i64, f64)| derive(gauge, &mut memory, &sample(minute * MINUTE, *value));
         readings.iter().map(number).collect()
     }
 
@@ -187,7 +192,7 @@ mod tests {
         let gauge = Gauge::Rate { window: 10 * MINUTE, per: MINUTE };
         let mut memory = None;
         for i in 0..100_000 {
-            derive(gauge, &mut memory, i * 10_000, 1.0);
+            derive(gauge, &mut memory, &sample(i * 10_000, 1.0));
         }
         assert!(matches!(memory.as_deref(), Some(Memory::Ring(ring)) if ring.len() <= 17));
     }

@@ -2,6 +2,7 @@
 
 use super::super::{Baseline, Comparator, Daily, Gauge, Method, Pick, Signal, Test};
 use super::node::{Fields, Node, Problems};
+use crate::alert::pattern::Zone;
 
 /// Kinds of gauges with the parts that each must and may have.
 const KINDS: [(&str, &[&str], &[&str]); 7] = [
@@ -78,7 +79,7 @@ impl Problems {
     }
 
     fn daily(&mut self, part: &Node) -> Option<Daily> {
-        let fields = self.fields(part, &["from", "to", "pick"], &["offset"], &[])?;
+        let fields = self.fields(part, &["from", "to", "pick"], &["zone"], &[])?;
         let (from, to) = (self.minute(fields.get("from")?), self.minute(fields.get("to")?));
         let pick = |code: &str| match code {
             "lowest" => Some(Pick::Lowest),
@@ -87,15 +88,15 @@ impl Problems {
             _ => None,
         };
         let pick = self.code(fields.get("pick")?, pick, "lowest, highest or mean");
-        let offset = match fields.get("offset") {
-            Some(offset) => self.offset(offset)?,
-            None => 0,
+        let zone = match fields.get("zone") {
+            Some(zone) => self.zone(zone)?,
+            None => Zone::UTC,
         };
         let (from, to) = (from?, to?);
         if from == to {
             return self.add("value", &part.place, "from and to are the same time");
         }
-        Some(Daily { from, to, offset, pick: pick? })
+        Some(Daily { from, to, zone, pick: pick? })
     }
 
     /// `07:30:00` as minutes after midnight.
@@ -108,11 +109,12 @@ impl Problems {
         }
     }
 
-    /// Minutes east of UTC.
-    fn offset(&mut self, node: &Node) -> Option<i16> {
-        let number = node.value.get("valueInteger").and_then(serde_json::Value::as_i64);
-        let number = number.and_then(|n| i16::try_from(n).ok()).filter(|n| (-14 * 60..=14 * 60).contains(n));
-        number.or_else(|| self.add("value", node.at("valueInteger"), "minutes from -840 to 840 are required"))
+    fn zone(&mut self, node: &Node) -> Option<Zone> {
+        let text = node.str("valueString").unwrap_or_default();
+        let zone = Zone::named(text).or_else(|| Zone::parse(text));
+        zone.or_else(|| {
+            self.add("value", node.at("valueString"), "a time zone is required, as Europe/Madrid or +01:00")
+        })
     }
 
     /// One node of a test: the extension's name says what it is.

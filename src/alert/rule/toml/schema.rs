@@ -57,7 +57,6 @@ fn of(shape: Shape) -> Value {
         Shape::Time => json!({"type": "string", "pattern": "^[0-9]{2}:[0-9]{2}:00$"}),
         Shape::Decimal => json!({"type": "number"}),
         Shape::Count => json!({"type": "integer", "minimum": 1}),
-        Shape::Integer => json!({"type": "integer"}),
         Shape::Flag => json!({"type": "boolean"}),
         Shape::Duration => json!({"$ref": "#/$defs/duration"}),
         Shape::Coding => json!({"$ref": "#/$defs/coding"}),

@@ -112,7 +112,6 @@ fn value(shape: super::super::form::Shape) -> BoxedStrategy<serde_json::Value> {
         Shape::Code(known) => prop::sample::select(known).prop_map(|code| json!(code)).boxed(),
         Shape::Decimal => decimal().boxed(),
         Shape::Count => (1_u32..40).prop_map(|n| json!(n)).boxed(),
-        Shape::Integer => (-840_i32..840).prop_map(|n| json!(n)).boxed(),
         Shape::Flag => any::<bool>().prop_map(|is| json!(is)).boxed(),
         Shape::Duration => span(&["s", "min", "h", "d"]),
         Shape::Time => Just(json!("07:30:00")).boxed(),
