@@ -11,6 +11,8 @@ mod alert_past;
 #[cfg(test)]
 mod alert_report;
 #[cfg(test)]
+mod alert_scores;
+#[cfg(test)]
 mod alert_search;
 #[cfg(test)]
 mod auth;

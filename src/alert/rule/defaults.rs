@@ -26,8 +26,9 @@ const MDC: &str = "urn:iso:std:iso:11073:10101";
 const NEWS2: &str = "NEWS2: Royal College of Physicians, National Early Warning Score (NEWS) 2, 2017.";
 
 /// Rules that are no limits of one value.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     include_str!("../data/rules/change-29463-7.toml"),
+    include_str!("../data/rules/change-news2.toml"),
     include_str!("../data/rules/rate-2339-0.toml"),
     include_str!("../data/rules/flat-8867-4.toml"),
     include_str!("../data/rules/missing-8867-4.toml"),
