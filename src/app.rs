@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::alert::engine::Engine;
+use crate::alert::lifecycle::Policy;
 use crate::alert::seed;
 use crate::api;
 use crate::auth::sessions::Sessions;
@@ -95,6 +96,7 @@ impl App {
                 started: time::instant(clock.now()),
                 stopping: AtomicBool::new(false),
                 session_lifetime_s: config.session.lifetime_s,
+                escalation: Policy::of(&config.alert.escalation),
             }),
             store,
         };
@@ -123,7 +125,8 @@ impl App {
         let (readers, doors) = (CancellationToken::new(), CancellationToken::new());
         let (reading, receiving) = (TaskTracker::new(), TaskTracker::new());
         if config.alert.enabled {
-            let engine = Engine::new(state.pipeline.clone(), state.metrics.clone(), new_id());
+            let engine =
+                Engine::new(state.pipeline.clone(), state.metrics.clone(), new_id(), state.settings.escalation.clone());
             reading.spawn(engine.run(readers.clone()));
         }
         reading.spawn(state.live.clone().run(readers.clone()));

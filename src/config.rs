@@ -2,12 +2,16 @@
 //! The only room that reads the environment; everything else is handed the part it needs.
 //! Secrets are typed, so that no log line and no `check-config` can show them.
 
+pub mod alert;
+pub mod notify;
 mod secret;
 mod source;
 
+pub use alert::Alert;
 use anyhow::{Result, anyhow, ensure};
 use figment::Figment;
 use figment::providers::{Format, Toml};
+pub use notify::Notify;
 pub use secret::{DEMO_KEY_LINE, DEMO_SEAL_PREFIX, DatabaseUrl, Secrets};
 use serde::{Deserialize, Serialize};
 use source::{Environment, explain, source, write_table};
@@ -26,6 +30,7 @@ pub struct Config {
     pub database: Database,
     pub mllp: Mllp,
     pub alert: Alert,
+    pub notify: Notify,
     pub live: Live,
     pub session: Session,
     pub validation: Validation,
@@ -41,6 +46,7 @@ impl Default for Config {
             database: Database::default(),
             mllp: Mllp::default(),
             alert: Alert::default(),
+            notify: Notify::default(),
             live: Live::default(),
             session: Session::default(),
             validation: Validation::default(),
@@ -154,20 +160,6 @@ impl Default for Mllp {
             default_zone: "+00:00".into(),
             assigning_authorities: BTreeMap::new(),
         }
-    }
-}
-
-/// The alert engine.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Alert {
-    /// `VIGIA__ALERT__ENABLED`
-    pub enabled: bool,
-}
-
-impl Default for Alert {
-    fn default() -> Self {
-        Self { enabled: true }
     }
 }
 
@@ -307,7 +299,9 @@ impl Config {
             (self.session.lifetime_s > 0, "session.lifetime_s", "at least 1 is needed"),
             (self.validation.max_bundle_entries > 0, "validation.max_bundle_entries", "at least 1 is needed"),
         ];
-        table.into_iter().find(|(fine, ..)| !fine).map_or(Ok(()), |(_, key, why)| Err((key, why)))
+        table.into_iter().find(|(fine, ..)| !fine).map_or(Ok(()), |(_, key, why)| Err((key, why)))?;
+        self.alert.check()?;
+        self.notify.check()
     }
 
     /// The address by which others reach this server.
@@ -447,6 +441,40 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("# signing_key_file is not set") && text.contains("[mllp.assigning_authorities]"));
+    }
+
+    #[test]
+    fn who_is_told_is_checked_and_shown_without_secrets() {
+        let recipient =
+            "[[notify.recipient]]\nname = \"icu\"\nwebhook = \"https://x.example/a\"\nsecret = \"canary\"\n";
+        let config = load(recipient, &[]).unwrap();
+        let text = config.redacted();
+        assert!(!text.contains("canary") && text.contains("name = \"icu\""), "{text}");
+        assert_eq!(load(&text, &[]).unwrap().redacted(), text);
+        let table = [
+            ("[[notify.recipient]]\nname = \"a\"", "notify.recipient"),
+            ("[[notify.recipient]]\nname = \"a\"\nemail = \"a@b\"", "notify.smtp"),
+            ("[[notify.recipient]]\nname = \"a\"\nwebhook = \"https://x\"", "secret"),
+            ("[[alert.escalation.critical.steps]]\nafter_s = 1", "alert.escalation.critical"),
+            (
+                "[alert.escalation.warning]\nsteps = [{ after_s = 9, roles = [\"a\"] }, { after_s = 1, roles = [\"a\"] }]",
+                "order",
+            ),
+            ("[alert.escalation.warning]\nlops = 2", "lops"),
+        ];
+        for (toml, word) in table {
+            let error = format!("{:#}", load(toml, &[]).unwrap_err());
+            assert!(error.contains(word), "{word} is not in: {error}");
+        }
+        let quiet = [
+            ("from = \"25:00\"\nto = \"06:00\"", "quiet"),
+            ("from = \"22:00\"\nto = \"06:00\"\ndays = [\"day\"]", "days"),
+        ];
+        for (quiet, word) in quiet {
+            let error =
+                format!("{:#}", load(&format!("{recipient}[[notify.recipient.quiet]]\n{quiet}"), &[]).unwrap_err());
+            assert!(error.contains(word), "{word} is not in: {error}");
+        }
     }
 
     #[test]

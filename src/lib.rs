@@ -17,6 +17,7 @@ pub mod store;
 mod binding;
 pub mod pipeline;
 pub mod profiles;
+pub mod ward;
 // 5: doors, engines, delivery, identity
 pub mod auth;
 pub mod deliver;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::episodes::{Conclusion, Episodes, Origin};
-use super::lifecycle;
+use super::lifecycle::{self, Policy};
 use super::patients::{self, Key, Patients};
 use super::round::{self, Round};
 use super::rule::{RuleSet, compile};
@@ -45,6 +45,7 @@ pub struct Engine {
     access: Access,
     /// Names this process as the holder of a lease.
     holder: String,
+    policy: Policy,
 }
 
 /// What the engine knows while it holds the reader.
@@ -85,9 +86,9 @@ impl Watch {
 }
 
 impl Engine {
-    pub fn new(pipeline: Pipeline, metrics: Metrics, holder: String) -> Self {
+    pub fn new(pipeline: Pipeline, metrics: Metrics, holder: String, policy: Policy) -> Self {
         let store = pipeline.store().clone();
-        Self { pipeline, store, metrics, access: Access::system("alert engine"), holder }
+        Self { pipeline, store, metrics, access: Access::system("alert engine"), holder, policy }
     }
 
     /// Runs until cancelled. Trouble is logged and the watch begun afresh from the stored cursor.
@@ -131,7 +132,7 @@ impl Engine {
             leased: self.store.clock().now() + LEASE,
             rules: load_rules(&self.store, &self.access, &RuleSet::default()).await?,
             patients: Patients::default(),
-            episodes: Episodes::open(&self.store, &self.access).await?,
+            episodes: Episodes::open(&self.store, &self.access, self.policy.clone()).await?,
         };
         // What takes long, as waking or going through a long past, must not look like a dead node.
         let _renewing = self.store.is_shared().then(|| self.renew(taken.epoch));

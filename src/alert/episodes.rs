@@ -70,8 +70,8 @@ fn key(place: &Place, cause: Cause) -> Key {
 
 impl Episodes {
     /// All that are open in the store.
-    pub(super) async fn open(store: &Store, access: &Access) -> Result<Self, Error> {
-        let mut episodes = Self::default();
+    pub(super) async fn open(store: &Store, access: &Access, policy: Policy) -> Result<Self, Error> {
+        let mut episodes = Self { policy, ..Self::default() };
         let query = Query::new("DetectedIssue", &[("status", "preliminary")], MAX_COUNT)?;
         for issue in store.search_all(access, query).await? {
             episodes.hold(issue.value()?, issue.version);

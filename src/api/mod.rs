@@ -21,6 +21,7 @@ use std::sync::Arc;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::{self, ServiceConfig};
 
+use crate::alert::lifecycle::Policy;
 use crate::auth::sessions::Sessions;
 use crate::auth::token::Verifier;
 use crate::deliver::days::Days;
@@ -60,6 +61,8 @@ pub struct Settings {
     /// Set when the server is about to stop: readiness answers 503.
     pub stopping: std::sync::atomic::AtomicBool,
     pub session_lifetime_s: u64,
+    /// Who is called when nobody answers an alert.
+    pub escalation: Policy,
 }
 
 /// The address of the FHIR endpoint.

@@ -84,14 +84,34 @@ pub(super) fn source(metadata: &Metadata, key: &str) -> String {
     }
 }
 
+/// A key as TOML writes it.
+fn written(key: &str) -> String {
+    let plain = key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if plain { key.to_owned() } else { serde_json::Value::from(key).to_string() }
+}
+
+/// A value on one line; none where there is none.
+fn inline(value: &serde_json::Value) -> Option<String> {
+    use serde_json::Value;
+    match value {
+        Value::Null => None,
+        Value::Array(all) => Some(format!("[{}]", all.iter().filter_map(inline).collect::<Vec<_>>().join(", "))),
+        Value::Object(members) => {
+            let members =
+                members.iter().filter_map(|(key, value)| Some(format!("{} = {}", written(key), inline(value)?)));
+            Some(format!("{{ {} }}", members.collect::<Vec<_>>().join(", ")))
+        }
+        // JSON's strings, numbers and booleans are TOML's as well.
+        plain => Some(plain.to_string()),
+    }
+}
+
 /// Plain values first, then the tables: TOML's own order.
 pub(super) fn write_table(text: &mut String, name: &str, table: &serde_json::Map<String, serde_json::Value>) {
     for (key, value) in table.iter().filter(|(_, value)| !value.is_object()) {
-        let plain = key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        let key = if plain { key.clone() } else { serde_json::Value::from(key.as_str()).to_string() };
-        // JSON's strings, numbers, booleans and arrays are TOML's as well.
-        let line = if value.is_null() { format!("# {key} is not set\n") } else { format!("{key} = {value}\n") };
-        text.push_str(&line);
+        let key = written(key);
+        let unset = || format!("# {key} is not set\n");
+        text.push_str(&inline(value).map_or_else(unset, |value| format!("{key} = {value}\n")));
     }
     for (key, value) in table {
         if let serde_json::Value::Object(inner) = value {

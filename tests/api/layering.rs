@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Rooms from the ground up. The longest name that fits a module is its room.
-const ROOMS: [(&str, u8); 26] = [
+const ROOMS: [(&str, u8); 27] = [
     ("error", 0),
     ("clock", 0),
     ("config", 0),
@@ -20,6 +20,7 @@ const ROOMS: [(&str, u8); 26] = [
     ("binding", 4),
     ("profiles", 4),
     ("pipeline", 4),
+    ("ward", 4),
     ("ingest", 5),
     ("deliver", 5),
     ("auth", 5),

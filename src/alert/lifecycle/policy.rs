@@ -2,8 +2,9 @@
 //! alert began to wait for an answer. Pure.
 
 use super::super::rule::Level;
+use crate::config::alert as config;
 
-const MINUTE: i64 = 60_000_000;
+const SECOND: i64 = 1_000_000;
 
 /// Somebody to be called.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -20,6 +21,15 @@ pub struct Step {
     /// From the moment the alert began to wait, µs.
     pub delay: i64,
     pub targets: Vec<Target>,
+}
+
+impl Step {
+    fn of(step: &config::Step) -> Self {
+        let roles = step.roles.iter().cloned().map(Target::Role);
+        let wards = step.wards.iter().cloned().map(Target::Ward);
+        let persons = step.persons.iter().cloned().map(Target::Person);
+        Self { delay: i64::from(step.after_s) * SECOND, targets: roles.chain(wards).chain(persons).collect() }
+    }
 }
 
 /// What happens to alerts of one level that nobody answers.
@@ -40,28 +50,29 @@ pub struct Policy {
 }
 
 impl Default for Policy {
-    /// Critical: the charge nurse after 2 minutes, the physician on duty after 5. Warning: the charge nurse after 15.
     fn default() -> Self {
-        let step =
-            |minutes: i64, role: &str| Step { delay: minutes * MINUTE, targets: vec![Target::Role(role.to_owned())] };
-        let course = |steps: Vec<Step>, minutes: i64| Course { steps, loops: 0, ack_timeout: Some(minutes * MINUTE) };
-        Self {
-            courses: [
-                Course::default(),
-                course(vec![step(15, "charge-nurse")], 60),
-                course(vec![step(2, "charge-nurse"), step(5, "physician-on-duty")], 15),
-            ],
-        }
+        Self::of(&config::Escalation::default())
     }
 }
 
 impl Policy {
+    /// As it is configured.
+    pub fn of(escalation: &config::Escalation) -> Self {
+        let config::Escalation { advisory, warning, critical } = escalation;
+        Self { courses: [advisory, warning, critical].map(Course::of) }
+    }
+
     pub fn course(&self, level: Level) -> Option<&Course> {
         self.courses.get(level.place()?)
     }
 }
 
 impl Course {
+    fn of(course: &config::Course) -> Self {
+        let timeout = Some(course.ack_timeout_s).filter(|s| *s > 0).map(|s| i64::from(s) * SECOND);
+        Self { steps: course.steps.iter().map(Step::of).collect(), loops: course.loops, ack_timeout: timeout }
+    }
+
     /// The step after so many, and how long after the beginning it is due, µs.
     pub fn step(&self, done: u32) -> Option<(&Step, i64)> {
         let length = u32::try_from(self.steps.len()).ok().filter(|length| *length > 0)?;

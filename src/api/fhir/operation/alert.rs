@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Call;
 use super::input::Input;
-use crate::alert::lifecycle::{self, Act, Actor, Policy};
+use crate::alert::lifecycle::{self, Act, Actor};
 use crate::auth::access::{Access, Action, Principal};
 use crate::clock::new_id;
 use crate::error::Error;
@@ -83,7 +83,7 @@ async fn once(call: &Call<'_>, act: &Act) -> Result<(), Error> {
         return Err(Error::version_conflict(KIND, id));
     }
     let (by, now) = (actor(call.access.principal()), call.state.store.clock().now());
-    let next = lifecycle::apply(&issue, act, &by, &Policy::default(), now)?;
+    let next = lifecycle::apply(&issue, act, &by, &call.state.settings.escalation, now)?;
     let (who, version) = (by.reference(), standing.version.saturating_add(1));
     let profiles = call.state.pipeline.profiles();
     let checked = profiles.check(next).await.map_err(Error::Unprocessable)?;
