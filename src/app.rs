@@ -28,6 +28,7 @@ use crate::config::{self, Config};
 use crate::deliver::days::Days;
 use crate::deliver::latest::Latest;
 use crate::deliver::live::Live;
+use crate::deliver::notify::{Notifier, Sender};
 use crate::fhir::time;
 use crate::ingest::hl7::listener::Listener;
 use crate::ingest::hl7::{Channel, time::Zone};
@@ -42,6 +43,8 @@ pub struct App {
     state: api::State,
     http: TcpListener,
     mllp: Option<TcpListener>,
+    /// When anybody is to be told of alerts.
+    notifier: Option<Notifier>,
     /// Held as long as the embedded database is ours.
     _lock: Option<File>,
 }
@@ -100,7 +103,8 @@ impl App {
             }),
             store,
         };
-        Ok(Self { config, state, http, mllp, _lock: lock })
+        let notifier = notifier(&config, &state)?;
+        Ok(Self { config, state, http, mllp, notifier, _lock: lock })
     }
 
     /// Where HTTP is served.
@@ -121,13 +125,16 @@ impl App {
     /// Serves until cancelled, then stops in order: no new work, work in hand answered, last commit, readers
     /// (they go on from their cursors at the next start).
     pub async fn run(self, cancelled: CancellationToken) -> Result<()> {
-        let Self { config, state, http, mllp, _lock } = self;
+        let Self { config, state, http, mllp, notifier, _lock } = self;
         let (readers, doors) = (CancellationToken::new(), CancellationToken::new());
         let (reading, receiving) = (TaskTracker::new(), TaskTracker::new());
         if config.alert.enabled {
             let engine =
                 Engine::new(state.pipeline.clone(), state.metrics.clone(), new_id(), state.settings.escalation.clone());
             reading.spawn(engine.run(readers.clone()));
+        }
+        if let Some(notifier) = notifier {
+            reading.spawn(notifier.run(readers.clone()));
         }
         reading.spawn(state.live.clone().run(readers.clone()));
         if state.store.is_shared() {
@@ -196,6 +203,16 @@ fn serve(
     }
     let server = server.listen(http)?.run();
     Ok((server.handle(), tokio::spawn(server)))
+}
+
+/// None when nobody is to be told.
+fn notifier(config: &Config, state: &api::State) -> Result<Option<Notifier>> {
+    if config.notify.recipient.is_empty() {
+        return Ok(None);
+    }
+    let sender = Sender::new(config.notify.clone(), state.settings.public_url.clone()).map_err(anyhow::Error::msg)?;
+    let (pipeline, metrics) = (state.pipeline.clone(), state.metrics.clone());
+    Ok(Some(Notifier::new(pipeline, metrics, new_id(), state.settings.escalation.clone(), sender)))
 }
 
 fn bind_mllp(config: &config::Mllp) -> Result<Option<TcpListener>> {

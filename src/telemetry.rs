@@ -42,6 +42,8 @@ const SECONDS: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// From ten seconds to four hours: how long an alarm waits for a person.
 const ANSWERS: [f64; 10] = [10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0];
+/// From a tenth of a second to an hour.
+const DELIVERY: [f64; 10] = [0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0];
 const ROWS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0];
 
 /// A handle to all metrics of one server.
@@ -68,6 +70,9 @@ pub struct Series {
     alerts_total: IntCounterVec,
     alerts_raised_total: IntCounterVec,
     hl7_messages_total: IntCounterVec,
+    notifications_total: IntCounterVec,
+    notify_seconds: Histogram,
+    notices_waiting: IntGauge,
 }
 
 impl Deref for Metrics {
@@ -127,6 +132,23 @@ impl Metrics {
             alerts_total: counter(&registry, "alerts_total", "Alert events by severity", &["severity", "event"])?,
             alerts_raised_total: counter(&registry, "alerts_raised_total", "Alerts by rule", &["rule", "severity"])?,
             hl7_messages_total: counter(&registry, "hl7_messages_total", "HL7 v2 messages by their answer", &["ack"])?,
+            notifications_total: counter(
+                &registry,
+                "notifications_total",
+                "Notices of alerts by channel and outcome",
+                &["channel", "outcome"],
+            )?,
+            notify_seconds: add(
+                &registry,
+                Histogram::with_opts(
+                    HistogramOpts::new("vigia_notify_seconds", "From the plan of a notice to its delivery")
+                        .buckets(DELIVERY.into()),
+                )?,
+            )?,
+            notices_waiting: add(
+                &registry,
+                IntGauge::new("vigia_notices_waiting", "Notices of alerts that are not delivered yet")?,
+            )?,
             registry,
         };
         Ok(Self(Arc::new(series)))
@@ -180,6 +202,22 @@ impl Series {
     /// A rule raised an alert, as it came by on the log: on every node.
     pub fn alert_raised(&self, rule: &str, severity: &'static str) {
         self.alerts_raised_total.with_label_values(&[rule, severity]).inc();
+    }
+
+    /// A notice came by this channel (`webhook`, `email`) to this end: `delivered`, `failed` (and tried again),
+    /// `stopped`, `quiet`; `nobody` when a step of an escalation reached nobody by itself.
+    pub fn notification(&self, channel: &'static str, outcome: &'static str) {
+        self.notifications_total.with_label_values(&[channel, outcome]).inc();
+    }
+
+    /// A notice was delivered so long (µs) after it was planned.
+    pub fn notified(&self, after: i64) {
+        self.notify_seconds.observe(Duration::from_micros(u64::try_from(after).unwrap_or(0)).as_secs_f64());
+    }
+
+    /// So many notices are not delivered yet.
+    pub fn notices_waiting(&self, count: usize) {
+        self.notices_waiting.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// An HL7 v2 message was answered by `AA`, `AE`, `AR` …

@@ -399,8 +399,13 @@ pub(super) fn member<'a>(list: &'a Value, name: &str) -> Option<&'a Value> {
     list.as_array()?.iter().find(|extension| is_ours(extension, name))
 }
 
+/// Our extension of this name of a resource.
+pub fn ours<'a>(resource: &'a Value, name: &str) -> Option<&'a Value> {
+    member(resource.get("extension")?, name)
+}
+
 pub(super) fn extension<'a>(issue: &'a Value, name: &str) -> Option<&'a str> {
-    member(issue.get("extension")?, name)?.get("valueCode")?.as_str()
+    ours(issue, name)?.get("valueCode")?.as_str()
 }
 
 fn event_time(issue: &Value) -> Option<i64> {
@@ -410,7 +415,7 @@ fn event_time(issue: &Value) -> Option<i64> {
 }
 
 /// Sets our extension of this name, in its place if it stands there already.
-pub(super) fn extend(issue: &mut Map<String, Value>, name: &str, value_name: &str, value: Value) {
+pub fn extend(issue: &mut Map<String, Value>, name: &str, value_name: &str, value: Value) {
     let mut ours = Map::new();
     ours.insert("url".to_owned(), url(name).into());
     ours.insert(value_name.to_owned(), value);

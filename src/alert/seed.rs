@@ -35,6 +35,25 @@ const SEARCHED: [(&str, &str, &str, &str); 6] = [
 ];
 /// The type that they are of.
 pub const ALERT: &str = "DetectedIssue";
+const NOTICE: &str = "Communication";
+
+/// What somebody was told of an alert: by the alert.
+fn about() -> Value {
+    let id = format!("{NOTICE}-about");
+    json!({
+        "resourceType": "SearchParameter",
+        "id": id,
+        "url": format!("{OURS}/SearchParameter/{id}"),
+        "name": id,
+        "status": "active",
+        "description": "What it is about, as the alert that somebody was told of",
+        "code": "about",
+        "base": [NOTICE],
+        "type": "reference",
+        "expression": format!("{NOTICE}.about"),
+        "target": [ALERT]
+    })
+}
 
 fn search_parameters() -> impl Iterator<Item = Value> {
     SEARCHED.iter().map(|(code, kind, extension, description)| {
@@ -69,6 +88,7 @@ pub async fn seed(pipeline: &Pipeline) -> Result<(), Error> {
     let mut wanted = vec![author()];
     wanted.extend(default_plans());
     wanted.extend(search_parameters());
+    wanted.push(about());
     for resource in wanted {
         let checked = fhir_r4::check(resource).map_err(|issues| {
             Error::internal(format!("a resource of our own making is not valid: {:?}", issues.first()))
@@ -83,5 +103,6 @@ pub async fn seed(pipeline: &Pipeline) -> Result<(), Error> {
             Err(error) => return Err(error),
         }
     }
+    pipeline.store().index_waiting(&access, NOTICE).await?;
     pipeline.store().index_waiting(&access, ALERT).await
 }

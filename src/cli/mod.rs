@@ -4,6 +4,7 @@ mod check_config;
 mod client;
 mod demo;
 mod keygen;
+mod notify;
 mod output;
 mod package;
 mod rule;
@@ -55,6 +56,9 @@ enum Command {
     /// Profiles and value sets from FHIR packages.
     #[command(subcommand)]
     Package(package::Command),
+    /// Those who are told of alerts outside this server.
+    #[command(subcommand)]
+    Notify(notify::Command),
     /// Clinical rules: check, try, store and print them.
     #[command(subcommand)]
     Rule(rule::Command),
@@ -84,6 +88,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Keygen(options) => keygen::run(&load()?, &options),
         Command::User(command) => on_runtime(user::run(load()?, command)),
         Command::Package(command) => on_runtime(package::run(load()?, command)),
+        Command::Notify(command) => on_runtime(notify::run(load()?, command)),
         Command::Rule(command) => on_runtime(rule::run(load, command)),
         Command::Client(command) => client::run(&load()?, command),
     }

@@ -2,7 +2,7 @@
 
 use super::secret::hidden;
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Who is told of alerts, and how. Nobody unless recipients are named.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -80,6 +80,7 @@ pub struct Recipient {
     pub fallback: bool,
     pub content: Content,
     /// The address of a system that takes JSON.
+    #[serde(serialize_with = "without_query")]
     pub webhook: Option<String>,
     /// `whsec_` and base64: signs what is sent there.
     #[serde(serialize_with = "hidden")]
@@ -122,6 +123,16 @@ pub struct Quiet {
     pub days: Vec<String>,
     /// What is less urgent is not told: `critical` lets critical alerts through.
     pub below: AtLeast,
+}
+
+/// A query may hold a key.
+#[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
+fn without_query<S: Serializer>(url: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    let shown = url.as_ref().map(|url| match url.split_once('?') {
+        Some((address, _)) => format!("{address}?********"),
+        None => url.clone(),
+    });
+    shown.serialize(serializer)
 }
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];

@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod place;
 pub(crate) mod process;
 pub(crate) mod samples;
+pub(crate) mod stubs;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

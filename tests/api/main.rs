@@ -39,6 +39,8 @@ mod metrics;
 #[cfg(test)]
 mod mllp;
 #[cfg(test)]
+mod notify;
+#[cfg(test)]
 mod openapi;
 #[cfg(test)]
 mod store;
