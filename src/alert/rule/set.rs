@@ -15,8 +15,13 @@ pub struct RuleSet {
 impl RuleSet {
     /// Takes the active rules; the order given is the order in which they judge.
     pub fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
+        Self::trial(rules.into_iter().filter(|rule| rule.active))
+    }
+
+    /// Takes them all, active or not: for trials.
+    pub fn trial(rules: impl IntoIterator<Item = Rule>) -> Self {
         let mut set = Self::default();
-        for rule in rules.into_iter().filter(|rule| rule.active) {
+        for rule in rules {
             for code in rule.codes() {
                 set.by_code.entry(code.clone()).or_default().push(set.rules.len());
             }
