@@ -73,6 +73,25 @@ impl Rule {
         format!("{}|{}", self.url, self.version)
     }
 
+    /// The same rule without what damps it: each reading counts by itself, and a limit is left as soon as it is not
+    /// broken. What the damping is worth is seen beside it.
+    #[must_use]
+    pub fn undamped(mut self) -> Self {
+        self.timing = Timing { late_after: self.timing.late_after, ..Timing::PLAIN };
+        let own = match &mut self.condition {
+            Condition::Limits { limits, .. } => Some(limits),
+            _ => None,
+        };
+        for sides in own.into_iter().chain(self.ages.iter_mut().map(|band| &mut band.limits)) {
+            for side in Side::BOTH {
+                for (level, limit) in sides.get(side).iter().collect::<Vec<_>>() {
+                    sides.get_mut(side).set(level, Limit { clear: limit.value, ..limit });
+                }
+            }
+        }
+        self
+    }
+
     /// Which of its signals takes a reading with these codings, and the code of rule keys.
     pub fn matches(&self, codings: &[Code]) -> Option<(usize, &str)> {
         self.signals.iter().enumerate().find_map(|(at, signal)| Some((at, signal.matches(codings)?)))

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod backtest;
 mod check_config;
 mod client;
 mod demo;
@@ -62,6 +63,9 @@ enum Command {
     /// Clinical rules: check, try, store and print them.
     #[command(subcommand)]
     Rule(rule::Command),
+    /// Try rules on recordings: what they would have raised, and what another version of them would have.
+    #[command(verbatim_doc_comment)]
+    Backtest(backtest::Options),
     /// Machines that call with bearer tokens.
     #[command(subcommand)]
     Client(client::Command),
@@ -90,6 +94,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Package(command) => on_runtime(package::run(load()?, command)),
         Command::Notify(command) => on_runtime(notify::run(load()?, command)),
         Command::Rule(command) => on_runtime(rule::run(load, command)),
+        Command::Backtest(options) => on_runtime(backtest::run(load, options)),
         Command::Client(command) => client::run(&load()?, command),
     }
 }

@@ -1,6 +1,6 @@
 //! `vigia rule`: rules as people write them. A file is the short form (TOML) or a PlanDefinition (JSON).
 
-mod list;
+pub(super) mod list;
 mod trial;
 
 use std::path::{Path, PathBuf};
@@ -96,7 +96,7 @@ fn read(file: &Path) -> Result<Value> {
 }
 
 /// The plan and its rule, or all that is wrong, a line each.
-fn lint(file: &Path) -> Result<(Value, Rule)> {
+pub(super) fn lint(file: &Path) -> Result<(Value, Rule)> {
     let plan = read(file)?;
     let mut issues = fhir_r4::check(plan.clone()).err().unwrap_or_default();
     let compiled = compile(&plan);
@@ -176,7 +176,7 @@ fn without_version(mut plan: Value) -> Value {
     plan
 }
 
-fn open(config: &Config, metrics: Metrics) -> Result<Store> {
+pub(super) fn open(config: &Config, metrics: Metrics) -> Result<Store> {
     let settings = Settings {
         url: config.database.url.expose().to_owned(),
         base: format!("{}/fhir", config.public_url()),

@@ -6,7 +6,7 @@ use super::super::output;
 use crate::alert::rule::{Condition, Gauge, Limits, Per, Rule, Sides, compile, default_plans};
 
 /// The shipped rule with this id.
-pub(super) fn shipped(id: &str) -> Option<Value> {
+pub(in crate::cli) fn shipped(id: &str) -> Option<Value> {
     default_plans().into_iter().find(|plan| plan.get("id").is_some_and(|own| own == id))
 }
 
