@@ -35,8 +35,12 @@ impl Requests {
     }
 
     pub(crate) fn post(&self, path: &str, media: &str, body: &str) -> Vec<u8> {
+        self.send("POST", path, media, body)
+    }
+
+    pub(crate) fn send(&self, method: &str, path: &str, media: &str, body: &str) -> Vec<u8> {
         format!(
-            "POST {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: {media}\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: {media}\r\n\
              Prefer: return=minimal\r\nContent-Length: {}\r\n\r\n{body}",
             self.host,
             self.token,
