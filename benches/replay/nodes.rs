@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
+use vigia::clock::Clock;
+use vigia::fhir::time;
+
 use crate::client::{Connection, Requests};
 use crate::recording;
 use crate::server::Server;
@@ -134,7 +137,7 @@ impl Nodes {
             let next = links.find(|link| link.get("relation").is_some_and(|relation| relation == "next"));
             let Some(url) = next.and_then(|link| link.get("url")?.as_str()) else { return Ok(all) };
             let at = url.find("/fhir").context("a link to elsewhere")?;
-            path = url.get(at..).unwrap_or_default().to_owned();
+            url.get(at..).unwrap_or_default().clone_into(&mut path);
         }
     }
 
@@ -150,11 +153,11 @@ impl Nodes {
     }
 
     async fn fence(&self) -> Result<()> {
-        let now = chrono::Utc::now();
-        let id = format!("{FENCE}{}", now.timestamp_micros());
+        let now = Clock::default().now();
+        let id = format!("{FENCE}{now}");
         self.put(&recording::patient(&id)).await?;
         for ago in [20, 10] {
-            let time = (now - chrono::Duration::seconds(ago)).to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+            let time = time::instant(now - ago * 1_000_000);
             let reading = json!({"patient": format!("Patient/{id}"), "code": "8867-4", "value": 250, "unit": "/min", "time": time});
             let body = reading.to_string();
             self.call(|requests| requests.post("/device/v1/observations", "application/json", &body), &[200]).await?;

@@ -70,7 +70,7 @@ fn lines(file: &Path) -> Result<Vec<Reading>> {
     reader.records().map(line).collect()
 }
 
-/// PhysioNet 2019 says nothing of consciousness; the expected scores take everybody for alert.
+/// `PhysioNet` 2019 says nothing of consciousness; the expected scores take everybody for alert.
 fn assumed_alert(all: &[Reading]) -> Vec<Reading> {
     let counts = |reading: &&Reading| {
         let value: f64 = reading.value.parse().unwrap_or(f64::NAN);
