@@ -92,8 +92,9 @@ impl Round {
         let now = store.clock().now();
         for taken in std::mem::take(&mut self.taken) {
             let key = Key::of(&taken);
-            // What is gone through again takes all readings up to the last of the round.
+            // What is gone through again takes all readings of the round: from the earliest of them on.
             if self.corrections.iter().any(|correction| correction.key.same(&key)) {
+                self.late(key, taken);
                 continue;
             }
             slot(store, access, watch, &key, &taken).await?;

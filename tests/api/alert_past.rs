@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use vigia::clock::Clock;
 use vigia::fhir::{OURS, time};
 
-use crate::helpers::samples::observation;
+use crate::helpers::samples::{bundle, entry, observation};
 use crate::helpers::{Client, TestApp, eventually, resources};
 
 /// When these stories happen: one instant for all of them, so that a minute that ends meanwhile changes nothing.
@@ -63,6 +63,23 @@ async fn a_late_a_corrected_and_a_retracted_reading_put_the_record_right() {
     let never = app.alert_becomes(&id, "retracted", |a| a["status"] == "entered-in-error").await;
     assert_eq!(never["id"], raised["id"]);
     assert_eq!(app.alerts(&id).await.len(), 1, "one episode, one resource");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_together_with_a_correction_of_a_later_reading_counts_too() {
+    let app = TestApp::start().await;
+    let (id, gateway) = (app.admit("r1", "Vega").await, app.gateway());
+    put(&gateway, &id, -40, 115, "final").await;
+    put(&gateway, &id, -10, 80, "final").await;
+    app.judged().await;
+    // One commit, one round: a reading that comes late, and a correction of a reading after it.
+    let reading = |minute: i64, value: &str| observation(&id, "8867-4", value, "/min", &at(minute));
+    let mut corrected = reading(-10, "82");
+    corrected["id"] = json!("hr10");
+    let entries = [entry("POST", "Observation", &reading(-30, "116")), entry("PUT", "Observation/hr10", &corrected)];
+    gateway.post("/fhir", &bundle("transaction", &entries)).await.expect(200);
+    app.alert_becomes(&id, "raised by the late one", |a| told(a) == ["raise@-30"]).await;
     app.stop().await;
 }
 
