@@ -31,7 +31,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::rule::{Cause, Condition, Level, Limit, Per, Priority, Rule, Side};
-use super::window::{Kind, Sample, Transition};
+use super::window::{Kind, Sample, Transition, level_told};
 use crate::fhir::{OURS, UCUM, reading, reference, time, ucum};
 pub use transitions::Step;
 
@@ -186,7 +186,7 @@ pub fn open_episode(issue: &Value) -> Option<OpenEpisode> {
     let code = |name: &str| codings.iter().find(|(s, _)| *s == system(name)).map(|(_, code)| code.as_str());
     let (rule_url, rule_version) = text("/reference")?.split_once('|')?;
     // A technical alert has no degrees.
-    let level = Level::from_code(extension(issue, "alert-level")?).unwrap_or(Level::Warning);
+    let level = level_told(extension(issue, "alert-level")?).unwrap_or(Level::Warning);
     let onset = time::range(text("/identifiedPeriod/start")?)?.start;
     Some(OpenEpisode {
         id: text("/id")?.to_owned(),

@@ -29,7 +29,7 @@ use serde_json::{Map, Value, json};
 
 use super::issue::{self, extend, extension, is_ours, member};
 use super::rule::{Level, Rule};
-use super::window::{Kind, Transition};
+use super::window::{Kind, Transition, level_told};
 use crate::fhir::time;
 
 pub use act::{Act, Actor, MAX_SILENCE, apply};
@@ -214,13 +214,13 @@ fn finish(issue: &mut Map<String, Value>, state: State) {
 
 fn is_silenced(issue: &Map<String, Value>, level: Level, now: i64) -> bool {
     let until = instant(issue, "alert-suppressed-until");
-    let up_to = find(issue, "alert-suppressed-level").and_then(|e| Level::from_code(e.get("valueCode")?.as_str()?));
+    let up_to = find(issue, "alert-suppressed-level").and_then(|e| level_told(e.get("valueCode")?.as_str()?));
     until.is_some_and(|until| now < until) && up_to.is_some_and(|up_to| level <= up_to)
 }
 
 /// How bad it is; a technical alert has no degrees and calls nobody at night.
 fn level(issue: &Map<String, Value>) -> Option<Level> {
-    Level::from_code(find(issue, "alert-level")?.get("valueCode")?.as_str()?)
+    level_told(find(issue, "alert-level")?.get("valueCode")?.as_str()?)
 }
 
 fn set_state(issue: &mut Map<String, Value>, state: State) {

@@ -15,7 +15,7 @@ mod scoring;
 use self::gauge::Memory;
 use self::joint::Latest;
 use self::ladder::{Ladder, Move, Verdict};
-pub use self::scoring::{Scored, level_of};
+pub use self::scoring::{Scored, level_of, level_told};
 use super::context::Context;
 use super::rule::{Cause, Condition, Gauge, Level, Limit, Rule, Side, Sides};
 

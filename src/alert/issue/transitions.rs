@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::rule::Level;
-use super::super::window::Kind;
+use super::super::window::{Kind, level_told};
 use super::{is_ours, time};
 use crate::fhir::OURS;
 
@@ -58,6 +58,6 @@ fn step(extension: &Value) -> Option<Step> {
     let code = |name: &str| part(name)?.get("valueCode")?.as_str();
     let at = time::range(part("at")?.get("valueInstant")?.as_str()?)?.start;
     // A technical alert has no degrees.
-    let level = Level::from_code(code("level")?).unwrap_or(Level::Warning);
+    let level = level_told(code("level")?).unwrap_or(Level::Warning);
     Some(Step { at, kind: Kind::from_code(code("kind")?)?, level })
 }

@@ -108,6 +108,13 @@ impl Scoring {
     }
 }
 
+/// The level that an alert tells: as a level, or as the band of a score that it stands for.
+pub fn level_told(code: &str) -> Option<Level> {
+    let of =
+        |kind: Kind| kind.bands().into_iter().find(|band| band.code == code).map(|band| level_of(kind, Some(band)));
+    Level::from_code(code).or_else(|| Kind::ALL.into_iter().find_map(of)).filter(|level| *level > Level::None)
+}
+
 /// The level of a band: those of NEWS2 are the three that there are; of a score that only says yes or no, a warning.
 pub fn level_of(kind: Kind, band: Option<Band>) -> Level {
     match (band.map_or(0, |band| band.rank), kind) {
@@ -116,5 +123,24 @@ pub fn level_of(kind: Kind, band: Option<Band>) -> Level {
         (2, Kind::News2) => Level::Warning,
         (_, Kind::News2) => Level::Critical,
         _ => Level::Warning,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_level_reads_back_as_it_is_told() {
+        for level in Level::RAISED {
+            assert_eq!(level_told(level.code()), Some(level));
+        }
+        for kind in Kind::ALL {
+            for band in kind.bands() {
+                let level = Some(level_of(kind, Some(band))).filter(|level| *level > Level::None);
+                assert_eq!(level_told(band.code), level, "{kind:?} {}", band.code);
+            }
+        }
+        assert_eq!(level_told("technical"), None);
     }
 }
