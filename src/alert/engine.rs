@@ -4,6 +4,7 @@
 //! they are rebuilt from the readings before the cursor and from the episodes that are open.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fhir_r4::Checked;
@@ -13,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::episodes::{Conclusion, Episodes, Origin};
 use super::lifecycle::{self, Policy};
-use super::patients::{self, Key, Patients};
+use super::patients::{self, Patients};
 use super::round::{self, Round};
 use super::rule::{RuleSet, compile};
 use super::scores;
@@ -23,7 +24,7 @@ use crate::clock::new_id;
 use crate::error::Error;
 use crate::fhir::query::{MAX_COUNT, Query};
 use crate::pipeline::{Intent, Pipeline};
-use crate::store::{CursorMove, READER_LOST, Store, Taken};
+use crate::store::{CursorMove, Entry, READER_LOST, Store, Taken};
 use crate::telemetry::Metrics;
 
 const READER: &str = "alert";
@@ -33,6 +34,8 @@ const BATCH: usize = 500;
 const LEASE: i64 = 5_000_000;
 /// How often a silent log is looked at, a lease renewed, and another node's lease tried.
 const IDLE: Duration = Duration::from_millis(500);
+/// How much longer than it settles an instant may have been open when its engine ended, µs.
+const UNSETTLED: i64 = 10_000_000;
 /// The cursor is stored after so many entries, or so long after the last commit (µs): a restart repeats little, and
 /// a reading that raises nothing costs no transaction of its own.
 const UNSAVED: i64 = 2_000;
@@ -67,14 +70,40 @@ impl Watch {
     async fn wake(&mut self, store: &Store, access: &Access) -> Result<(), Error> {
         let timed = self.rules.rules().iter().filter(|rule| rule.has_clock());
         let Some(back) = timed.map(|rule| rule.look_back().1).max() else { return Ok(()) };
+        let mut open = Vec::new();
+        for entry in self.unsettled(store).await? {
+            open.extend(patients::taken(store, &self.rules, &entry).await?);
+        }
+        // From the earliest on: what a window is made of reaches back from there.
+        open.sort_by_key(|taken| taken.sample.at);
+        for taken in open.into_iter().filter(|taken| taken.rule.condition.is_joint()) {
+            round::slot(store, access, self, &taken, true).await?;
+        }
         // Not counted back from now: what fell silent while nobody watched is silent all the same.
         for entry in store.alive(self.reached.min(store.clock().now()) - back).await? {
             let taken = patients::taken(store, &self.rules, &entry).await?;
             for taken in taken.into_iter().filter(|taken| taken.rule.has_clock()) {
-                round::slot(store, access, self, &Key::of(&taken), &taken).await?;
+                round::slot(store, access, self, &taken, false).await?;
             }
         }
         Ok(())
+    }
+
+    /// What was committed so shortly before the cursor that its instant may be open, however long ago it was measured.
+    async fn unsettled(&self, store: &Store) -> Result<Vec<Arc<Entry>>, Error> {
+        let joint = self.rules.rules().iter().filter(|rule| rule.condition.is_joint());
+        let Some(settle) = joint.map(|rule| rule.timing.settle).max() else { return Ok(vec![]) };
+        let since = self.reached - settle - UNSETTLED;
+        let (mut all, mut upto) = (Vec::new(), self.judged);
+        while upto > 0 {
+            let from = upto.saturating_sub(i64::try_from(BATCH).map_err(Error::internal)?).max(0);
+            let count = usize::try_from(upto - from).map_err(Error::internal)?;
+            let before = store.log_after(from, count).await?;
+            let known = all.len();
+            all.extend(before.into_iter().filter(|entry| entry.seq <= upto && entry.updated >= since));
+            upto = if all.len() > known { from } else { 0 };
+        }
+        Ok(all)
     }
 
     /// How long there is nothing to do if nothing comes.

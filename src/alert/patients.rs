@@ -278,7 +278,7 @@ pub(super) async fn taken(store: &Store, rules: &RuleSet, entry: &Arc<Entry>) ->
     Ok(reading::taken(rules, entry, Some(&stored.value()?)))
 }
 
-/// The window as it stood after these readings.
+/// The window as it stood after these readings; whether their last instant was judged is not known.
 pub(super) fn resumed(terms: &Terms, firing: &[(Cause, Level)], taken: &[Taken]) -> Window {
     let samples: Vec<Sample> = taken.iter().map(|taken| taken.sample).collect();
     Window::resume(terms, firing, &samples)

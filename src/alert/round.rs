@@ -97,7 +97,7 @@ impl Round {
                 self.late(key, taken);
                 continue;
             }
-            slot(store, access, watch, &key, &taken).await?;
+            slot(store, access, watch, &taken, false).await?;
             match watch.patients.judge(&key, &taken) {
                 Judged::Past => self.late(key, taken),
                 Judged::Changes(changes) => {
@@ -176,7 +176,9 @@ async fn correct(
     correction: &Correction,
 ) -> Result<Vec<Conclusion>, Error> {
     let Correction { key, from, cause } = correction;
-    let from = *from;
+    // An instant that waits to be judged is gone through too.
+    let open = watch.patients.get(key).and_then(|slot| slot.window.open());
+    let from = open.map_or(*from, |open| open.min(*from));
     know(store, access, watch, &key.patient).await?;
     let context = watch.patients.context(&key.patient);
     let terms = Terms { rule: &key.rule, context: &context };
@@ -186,7 +188,7 @@ async fn correct(
     };
     let (before, since): (Vec<Taken>, Vec<Taken>) = past.into_iter().partition(|taken| taken.sample.at < from);
     let told = Episodes::told(store, access, key, from).await?;
-    let mut window = patients::resumed(&terms, &amend::firing_at(&told, from), &before);
+    let mut window = patients::resumed(&terms, &amend::firing_at(&told, from), &before).settled(&terms);
     let mut changes = Vec::new();
     for taken in &since {
         changes.extend(window.step(&terms, &taken.sample));
@@ -211,14 +213,16 @@ async fn correct(
     Ok(conclusions)
 }
 
-/// Makes the window of a key if there is none: as it stood before this round.
+/// Makes the window of a key if there is none: as it stood before this round. `open`: its last instant may not be
+/// judged yet.
 pub(super) async fn slot(
     store: &Store,
     access: &Access,
     watch: &mut Watch,
-    key: &Key,
     taken: &Taken,
+    open: bool,
 ) -> Result<(), Error> {
+    let key = &Key::of(taken);
     know(store, access, watch, &key.patient).await?;
     if watch.patients.get(key).is_some() {
         return Ok(());
@@ -229,6 +233,7 @@ pub(super) async fn slot(
     let context = watch.patients.context(&key.patient);
     let terms = Terms { rule: &key.rule, context: &context };
     let window = patients::resumed(&terms, &watch.episodes.firing(key), &past);
+    let window = if open { window } else { window.settled(&terms) };
     watch.patients.put(key, window, code, heard);
     Ok(())
 }

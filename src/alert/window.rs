@@ -112,6 +112,13 @@ impl Terms<'_> {
     }
 }
 
+/// What an instant says of which several signals speak.
+enum Said {
+    Level(Level, Sample),
+    /// The number that limits are held against.
+    Value(Sample),
+}
+
 /// What cannot be true, or not be read.
 const BAD: [Cause; 2] = [Cause::Implausible, Cause::Unit];
 
@@ -145,8 +152,8 @@ impl Window {
             if window.now.is_some_and(|now| sample.at < now) {
                 continue;
             }
+            window.recollect(terms, sample.at);
             window.now = Some(sample.at);
-            window.recall_day(terms, sample.at - 1);
             if sample.readable && signal_allows(terms.rule, sample) {
                 window.recall(terms, sample);
             } else {
@@ -156,28 +163,25 @@ impl Window {
         window
     }
 
+    /// The last instant was judged too. Without that nobody knows, and judging it again tells nothing new.
+    pub fn settled(mut self, terms: &Terms) -> Self {
+        // A day is over when its hours are, and not before.
+        if !matches!(self.memory.as_deref(), Some(Memory::Usual(_))) {
+            self.recollect(terms, i64::MAX);
+        }
+        self
+    }
+
     /// Takes what this reading means into account without moving anything.
     fn recall(&mut self, terms: &Terms, sample: &Sample) {
         match &terms.rule.condition {
-            condition if condition.is_joint() => {
-                self.join(terms.rule, sample);
-                self.settle();
-            }
+            condition if condition.is_joint() => self.join(terms.rule, sample),
             Condition::Limits { gauge, .. } => {
                 if let Some(value) = gauge::derive(*gauge, &mut self.memory, sample) {
                     self.note(terms, &Sample { value, ..*sample });
                 }
             }
             _ => self.memory = Some(Box::new(Memory::Heard(*sample))),
-        }
-    }
-
-    /// A day whose hours were over by then.
-    fn recall_day(&mut self, terms: &Terms, to: i64) {
-        if self.open().is_some_and(|open| open <= to)
-            && let Some(day) = self.close_day(terms.rule)
-        {
-            self.note(terms, &day);
         }
     }
 
@@ -196,6 +200,20 @@ impl Window {
             }
             _ => None,
         }
+    }
+
+    /// Takes what an instant means that is over before `to` into account without moving anything.
+    fn recollect(&mut self, terms: &Terms, to: i64) {
+        let Some(open) = self.open().filter(|open| *open < to) else { return };
+        let timing = &terms.rule.timing;
+        match self.said(terms, open) {
+            Some(Said::Level(level, sample)) => {
+                self.high.note(timing, Side::High, Verdict { reached: level, kept: level }, &sample);
+            }
+            Some(Said::Value(sample)) => self.note(terms, &sample),
+            None => {}
+        }
+        self.take_scores();
     }
 
     /// Takes a reading of an instant that is not over.
@@ -233,9 +251,15 @@ impl Window {
         self.now
     }
 
-    /// Is it too late to judge a reading of this instant where it belongs?
+    /// Is it too late to judge a reading of this instant where it belongs? Of several signals it is when the instant
+    /// was judged without it.
     pub fn is_past(&self, at: i64) -> bool {
-        self.now.is_some_and(|now| at < now)
+        let judged = match self.memory.as_deref() {
+            Some(Memory::Latest(latest)) => latest.closed(),
+            Some(Memory::Scoring(scoring)) => scoring.closed(),
+            _ => None,
+        };
+        self.now.is_some_and(|now| at < now) || judged == Some(at)
     }
 
     /// Every level that stands.
@@ -327,37 +351,39 @@ impl Window {
             return;
         }
         let open = self.open().unwrap_or(due);
+        match self.said(terms, open) {
+            Some(Said::Level(level, sample)) => self.stand(terms, level, &sample, changes),
+            Some(Said::Value(sample)) => self.judge(terms, &sample, changes),
+            None => {}
+        }
+    }
+
+    /// What several signals say of an instant; it is closed with that. None: too little is known.
+    fn said(&mut self, terms: &Terms, open: i64) -> Option<Said> {
         if let Some(day) = self.close_day(terms.rule) {
-            return self.judge(terms, &day, changes);
+            return Some(Said::Value(day));
         }
         self.settle();
-        match (&terms.rule.condition, self.memory.as_deref_mut()) {
-            (Condition::Score(kind), Some(Memory::Scoring(scoring))) => {
-                let Some(newest) = scoring.newest() else { return };
-                let score = scoring.form(terms.rule, *kind, &terms.context.scored(open), open);
-                if let Some((score, total)) = score.and_then(|score| Some((score, score.total?))) {
-                    let level = level_of(*kind, score.band);
-                    self.stand(terms, level, &Sample { at: open, value: total, ..newest }, changes);
-                }
+        match (&terms.rule.condition, self.memory.as_deref_mut()?) {
+            (Condition::Score(kind), Memory::Scoring(scoring)) => {
+                let newest = scoring.newest()?;
+                let score = scoring.form(terms.rule, *kind, &terms.context.scored(open), open)?;
+                Some(Said::Level(level_of(*kind, score.band), Sample { at: open, value: score.total?, ..newest }))
             }
-            (Condition::Compound { test, level }, Some(Memory::Latest(latest))) => {
-                let holds = latest.holds(terms.rule, test, open).zip(latest.newest());
-                if let Some((holds, newest)) = holds {
-                    self.stand(terms, if holds { *level } else { Level::None }, &newest, changes);
-                }
+            (Condition::Compound { test, level }, Memory::Latest(latest)) => {
+                let holds = latest.holds(terms.rule, test, open)?;
+                Some(Said::Level(if holds { *level } else { Level::None }, latest.newest()?))
             }
-            (_, Some(Memory::Latest(latest))) => {
-                let difference = latest.difference(terms.rule, open).zip(latest.newest());
-                if let Some((value, newest)) = difference {
-                    self.judge(terms, &Sample { value, at: open, ..newest }, changes);
-                }
+            (_, Memory::Latest(latest)) => {
+                let value = latest.difference(terms.rule, open)?;
+                Some(Said::Value(Sample { value, at: open, ..latest.newest()? }))
             }
-            _ => {}
+            _ => None,
         }
     }
 
     /// The instant that is not over; of a day when its hours are.
-    fn open(&self) -> Option<i64> {
+    pub fn open(&self) -> Option<i64> {
         match self.memory.as_deref() {
             Some(Memory::Latest(latest)) => latest.open(),
             Some(Memory::Scoring(scoring)) => scoring.open(),

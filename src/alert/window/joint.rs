@@ -9,6 +9,8 @@ use super::Sample;
 pub(super) struct Latest {
     samples: Vec<Option<Sample>>,
     open: Option<i64>,
+    /// The last that was judged.
+    closed: Option<i64>,
 }
 
 impl Latest {
@@ -37,7 +39,12 @@ impl Latest {
 
     /// The instant is judged now.
     pub(super) fn close(&mut self) {
-        self.open = None;
+        self.closed = self.open.take().or(self.closed);
+    }
+
+    /// The last instant that was judged.
+    pub(super) fn closed(&self) -> Option<i64> {
+        self.closed
     }
 
     /// The latest reading of a signal that still stands for the present at `now`.

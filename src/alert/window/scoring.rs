@@ -49,6 +49,10 @@ impl Scoring {
         self.latest.close();
     }
 
+    pub(super) fn closed(&self) -> Option<i64> {
+        self.latest.closed()
+    }
+
     /// The newest reading of the instant.
     pub(super) fn newest(&self) -> Option<Sample> {
         self.latest.newest()
