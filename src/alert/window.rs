@@ -164,6 +164,7 @@ impl Window {
     }
 
     /// The last instant was judged too. Without that nobody knows, and judging it again tells nothing new.
+    #[must_use]
     pub fn settled(mut self, terms: &Terms) -> Self {
         // A day is over when its hours are, and not before.
         if !matches!(self.memory.as_deref(), Some(Memory::Usual(_))) {
