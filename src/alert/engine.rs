@@ -39,6 +39,8 @@ const UNSETTLED: i64 = 10_000_000;
 /// The cursor is stored after so many entries, or so long after the last commit (µs): a restart repeats little, and
 /// a reading that raises nothing costs no transaction of its own.
 const UNSAVED: i64 = 2_000;
+/// How often a batch is concluded anew, each time for one resource that somebody changed meanwhile.
+const ATTEMPTS: usize = 100;
 const SAVE_AFTER: i64 = 1_000_000;
 
 pub struct Engine {
@@ -244,15 +246,29 @@ impl Engine {
         if conclusions.is_empty() { Ok(()) } else { self.commit(watch, conclusions).await }
     }
 
-    /// Conclusions and cursor in one transaction.
-    async fn commit(&self, watch: &mut Watch, conclusions: Vec<Conclusion>) -> Result<(), Error> {
+    /// Conclusions and cursor in one transaction. What somebody changed meanwhile is concluded anew on what stands.
+    async fn commit(&self, watch: &mut Watch, mut conclusions: Vec<Conclusion>) -> Result<(), Error> {
+        for _ in 0..ATTEMPTS {
+            match self.commit_once(watch, &mut conclusions).await {
+                Err(Error::VersionConflict { resource_type, id }) => {
+                    tracing::info!(resource_type, id, "changed meanwhile, concluded anew");
+                    let about = (resource_type.as_str(), id.as_str());
+                    conclusions = watch.episodes.follow(&self.store, &self.access, conclusions, about).await?;
+                }
+                outcome => return outcome,
+            }
+        }
+        self.commit_once(watch, &mut conclusions).await
+    }
+
+    async fn commit_once(&self, watch: &mut Watch, conclusions: &mut Vec<Conclusion>) -> Result<(), Error> {
         watch.leased = self.store.clock().now() + LEASE;
         let cursor =
             CursorMove { reader: READER.to_owned(), epoch: watch.taken.epoch, seq: watch.judged, leased: watch.leased };
         let mut intents = Vec::with_capacity(conclusions.len());
         let mut versions: HashMap<String, i32> = HashMap::new();
         let mut sound = Vec::with_capacity(conclusions.len());
-        for mut conclusion in conclusions {
+        for mut conclusion in conclusions.drain(..) {
             // One that cannot be stored must not stand in the way of all others.
             let Some(resource) = self.sound(&conclusion) else { continue };
             // What a round concludes twice is two versions.
@@ -261,19 +277,11 @@ impl Engine {
             intents.push(Intent::Update { resource, id: conclusion.id.clone(), expect: conclusion.expect });
             sound.push(conclusion);
         }
-        let conclusions = sound;
-        // For the record, with the alerts that it is about.
-        let (who, now) = (json!({"reference": AUTHOR}), self.store.clock().now());
-        for alert in conclusions.iter().filter(|conclusion| conclusion.severity.is_some()) {
-            let version = alert.expect.unwrap_or(0) + 1;
-            for told in [lifecycle::provenance, lifecycle::audit_event] {
-                let resource = checked(told(&alert.id, version, alert.event, &who, now))?;
-                intents.push(Intent::Create { resource, id: new_id(), guard: None });
-            }
-        }
+        *conclusions = sound;
+        intents.extend(self.records(conclusions)?);
         let written = self.pipeline.conclude(&self.access, intents, cursor).await?;
         watch.saved = watch.judged;
-        for (conclusion, written) in conclusions.into_iter().zip(written) {
+        for (conclusion, written) in conclusions.iter().zip(written) {
             if let Some(committed) = conclusion.cause_committed {
                 let waited = Duration::from_micros(u64::try_from(written.updated - committed).unwrap_or(0));
                 self.metrics.commit_to_alert_seconds.observe(waited.as_secs_f64());
@@ -283,6 +291,20 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// For the record, with the alerts that it is about.
+    fn records(&self, conclusions: &[Conclusion]) -> Result<Vec<Intent>, Error> {
+        let (who, now) = (json!({"reference": AUTHOR}), self.store.clock().now());
+        let mut intents = Vec::new();
+        for alert in conclusions.iter().filter(|conclusion| conclusion.severity.is_some()) {
+            let version = alert.expect.unwrap_or(0) + 1;
+            for told in [lifecycle::provenance, lifecycle::audit_event] {
+                let resource = checked(told(&alert.id, version, alert.event, &who, now))?;
+                intents.push(Intent::Create { resource, id: new_id(), guard: None });
+            }
+        }
+        Ok(intents)
     }
 
     /// A conclusion as it is stored; none, and an error in the log, when what others wrote into it has spoilt it.

@@ -1,38 +1,28 @@
 //! The episodes that are open: one DetectedIssue each, held with the version that stands, so that the next
 //! change of level makes its next version. Layer 5, beside the engine: it reads the store.
 
+mod conclusion;
+mod telling;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use self::conclusion::severity;
+pub(super) use self::conclusion::{Conclusion, Deed, Outcome};
+use self::telling::Telling;
 use super::amend::Told;
-use super::issue::{self, Change, Episode, OpenEpisode};
+use super::issue::{self, OpenEpisode};
 use super::lifecycle::{self, Policy};
 use super::patients::Key as Place;
-use super::reading::reading;
 use super::rule::{Cause, Level};
-use super::scores;
-use super::seed::AUTHOR;
 use super::window::{Kind, Transition};
 use crate::auth::access::Access;
 use crate::error::Error;
 use crate::fhir::query::{MAX_COUNT, Query};
 use crate::fhir::time;
 use crate::store::{Content, Entry, Store};
-
-/// What the rules concluded: the version of a DetectedIssue, or of the Observation of a score, to be committed.
-pub(super) struct Conclusion {
-    pub id: String,
-    pub resource: Value,
-    /// The version that it follows; none for a new episode.
-    pub expect: Option<i32>,
-    /// When the reading was committed that led to it, µs UTC; none when time alone did.
-    pub cause_committed: Option<i64>,
-    /// Of an alert.
-    pub severity: Option<&'static str>,
-    pub event: &'static str,
-}
 
 /// Where a change comes from.
 pub(super) struct Origin<'a> {
@@ -49,9 +39,11 @@ pub(super) struct Episodes {
     /// By patient; then by rule, what is wrong, whose silence it is, and whether only an answer is awaited (latched).
     /// Not by rule key: that follows the coding of the reading that raised it.
     open: HashMap<String, HashMap<Key, Open>>,
+    /// Where each of them stands, by its id.
+    places: HashMap<String, (String, Key)>,
     /// How many of them were known too late to sound.
     late: usize,
-    policy: Policy,
+    policy: Arc<Policy>,
 }
 
 type Key = (String, Cause, Option<String>, bool);
@@ -82,7 +74,9 @@ impl Episodes {
     fn hold(&mut self, resource: Value, version: i32) {
         let Some(episode) = issue::open_episode(&resource) else { return };
         let key = (episode.rule_url.clone(), episode.cause, episode.device.clone(), episode.latched);
+        self.take(&episode.patient, &key);
         self.late += usize::from(episode.late);
+        self.places.insert(episode.id.clone(), (episode.patient.clone(), key.clone()));
         let open = Open { episode, version, due: lifecycle::due(&resource), resource };
         self.open.entry(open.episode.patient.clone()).or_default().insert(key, open);
     }
@@ -93,8 +87,19 @@ impl Episodes {
         if own.is_empty() {
             self.open.remove(patient);
         }
+        self.places.remove(&open.episode.id);
         self.late -= usize::from(open.episode.late);
         Some(open)
+    }
+
+    fn by_id(&self, id: &str) -> Option<&Open> {
+        let (patient, key) = self.places.get(id)?;
+        self.open.get(patient)?.get(key)
+    }
+
+    fn take_by_id(&mut self, id: &str) -> Option<Open> {
+        let (patient, key) = self.places.get(id)?.clone();
+        self.take(&patient, &key)
     }
 
     fn get(&self, place: &Place, cause: Cause) -> Option<&Open> {
@@ -103,14 +108,35 @@ impl Episodes {
 
     /// A version of a DetectedIssue came by on the log: somebody may have acknowledged or closed it.
     pub(super) fn observe(&mut self, entry: &Entry) {
-        let mut all =
-            self.open.iter().flat_map(|(patient, own)| own.iter().map(move |(key, open)| (patient, key, open)));
-        let held = all.find(|(.., open)| open.episode.id == entry.id && open.version < entry.version);
-        let Some((patient, key)) = held.map(|(patient, key, _)| (patient.clone(), key.clone())) else { return };
-        self.take(&patient, &key);
+        if self.by_id(&entry.id).is_none_or(|open| open.version >= entry.version) {
+            return;
+        }
+        self.take_by_id(&entry.id);
         if let Content::Resource(resource) = &entry.content {
             self.hold((**resource).clone(), entry.version);
         }
+    }
+
+    /// Somebody changed a resource while these were on their way: what they say of it follows on what stands now.
+    pub(super) async fn follow(
+        &mut self,
+        store: &Store,
+        access: &Access,
+        conclusions: Vec<Conclusion>,
+        (kind, id): (&str, &str),
+    ) -> Result<Vec<Conclusion>, Error> {
+        let kind = if kind == "Observation" { "Observation" } else { "DetectedIssue" };
+        let standing = match store.find(access, kind, id).await {
+            Ok(stored) if !stored.deleted => Some((stored.value()?, stored.version)),
+            Ok(_) | Err(Error::NotFound { .. } | Error::Gone { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        self.take_by_id(id);
+        let (all, last) = conclusion::follow(conclusions, id, standing);
+        if let Some((resource, version)) = last {
+            self.hold(resource, version);
+        }
+        Ok(all)
     }
 
     /// What fires here.
@@ -132,8 +158,12 @@ impl Episodes {
         let causes: Vec<Cause> = late.map(|(cause, _)| cause).collect();
         let confirmed = causes.into_iter().filter_map(|cause| {
             let open = self.take(&origin.place.patient, &key(origin.place, cause))?;
-            let confirmed = lifecycle::sounds_now(&self.policy, issue::confirmed(&open.resource), origin.now);
-            self.concluded(confirmed, Some(open.version), "confirm", origin)
+            let (policy, now) = (self.policy.clone(), origin.now);
+            let deed: Deed = Arc::new(move |standing: &Value| match issue::open_episode(standing) {
+                Some(_) => Outcome::Next(lifecycle::sounds_now(&policy, issue::confirmed(standing), now)),
+                None => Outcome::Nothing,
+            });
+            self.done(&open, deed, "confirm", origin)
         });
         confirmed.collect()
     }
@@ -146,20 +176,15 @@ impl Episodes {
         origin: &Origin<'_>,
         transition: &Transition,
     ) -> Result<Vec<Conclusion>, Error> {
-        let told = Telling::of(store, origin, transition).await?;
-        let standing = self.get(origin.place, transition.cause);
-        let (resource, expect) = match (standing, transition.kind) {
-            (Some(open), _) => (issue::changed(&open.resource, &told.change(origin)), Some(open.version)),
-            // Closed by somebody, and worse since: that is a new episode.
-            (None, Kind::Raise | Kind::Escalate) => (told.raised(origin), None),
-            (None, _) => return Ok(vec![]),
-        };
-        let previous = standing.map(|open| &open.resource);
-        let (rule, now) = (&origin.place.rule, origin.now);
-        let resource = lifecycle::after_change(&self.policy, previous, resource, rule, transition, now);
+        let telling = Telling::of(store, origin, transition).await?;
+        let (policy, now) = (self.policy.clone(), origin.now);
+        let deed: Deed = Arc::new(move |standing: &Value| telling.after(standing, &policy, now));
         let mut conclusions: Vec<Conclusion> = self.supersede(origin, transition).into_iter().collect();
-        self.take(&origin.place.patient, &key(origin.place, transition.cause));
-        conclusions.extend(self.concluded(resource, expect, transition.kind.code(), origin));
+        let event = transition.kind.code();
+        conclusions.extend(match self.take(&origin.place.patient, &key(origin.place, transition.cause)) {
+            Some(open) => self.done(&open, deed, event, origin),
+            None => self.begun(deed, event, origin),
+        });
         Ok(conclusions)
     }
 
@@ -170,32 +195,38 @@ impl Episodes {
         }
         let (url, cause, device, _) = key(origin.place, transition.cause);
         let latched = self.take(&origin.place.patient, &(url, cause, device, true))?;
-        self.concluded(lifecycle::superseded(&latched.resource), Some(latched.version), "supersede", origin)
+        self.done(&latched, Arc::new(superseded), "supersede", origin)
+    }
+
+    /// What a deed makes of an episode that is open.
+    fn done(&mut self, open: &Open, deed: Deed, event: &'static str, origin: &Origin<'_>) -> Option<Conclusion> {
+        self.next(&open.resource, Some(open.version), deed, event, origin.entry.map(|entry| entry.updated))
+    }
+
+    /// What a deed makes where no episode is open.
+    fn begun(&mut self, deed: Deed, event: &'static str, origin: &Origin<'_>) -> Option<Conclusion> {
+        self.next(&Value::Null, None, deed, event, origin.entry.map(|entry| entry.updated))
     }
 
     /// A version to be committed. What follows in this batch follows on this version; should it not be committed,
     /// all of it is forgotten.
-    fn concluded(
+    fn next(
         &mut self,
-        resource: Value,
-        expect: Option<i32>,
-        event: &'static str,
-        origin: &Origin<'_>,
-    ) -> Option<Conclusion> {
-        self.next_version(resource, expect, event, origin.entry.map(|entry| entry.updated))
-    }
-
-    fn next_version(
-        &mut self,
-        resource: Value,
-        expect: Option<i32>,
+        standing: &Value,
+        version: Option<i32>,
+        deed: Deed,
         event: &'static str,
         cause_committed: Option<i64>,
     ) -> Option<Conclusion> {
+        let (resource, expect) = match deed(standing) {
+            Outcome::Next(resource) => (resource, version),
+            Outcome::New(resource) => (resource, None),
+            Outcome::Nothing => return None,
+        };
         let id = resource.get("id").and_then(Value::as_str).map(str::to_owned)?;
         self.hold(resource.clone(), expect.map_or(1, |version| version + 1));
         let severity = Some(severity(&resource));
-        Some(Conclusion { id, resource, expect, cause_committed, severity, event })
+        Some(Conclusion { id, resource, expect, cause_committed, severity, event, deed })
     }
 
     /// When time will do something to one of them, µs UTC.
@@ -211,33 +242,23 @@ impl Episodes {
         let mut conclusions = Vec::new();
         for (patient, key) in due {
             let Some(open) = self.take(&patient, &key) else { continue };
-            match lifecycle::on_due(&open.resource, &self.policy, now) {
-                Some(next) => {
-                    conclusions.extend(self.next_version(next.issue, Some(open.version), next.event.code(), None));
-                }
-                None => self.hold(open.resource, open.version),
-            }
+            let Some(event) = lifecycle::on_due(&open.resource, &self.policy, now).map(|next| next.event.code()) else {
+                self.hold(open.resource, open.version);
+                continue;
+            };
+            let policy = self.policy.clone();
+            let deed: Deed = Arc::new(move |standing: &Value| {
+                lifecycle::on_due(standing, &policy, now).map_or(Outcome::Nothing, |next| Outcome::Next(next.issue))
+            });
+            conclusions.extend(self.next(&open.resource, Some(open.version), deed, event, None));
         }
         conclusions
     }
 
-    /// Lets go what is held of this very episode, firing or waiting for an answer.
-    fn forget(&mut self, origin: &Origin<'_>, told: &Told) {
-        let id = told.resource.get("id").and_then(Value::as_str);
-        let (url, cause, device, _) = key(origin.place, told.cause);
-        for latched in [false, true] {
-            let key = (url.clone(), cause, device.clone(), latched);
-            let held = self.open.get(origin.place.patient.as_ref()).and_then(|own| own.get(&key));
-            if held.is_some_and(|open| Some(open.episode.id.as_str()) == id) {
-                self.take(&origin.place.patient, &key);
-            }
-        }
-    }
-
     /// An episode that was told and never was.
     pub(super) fn retract(&mut self, origin: &Origin<'_>, told: &Told) -> Option<Conclusion> {
-        self.forget(origin, told);
-        self.concluded(issue::retracted(&told.resource), Some(told.version), "retract", origin)
+        let deed: Deed = Arc::new(|standing: &Value| Outcome::Next(issue::retracted(standing)));
+        self.amended(told, deed, "retract", origin)
     }
 
     /// An episode that went otherwise from an instant on; `told`: as it was told, where it was.
@@ -249,24 +270,24 @@ impl Episodes {
         from: i64,
         changes: &[Transition],
     ) -> Result<Option<Conclusion>, Error> {
-        let before = told.map(|told| issue::as_before(&told.resource, &origin.place.rule, from));
-        let mut resource = before.filter(|issue| !issue::steps(issue).is_empty());
+        let mut tellings = Vec::with_capacity(changes.len());
         for change in changes {
-            let telling = Telling::of(store, origin, change).await?;
-            resource = Some(match resource {
-                Some(issue) => issue::changed(&issue, &telling.change(origin)),
-                None => telling.raised(origin),
-            });
+            tellings.push(Telling::of(store, origin, change).await?);
         }
-        let Some(mut resource) = resource else { return Ok(None) };
-        if let Some(told) = told {
-            self.forget(origin, told);
-            resource = issue::told_anew(&told.resource, resource);
-            resource = lifecycle::retold(&self.policy, &told.resource, resource, origin.now);
-        } else if issue::open_episode(&resource).is_some_and(|episode| !episode.late) {
-            resource = lifecycle::sounds_now(&self.policy, resource, origin.now);
+        let (policy, now, rule) = (self.policy.clone(), origin.now, origin.place.rule.clone());
+        let deed: Deed =
+            Arc::new(move |standing: &Value| telling::again(standing, &rule, from, &tellings, &policy, now));
+        Ok(match told {
+            Some(told) => self.amended(told, deed, "amend", origin),
+            None => self.begun(deed, "amend", origin),
+        })
+    }
+
+    fn amended(&mut self, told: &Told, deed: Deed, event: &'static str, origin: &Origin<'_>) -> Option<Conclusion> {
+        if let Some(id) = told.resource.get("id").and_then(Value::as_str) {
+            self.take_by_id(id);
         }
-        Ok(self.concluded(resource, told.map(|told| told.version), "amend", origin))
+        self.next(&told.resource, Some(told.version), deed, event, origin.entry.map(|entry| entry.updated))
     }
 
     /// Every episode of this rule and patient that was not over at an instant.
@@ -285,77 +306,10 @@ impl Episodes {
     }
 }
 
-/// A change with the references that a DetectedIssue gives for it.
-struct Telling<'t> {
-    transition: &'t Transition,
-    observation: String,
-    onset: Option<String>,
-    peak: Option<String>,
-    device: Option<String>,
-    encounter: Option<String>,
-    /// The score that the alert is about.
-    score: Option<String>,
-}
-
-impl<'t> Telling<'t> {
-    async fn of(store: &Store, origin: &Origin<'_>, transition: &'t Transition) -> Result<Self, Error> {
-        let trigger = entry_at(store, transition.sample.seq, origin.entry).await?;
-        let reference = |entry: &Arc<Entry>| entry.versioned_reference();
-        let onset = entry_at(store, transition.onset.seq, trigger.as_ref()).await?;
-        let peak = match transition.peak {
-            Some(peak) => entry_at(store, peak.seq, trigger.as_ref()).await?,
-            None => None,
-        };
-        let source = trigger.as_ref().and_then(|entry| reading(entry));
-        Ok(Self {
-            transition,
-            observation: trigger.as_ref().map(reference).unwrap_or_default(),
-            onset: onset.as_ref().map(reference),
-            peak: peak.as_ref().map(reference),
-            device: source.and_then(|reading| reading.device.clone()),
-            encounter: source.and_then(|reading| reading.encounter.clone()),
-            score: (transition.cause == Cause::Score).then(|| scores::reference(origin.place, transition.at)),
-        })
+/// What nothing can become of any more stays as it is.
+fn superseded(standing: &Value) -> Outcome {
+    match lifecycle::State::of(standing) {
+        Some(state) if !state.is_over() => Outcome::Next(lifecycle::superseded(standing)),
+        _ => Outcome::Nothing,
     }
-
-    fn change<'a>(&'a self, origin: &Origin<'a>) -> Change<'a> {
-        let rule = &origin.place.rule;
-        Change {
-            rule,
-            transition: self.transition,
-            observation: &self.observation,
-            peak: self.peak.as_deref(),
-            // What time alone has changed is known in time.
-            late: origin.entry.is_some() && origin.now - self.transition.at > rule.timing.late_after,
-        }
-    }
-
-    fn raised(&self, origin: &Origin<'_>) -> Value {
-        let place = origin.place;
-        issue::raised(&Episode {
-            change: self.change(origin),
-            onset: self.onset.as_deref().unwrap_or(&self.observation),
-            subject: place.rule.subject(origin.code),
-            patient: &place.patient,
-            author: AUTHOR,
-            implicated: self.score.as_deref().or(self.device.as_deref()),
-            encounter: self.encounter.as_deref(),
-        })
-    }
-}
-
-fn severity(resource: &Value) -> &'static str {
-    match resource.get("severity").and_then(Value::as_str) {
-        Some("high") => "high",
-        Some("moderate") => "moderate",
-        _ => "low",
-    }
-}
-
-/// The entry that was committed at a place in the log.
-async fn entry_at(store: &Store, seq: i64, likely: Option<&Arc<Entry>>) -> Result<Option<Arc<Entry>>, Error> {
-    if let Some(entry) = likely.filter(|entry| entry.seq == seq) {
-        return Ok(Some(entry.clone()));
-    }
-    Ok(store.log_after(seq - 1, 1).await?.into_iter().next().filter(|entry| entry.seq == seq))
 }

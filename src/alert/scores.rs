@@ -3,10 +3,11 @@
 //! beside the engine: it reads the store.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::episodes::{Conclusion, Origin};
+use super::episodes::{Conclusion, Origin, Outcome};
 use super::issue::derived_id;
 use super::patients::Key;
 use super::rule::Condition;
@@ -79,7 +80,10 @@ pub(super) async fn told_again(
 
 fn conclusion(origin: &Origin<'_>, id: String, resource: Value, expect: Option<i32>) -> Conclusion {
     let cause_committed = origin.entry.map(|entry| entry.updated);
-    Conclusion { id, resource, expect, cause_committed, severity: None, event: "score" }
+    // What the readings say counts, whatever somebody wrote into it.
+    let said = resource.clone();
+    let deed = Arc::new(move |_: &Value| Outcome::Next(said.clone()));
+    Conclusion { id, resource, expect, cause_committed, severity: None, event: "score", deed }
 }
 
 async fn standing(store: &Store, access: &Access, id: &str) -> Result<Option<(i32, Value)>, Error> {

@@ -112,8 +112,17 @@ impl Place {
 
     /// How far a reader of the log has stored that it has come.
     pub(crate) async fn reader_position(&self, name: &'static str) -> i64 {
+        self.of_reader("seq", name).await
+    }
+
+    /// How often a reader of the log has been taken over.
+    pub(crate) async fn reader_epoch(&self, name: &'static str) -> i64 {
+        self.of_reader("epoch", name).await
+    }
+
+    async fn of_reader(&self, column: &'static str, name: &'static str) -> i64 {
         let url = self.url.clone();
-        tokio::task::spawn_blocking(move || position(&url, name)).await.unwrap()
+        tokio::task::spawn_blocking(move || position(&url, column, name)).await.unwrap()
     }
 }
 
@@ -146,8 +155,8 @@ struct Position {
     seq: i64,
 }
 
-fn position(url: &str, name: &str) -> i64 {
-    let query = sql_query(format!("SELECT seq FROM reader WHERE name = '{name}'"));
+fn position(url: &str, column: &str, name: &str) -> i64 {
+    let query = sql_query(format!("SELECT {column} AS seq FROM reader WHERE name = '{name}'"));
     let found: QueryResult<Position> = match url.strip_prefix("sqlite:") {
         Some(path) => query.get_result(&mut SqliteConnection::establish(path).unwrap()),
         None => query.get_result(&mut PgConnection::establish(url).unwrap()),

@@ -1,0 +1,81 @@
+//! The alert engine beside people, changing rules and the course of time: nothing lost, nothing said twice.
+
+use std::future::{Future, poll_fn};
+use std::task::Poll;
+
+use serde_json::Value;
+use vigia::alert::lifecycle::{Act, Actor, Policy, apply};
+use vigia::auth::access::Access;
+use vigia::clock::Clock;
+use vigia::pipeline::Intent;
+
+use crate::helpers::place::Place;
+use crate::helpers::samples::heart_rate;
+use crate::helpers::{TestApp, eventually, minutes_from_now};
+
+const MINUTE: i64 = 60_000_000;
+
+fn extension<'v>(alert: &'v Value, name: &str) -> Option<&'v Value> {
+    alert["extension"].as_array()?.iter().find(|e| e["url"].as_str().is_some_and(|url| url.ends_with(name)))
+}
+
+fn state(alert: &Value) -> &str {
+    extension(alert, "/alert-lifecycle-state").and_then(|e| e["valueCode"].as_str()).unwrap_or("none")
+}
+
+/// Waits until everything is judged; the cursor is stored a second of the server's clock after the last commit.
+async fn judged(app: &TestApp, clock: &Clock) {
+    let head = app.state.store.log_head().await.unwrap();
+    eventually("the alert engine has judged everything", || async {
+        clock.advance(MINUTE / 600);
+        (app.place.reader_position("alert").await >= head).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_act_that_comes_between_leaves_the_watch_as_it_is() {
+    let by = Actor { system: "urn:vigia:user", id: "nora".into(), person: true };
+    let acts = [
+        (Act::Acknowledge { note: None }, "acknowledged", 2),
+        (Act::Silence { reason: "x".into(), until: i64::MAX, critical: true }, "suppressed", 2),
+        (Act::Escalate { reason: "x".into() }, "escalated", 2),
+        (Act::Resolve { reason: "x".into() }, "resolved", 2),
+    ];
+    for (mut act, expected, version) in acts {
+        let clock = Clock::fixed(Clock::default().now());
+        if let Act::Silence { until, .. } = &mut act {
+            *until = clock.now() + 60 * MINUTE;
+        }
+        let app = TestApp::on(Place::new().await, clock.clone(), |_| {}).await;
+        let patient = app.admit("r1", "Vega").await;
+        app.heart_rates(&patient, &[135, 136]).await;
+        let alert = app.alert_becomes(&patient, "raised", |a| state(a) == "raised").await;
+        judged(&app, &clock).await;
+        let epoch = app.place.reader_epoch("alert").await;
+
+        // The act is in the lane's hands when the engine concludes that nobody has answered.
+        let held = app.place.hold_writes().await;
+        let acted = apply(&alert, &act, &by, &Policy::default(), clock.now()).unwrap();
+        let id = alert["id"].as_str().unwrap().to_owned();
+        let intent = Intent::Update { resource: fhir_r4::check(acted).unwrap(), id, expect: Some(1) };
+        let (pipeline, access) = (app.state.pipeline.clone(), Access::system("test"));
+        let mut first = std::pin::pin!(pipeline.write(&access, intent));
+        assert!(poll_fn(|context| Poll::Ready(first.as_mut().poll(context).is_pending())).await);
+        let depth = || async { app.state.store.queue_depth() };
+        eventually("the act is under way", || async { (depth().await == 0).then_some(()) }).await;
+        clock.advance(2 * MINUTE);
+        eventually("the engine concludes", || async { (depth().await > 0).then_some(()) }).await;
+        held.release();
+        assert_eq!(first.await.unwrap().version, 2);
+
+        for minute in [1, 2] {
+            app.upload(&heart_rate(&patient, 137, &minutes_from_now(minute))).await;
+        }
+        judged(&app, &clock).await;
+        let now = app.alert_becomes(&patient, expected, |a| state(a) == expected).await;
+        assert_eq!(now["meta"]["versionId"], version.to_string(), "{act:?}");
+        assert_eq!(app.place.reader_epoch("alert").await, epoch, "the watch went on");
+        app.stop().await;
+    }
+}
