@@ -8,8 +8,10 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::issue::{self, Step};
+use super::lifecycle::State;
 use super::rule::{Cause, Level};
 use super::window::{Kind, Transition};
+use crate::fhir::time;
 
 /// An episode as it was told.
 #[derive(Clone, Debug)]
@@ -18,6 +20,8 @@ pub struct Told {
     pub resource: Value,
     pub cause: Cause,
     pub steps: Vec<Step>,
+    /// When something put an end to it while its condition held, µs UTC.
+    pub ended: Option<i64>,
 }
 
 /// What is to be done about an episode.
@@ -38,7 +42,13 @@ impl Told {
             return None;
         }
         let (cause, steps) = (issue::cause(&resource)?, issue::steps(&resource));
-        (!steps.is_empty()).then_some(Self { version, resource, cause, steps })
+        let holds = steps.last()?.kind != Kind::Resolve;
+        let ended = if holds && State::of(&resource) == Some(State::Superseded) {
+            resource.pointer("/identifiedPeriod/end").and_then(Value::as_str).and_then(time::range).map(|end| end.start)
+        } else {
+            None
+        };
+        Some(Self { version, resource, cause, steps, ended })
     }
 
     fn before(&self, from: i64) -> &[Step] {
@@ -48,7 +58,8 @@ impl Told {
 
     /// Does it stand open when only what came before `from` is known?
     fn open_at(&self, from: i64) -> Option<Level> {
-        self.before(from).last().filter(|step| step.kind != Kind::Resolve).map(|step| step.level)
+        let stands = self.before(from).last().filter(|step| step.kind != Kind::Resolve);
+        stands.filter(|_| self.ended.is_none_or(|ended| from <= ended)).map(|step| step.level)
     }
 
     fn span(&self) -> (i64, i64) {
@@ -74,21 +85,31 @@ pub fn amendments(told: &[Told], from: i64, transitions: &[Transition], regroup:
 struct Due {
     told: Option<usize>,
     changes: Vec<Transition>,
+    /// As in [`Told`].
+    ended: Option<i64>,
 }
 
 fn of_cause(told: &[Told], from: i64, transitions: &[Transition], regroup: i64, cause: Cause) -> Vec<Amendment> {
     let mine: Vec<usize> = told.iter().enumerate().filter(|(_, t)| t.cause == cause).map(|(at, _)| at).collect();
     let get = |at: usize| told.get(at);
     let open = mine.iter().copied().find(|at| get(*at).is_some_and(|told| told.open_at(from).is_some()));
-    let mut due: Vec<Due> = open.map(|at| Due { told: Some(at), changes: vec![] }).into_iter().collect();
+    let begun = |at: usize| Due { told: Some(at), changes: vec![], ended: get(at).and_then(|told| told.ended) };
+    let mut due: Vec<Due> = open.map(begun).into_iter().collect();
     for change in transitions.iter().filter(|t| t.cause == cause) {
+        if due.last().and_then(|last| last.ended).is_some_and(|ended| change.at > ended) {
+            // What was put an end to does not go on.
+            if matches!(change.kind, Kind::Raise | Kind::Escalate) {
+                due.push(Due { told: None, changes: vec![*change], ended: None });
+            }
+            continue;
+        }
         let joins = |last: &&mut Due| {
             let over = last.changes.last().filter(|t| t.kind == Kind::Resolve).map(|t| t.at);
             change.kind != Kind::Raise || over.is_some_and(|over| change.at - over <= regroup && regroup > 0)
         };
         match due.last_mut().filter(joins) {
             Some(last) => last.changes.push(*change),
-            None => due.push(Due { told: None, changes: vec![*change] }),
+            None => due.push(Due { told: None, changes: vec![*change], ended: None }),
         }
     }
     let mut free: Vec<usize> = mine
@@ -100,7 +121,7 @@ fn of_cause(told: &[Told], from: i64, transitions: &[Transition], regroup: i64, 
         episode.told = found.map(|place| free.remove(place));
     }
     let mut all: Vec<Amendment> = free.into_iter().map(Amendment::Retract).collect();
-    for Due { told: at, changes } in due {
+    for Due { told: at, changes, .. } in due {
         match at.and_then(|at| Some((at, get(at)?))) {
             Some((at, told)) if !same(told, from, &changes) => all.push(Amendment::Revise(at, changes)),
             Some(_) => {}

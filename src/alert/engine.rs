@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::episodes::{Conclusion, Episodes, Origin};
 use super::lifecycle::{self, Policy};
+use super::lookup;
 use super::patients::{self, Patients};
 use super::round::{self, Round};
 use super::rule::{RuleSet, compile};
@@ -63,6 +64,10 @@ pub(super) struct Watch {
     saved: i64,
     leased: i64,
     pub rules: RuleSet,
+    /// Canonical urls of rules that could not be read.
+    refused: Vec<String>,
+    /// When the next of the rules ends, µs UTC.
+    rules_end: i64,
     pub patients: Patients,
     pub episodes: Episodes,
 }
@@ -110,8 +115,8 @@ impl Watch {
 
     /// How long there is nothing to do if nothing comes.
     fn rest(&self, now: i64) -> Duration {
-        let due = self.patients.next_due().into_iter().chain(self.episodes.next_due()).min();
-        let due = due.map(|due| Duration::from_micros(u64::try_from(due - now).unwrap_or(0)));
+        let due = self.patients.next_due().into_iter().chain(self.episodes.next_due()).chain([self.rules_end]).min();
+        let due = due.map(|due| Duration::from_micros(u64::try_from(due.saturating_sub(now)).unwrap_or(0)));
         due.unwrap_or(IDLE).min(IDLE)
     }
 }
@@ -161,12 +166,15 @@ impl Engine {
             reached: self.committed_at(taken.seq).await?,
             saved: taken.seq,
             leased: self.store.clock().now() + LEASE,
-            rules: load_rules(&self.store, &self.access, &RuleSet::default()).await?,
+            rules: RuleSet::default(),
+            refused: vec![],
+            rules_end: i64::MIN,
             patients: Patients::default(),
             episodes: Episodes::open(&self.store, &self.access, self.policy.clone()).await?,
         };
         // What takes long, as waking or going through a long past, must not look like a dead node.
         let _renewing = self.store.is_shared().then(|| self.renew(taken.epoch));
+        (watch.rules, watch.refused) = read_rules(&self.store, &self.access, &watch.rules).await?;
         watch.wake(&self.store, &self.access).await?;
         tracing::info!(seq = taken.seq, rules = watch.rules.rules().len(), "alert engine watches");
         let mut bell = self.store.bell();
@@ -176,6 +184,9 @@ impl Engine {
             let now = self.store.clock().now();
             let reached = if judged < BATCH { now } else { watch.reached.min(now) };
             self.ripen(&mut watch, reached).await?;
+            if watch.rules_end <= now {
+                self.end_orphans(&mut watch).await?;
+            }
             if judged == 0 {
                 self.save_when_due(&mut watch).await?;
                 let _ = tokio::time::timeout(watch.rest(self.store.clock().now()), bell.changed()).await;
@@ -217,14 +228,30 @@ impl Engine {
         watch.judged = last;
         conclusions.extend(round.correct(&self.store, &self.access, watch).await?);
         if rules.is_some() {
-            watch.rules = load_rules(&self.store, &self.access, &watch.rules).await?;
+            (watch.rules, watch.refused) = read_rules(&self.store, &self.access, &watch.rules).await?;
             watch.patients.keep(&watch.rules);
             watch.wake(&self.store, &self.access).await?;
+            watch.rules_end = i64::MIN;
         }
         if !conclusions.is_empty() || watch.judged - watch.saved >= UNSAVED {
             self.commit(watch, conclusions).await?;
         }
         Ok(entries.len())
+    }
+
+    /// Puts an end to episodes that the rules no longer speak of.
+    async fn end_orphans(&self, watch: &mut Watch) -> Result<(), Error> {
+        let now = self.store.clock().now();
+        let mut conclusions = Vec::new();
+        for orphan in watch.episodes.orphans(&watch.rules, &watch.refused, now) {
+            let context = lookup::context(&self.store, &self.access, &orphan.patient).await?;
+            if !watch.episodes.is_covered(&orphan, &watch.rules, &context, now) {
+                conclusions.extend(watch.episodes.end(&orphan.id, orphan.why, now));
+            }
+        }
+        watch.patients.keep(&watch.rules.in_force(now));
+        watch.rules_end = watch.rules.next_end(now);
+        if conclusions.is_empty() { Ok(()) } else { self.commit(watch, conclusions).await }
     }
 
     /// Tells what time alone has changed.
@@ -336,18 +363,25 @@ impl Engine {
 /// One that does not compile is left out and named; it never stops the others. A rule that is in force already stays
 /// the same, with the windows that hang on it.
 pub async fn load_rules(store: &Store, access: &Access, before: &RuleSet) -> Result<RuleSet, Error> {
+    read_rules(store, access, before).await.map(|(rules, _)| rules)
+}
+
+/// The same, with the canonical urls of those that were left out.
+async fn read_rules(store: &Store, access: &Access, before: &RuleSet) -> Result<(RuleSet, Vec<String>), Error> {
     let query = Query::new("PlanDefinition", &[("status", "active")], MAX_COUNT)?;
-    let mut rules = Vec::new();
+    let (mut rules, mut refused) = (Vec::new(), Vec::new());
     for plan in store.search_all(access, query).await? {
-        match compile(&plan.value()?) {
+        let value = plan.value()?;
+        match compile(&value) {
             Ok(rule) => rules.push(rule),
             Err(issues) => {
                 let places: Vec<&str> = issues.iter().map(|i| i.expression.as_str()).collect();
                 tracing::error!(id = plan.id, ?places, "rule refused");
+                refused.extend(value.get("url").and_then(serde_json::Value::as_str).map(str::to_owned));
             }
         }
     }
-    Ok(RuleSet::after(before, rules))
+    Ok((RuleSet::after(before, rules), refused))
 }
 
 fn checked(resource: serde_json::Value) -> Result<Checked, Error> {

@@ -2,6 +2,7 @@
 //! change of level makes its next version. Layer 5, beside the engine: it reads the store.
 
 mod conclusion;
+mod ended;
 mod telling;
 
 use std::collections::HashMap;
@@ -14,7 +15,7 @@ pub(super) use self::conclusion::{Conclusion, Deed, Outcome};
 use self::telling::Telling;
 use super::amend::Told;
 use super::issue::{self, OpenEpisode};
-use super::lifecycle::{self, Policy};
+use super::lifecycle::{self, Policy, Superseded};
 use super::patients::Key as Place;
 use super::rule::{Cause, Level};
 use super::window::{Kind, Transition};
@@ -63,7 +64,7 @@ fn key(place: &Place, cause: Cause) -> Key {
 impl Episodes {
     /// All that are open in the store.
     pub(super) async fn open(store: &Store, access: &Access, policy: Policy) -> Result<Self, Error> {
-        let mut episodes = Self { policy, ..Self::default() };
+        let mut episodes = Self { policy: Arc::new(policy), ..Self::default() };
         let query = Query::new("DetectedIssue", &[("status", "preliminary")], MAX_COUNT)?;
         for issue in store.search_all(access, query).await? {
             episodes.hold(issue.value()?, issue.version);
@@ -195,7 +196,7 @@ impl Episodes {
         }
         let (url, cause, device, _) = key(origin.place, transition.cause);
         let latched = self.take(&origin.place.patient, &(url, cause, device, true))?;
-        self.done(&latched, Arc::new(superseded), "supersede", origin)
+        self.done(&latched, ended::superseded(Superseded::RaisedAnew, origin.now), "supersede", origin)
     }
 
     /// What a deed makes of an episode that is open.
@@ -303,13 +304,5 @@ impl Episodes {
         }
         all.sort_by_key(|told| told.steps.first().map(|step| step.at));
         Ok(all)
-    }
-}
-
-/// What nothing can become of any more stays as it is.
-fn superseded(standing: &Value) -> Outcome {
-    match lifecycle::State::of(standing) {
-        Some(state) if !state.is_over() => Outcome::Next(lifecycle::superseded(standing)),
-        _ => Outcome::Nothing,
     }
 }

@@ -244,7 +244,7 @@ pub fn as_before(previous: &Value, rule: &Rule, from: i64) -> Value {
 /// The episode told from its beginning, under the id of the one that was told before, with what others added.
 pub fn told_anew(previous: &Value, fresh: Value) -> Value {
     let (Some(old), Value::Object(mut issue)) = (previous.as_object(), fresh) else { return previous.clone() };
-    for kept in ["id", "meta", "identifier", "mitigation", "text", "contained"] {
+    for kept in ["id", "meta", "identifier", "reference", "mitigation", "text", "contained"] {
         if let Some(value) = old.get(kept) {
             issue.insert(kept.to_owned(), value.clone());
         }

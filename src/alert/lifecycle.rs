@@ -13,6 +13,7 @@
 //! | `alert-suppressed-level` | code | the level up to which it is silenced; what is worse breaks through |
 //! | `alert-escalation-step` | unsignedInt | how many steps of the escalation are done |
 //! | `alert-acknowledged` | `by` Reference, `at` instant | who has seen it as it stands |
+//! | `alert-superseded-reason` | code, see [`Superseded`] | what put an end to it |
 //! | `alert-due` | `what` code, `at` instant, `since` instant | what time will do to it next |
 //!
 //! To R6 `DeviceAlert` they map one to one: `condition.acknowledged` is `alert-acknowledged`, `condition.presence` is
@@ -151,10 +152,41 @@ pub fn retold(policy: &Policy, previous: &Value, next: Value, now: i64) -> Value
 const CARRIED: [&str; 5] =
     ["alert-acknowledged", "alert-suppressed-until", "alert-suppressed-level", "alert-escalation-step", "alert-due"];
 
-/// A latched alert whose condition came back as a new episode, or whose patient has left.
-pub fn superseded(previous: &Value) -> Value {
+/// Why nothing can become of an alert any more though nobody closed it and its condition did not end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Superseded {
+    /// It only waited for an answer, and its condition came back as a new episode.
+    RaisedAnew,
+    /// Its rule is no longer in force.
+    RuleRetired,
+    /// Its rule no longer asks what it asked when the alert was raised.
+    RuleChanged,
+    /// The patient was discharged or transferred.
+    PatientLeft,
+    PatientDied,
+    /// Its patient is another record now.
+    PatientMerged,
+}
+
+impl Superseded {
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::RaisedAnew => "raised-anew",
+            Self::RuleRetired => "rule-retired",
+            Self::RuleChanged => "rule-changed",
+            Self::PatientLeft => "patient-left",
+            Self::PatientDied => "patient-died",
+            Self::PatientMerged => "patient-merged",
+        }
+    }
+}
+
+/// An alert that something else has put an end to.
+pub fn superseded(previous: &Value, why: Superseded, now: i64) -> Value {
     let Some(mut issue) = previous.as_object().cloned() else { return previous.clone() };
+    over_instant(&mut issue, now);
     finish(&mut issue, State::Superseded);
+    extend(&mut issue, "alert-superseded-reason", "valueCode", why.code().into());
     Value::Object(issue)
 }
 

@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use vigia::alert::lifecycle::{Act, Actor, Policy, apply};
 use vigia::auth::access::Access;
 use vigia::clock::Clock;
@@ -78,4 +78,59 @@ async fn an_act_that_comes_between_leaves_the_watch_as_it_is() {
         assert_eq!(app.place.reader_epoch("alert").await, epoch, "the watch went on");
         app.stop().await;
     }
+}
+
+/// Heart rates one a minute, the first so many minutes from now.
+async fn heart_rates(app: &TestApp, patient: &str, first: i64, values: &[u32]) {
+    for (minute, value) in (first..).zip(values) {
+        app.upload(&heart_rate(patient, *value, &minutes_from_now(minute))).await;
+    }
+}
+
+fn why(alert: &Value) -> &str {
+    extension(alert, "/alert-superseded-reason").and_then(|e| e["valueCode"].as_str()).unwrap_or("none")
+}
+
+const HEART_RATE: &str = "/fhir/PlanDefinition/limits-8867-4";
+
+/// Lets the rule of the heart rate ask nothing of its high side.
+fn without_high(plan: &mut Value) {
+    let is_high = |e: &Value| e["extension"].as_array().is_some_and(|all| all.iter().any(|p| p["valueCode"] == "high"));
+    plan["action"][0]["extension"].as_array_mut().unwrap().retain(|e| !is_high(e));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_rule_no_longer_asks_is_put_an_end_to() {
+    let app = TestApp::start().await;
+    let (high, low) = (app.admit("r1", "Vega").await, app.admit("r2", "Luna").await);
+    let gateway = app.gateway();
+    heart_rates(&app, &high, -30, &[115, 116]).await;
+    heart_rates(&app, &low, -30, &[45, 46]).await;
+    let raised = app.alert_becomes(&high, "raised", |a| state(a) == "raised").await;
+    app.alert_becomes(&low, "raised", |a| state(a) == "raised").await;
+
+    // The same question in a new version: it goes on, under the version that raised it.
+    let plan = gateway.get(HEART_RATE).await.expect(200).text();
+    let mut plan: Value = serde_json::from_str(&plan.replace(r#""valueDecimal":131"#, r#""valueDecimal":125"#)).unwrap();
+    plan["version"] = json!("2.0.0");
+    gateway.put(HEART_RATE, &plan).await.expect(200);
+    heart_rates(&app, &high, -28, &[126, 127]).await;
+    let worse = app.alert_becomes(&high, "critical by the new limit", |a| a["severity"] == "high").await;
+    assert_eq!((&worse["id"], &worse["reference"]), (&raised["id"], &raised["reference"]));
+
+    // The high side is asked for no longer: what is low goes on.
+    without_high(&mut plan);
+    gateway.put(HEART_RATE, &plan).await.expect(200);
+    let over = app.alert_becomes(&high, "superseded", |a| state(a) == "superseded").await;
+    assert_eq!((why(&over), &over["status"]), ("rule-changed", &json!("final")));
+    assert!(over["identifiedPeriod"]["end"].is_string());
+    app.alert_becomes(&low, "still raised", |a| state(a) == "raised").await;
+
+    // What ends while nobody watches is seen at the start.
+    let app = TestApp::on(app.stop().await, Clock::default(), |config| config.alert.enabled = false).await;
+    app.gateway().delete(HEART_RATE).await.expect(204);
+    let app = TestApp::on(app.stop().await, Clock::default(), |_| {}).await;
+    let over = app.alert_becomes(&low, "superseded", |a| state(a) == "superseded").await;
+    assert_eq!(why(&over), "rule-retired");
+    app.stop().await;
 }

@@ -21,7 +21,7 @@ fn parse(text: &str) -> Vec<(i64, Kind)> {
 
 fn told(text: &str) -> Told {
     let steps = parse(text).into_iter().map(|(at, kind)| Step { at, kind, level: Level::Warning }).collect();
-    Told { version: 1, resource: Value::Null, cause: CAUSE, steps }
+    Told { version: 1, resource: Value::Null, cause: CAUSE, steps, ended: None }
 }
 
 fn changes(text: &str) -> Vec<Transition> {
@@ -130,7 +130,7 @@ impl<'r> Ledger<'r> {
         let open = |told: &&mut Told| told.cause == change.cause && told.open_at(i64::MAX).is_some();
         match self.told.iter_mut().find(open) {
             Some(told) if change.kind != Kind::Raise => told.steps.push(step),
-            _ => self.told.push(Told { version: 1, resource: Value::Null, cause: change.cause, steps: vec![step] }),
+            _ => self.told.push(Told { version: 1, resource: Value::Null, cause: change.cause, steps: vec![step], ended: None }),
         }
     }
 
@@ -156,7 +156,7 @@ impl<'r> Ledger<'r> {
                 }
                 Amendment::Raise(changes) => {
                     let cause = changes[0].cause;
-                    self.told.push(Told { version: 1, resource: Value::Null, cause, steps: steps(&changes) });
+                    self.told.push(Told { version: 1, resource: Value::Null, cause, steps: steps(&changes), ended: None });
                 }
             }
         }

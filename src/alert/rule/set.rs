@@ -41,6 +41,18 @@ impl RuleSet {
         set
     }
 
+    /// Those that are not over at this instant (µs UTC).
+    #[must_use]
+    pub fn in_force(&self, now: i64) -> Self {
+        let rules = self.rules.iter().filter(|rule| rule.effective.1 > now).cloned().collect();
+        Self { rules, by_code: HashMap::new() }
+    }
+
+    /// When the next of them ends, µs UTC.
+    pub fn next_end(&self, now: i64) -> i64 {
+        self.rules.iter().map(|rule| rule.effective.1).filter(|end| *end > now).min().unwrap_or(i64::MAX)
+    }
+
     /// One rule by itself, active or not.
     pub fn of(rule: Arc<Rule>) -> Self {
         let by_code = rule.codes().map(|code| (code.clone(), vec![0])).collect();
