@@ -20,8 +20,16 @@ pub struct Told {
     pub resource: Value,
     pub cause: Cause,
     pub steps: Vec<Step>,
-    /// When something put an end to it while its condition held, µs UTC.
-    pub ended: Option<i64>,
+    pub ended: Option<Ended>,
+}
+
+/// What put an end to an episode while its condition held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// µs UTC
+    pub at: i64,
+    /// Somebody closed it at this level: what is no worse is no new episode.
+    pub by_hand: Option<Level>,
 }
 
 /// What is to be done about an episode.
@@ -42,12 +50,15 @@ impl Told {
             return None;
         }
         let (cause, steps) = (issue::cause(&resource)?, issue::steps(&resource));
-        let holds = steps.last()?.kind != Kind::Resolve;
-        let ended = if holds && State::of(&resource) == Some(State::Superseded) {
-            resource.pointer("/identifiedPeriod/end").and_then(Value::as_str).and_then(time::range).map(|end| end.start)
-        } else {
-            None
+        let last = steps.last()?;
+        let by_hand = match State::of(&resource) {
+            _ if last.kind == Kind::Resolve => None,
+            Some(State::Superseded) => Some(None),
+            Some(State::Resolved) => Some(Some(last.level)),
+            _ => None,
         };
+        let end = resource.pointer("/identifiedPeriod/end").and_then(Value::as_str).and_then(time::range);
+        let ended = end.zip(by_hand).map(|(end, by_hand)| Ended { at: end.start, by_hand });
         Some(Self { version, resource, cause, steps, ended })
     }
 
@@ -59,7 +70,8 @@ impl Told {
     /// Does it stand open when only what came before `from` is known?
     fn open_at(&self, from: i64) -> Option<Level> {
         let stands = self.before(from).last().filter(|step| step.kind != Kind::Resolve);
-        stands.filter(|_| self.ended.is_none_or(|ended| from <= ended)).map(|step| step.level)
+        let gone = self.ended.is_some_and(|ended| ended.by_hand.is_none() && ended.at < from);
+        stands.filter(|_| !gone).map(|step| step.level)
     }
 
     fn span(&self) -> (i64, i64) {
@@ -86,7 +98,19 @@ struct Due {
     told: Option<usize>,
     changes: Vec<Transition>,
     /// As in [`Told`].
-    ended: Option<i64>,
+    ended: Option<Ended>,
+}
+
+impl Ended {
+    /// Does the episode go on with this change, which came after its end? None: it is told nowhere.
+    fn goes_on(self, change: &Transition) -> Option<bool> {
+        match (change.kind, self.by_hand) {
+            (Kind::Resolve, Some(_)) => Some(true),
+            (Kind::Deescalate | Kind::Resolve, _) => None,
+            (Kind::Raise, _) => Some(false),
+            (Kind::Escalate, level) => (level.is_none_or(|level| change.to > level)).then_some(false),
+        }
+    }
 }
 
 fn of_cause(told: &[Told], from: i64, transitions: &[Transition], regroup: i64, cause: Cause) -> Vec<Amendment> {
@@ -96,10 +120,11 @@ fn of_cause(told: &[Told], from: i64, transitions: &[Transition], regroup: i64, 
     let begun = |at: usize| Due { told: Some(at), changes: vec![], ended: get(at).and_then(|told| told.ended) };
     let mut due: Vec<Due> = open.map(begun).into_iter().collect();
     for change in transitions.iter().filter(|t| t.cause == cause) {
-        if due.last().and_then(|last| last.ended).is_some_and(|ended| change.at > ended) {
-            // What was put an end to does not go on.
-            if matches!(change.kind, Kind::Raise | Kind::Escalate) {
-                due.push(Due { told: None, changes: vec![*change], ended: None });
+        if let Some(ended) = due.last().and_then(|last| last.ended).filter(|ended| change.at > ended.at) {
+            match (ended.goes_on(change), due.last_mut()) {
+                (Some(true), Some(last)) => last.changes.push(*change),
+                (Some(_), _) => due.push(Due { told: None, changes: vec![*change], ended: None }),
+                (None, _) => {}
             }
             continue;
         }

@@ -5,7 +5,7 @@ mod conclusion;
 mod ended;
 mod telling;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -14,7 +14,7 @@ use self::conclusion::severity;
 pub(super) use self::conclusion::{Conclusion, Deed, Outcome};
 use self::telling::Telling;
 use super::amend::Told;
-use super::issue::{self, OpenEpisode};
+use super::issue::{self, OpenEpisode, Standing};
 use super::lifecycle::{self, Policy, Superseded};
 use super::patients::Key as Place;
 use super::rule::{Cause, Level};
@@ -37,7 +37,7 @@ pub(super) struct Origin<'a> {
 
 #[derive(Default)]
 pub(super) struct Episodes {
-    /// By patient; then by rule, what is wrong, whose silence it is, and whether only an answer is awaited (latched).
+    /// By patient; then by rule, what is wrong, whose silence it is, and how it stands.
     /// Not by rule key: that follows the coding of the reading that raised it.
     open: HashMap<String, HashMap<Key, Open>>,
     /// Where each of them stands, by its id.
@@ -47,7 +47,7 @@ pub(super) struct Episodes {
     policy: Arc<Policy>,
 }
 
-type Key = (String, Cause, Option<String>, bool);
+type Key = (String, Cause, Option<String>, Standing);
 
 struct Open {
     episode: OpenEpisode,
@@ -58,14 +58,20 @@ struct Open {
 }
 
 fn key(place: &Place, cause: Cause) -> Key {
-    (place.rule.url.clone(), cause, place.device.as_deref().map(str::to_owned), false)
+    (place.rule.url.clone(), cause, place.device.as_deref().map(str::to_owned), Standing::Firing)
+}
+
+/// The place of an episode that somebody closed.
+fn closed(place: &Place, cause: Cause) -> Key {
+    let (url, cause, device, _) = key(place, cause);
+    (url, cause, device, Standing::Closed)
 }
 
 impl Episodes {
     /// All that are open in the store.
     pub(super) async fn open(store: &Store, access: &Access, policy: Policy) -> Result<Self, Error> {
         let mut episodes = Self { policy: Arc::new(policy), ..Self::default() };
-        let query = Query::new("DetectedIssue", &[("status", "preliminary")], MAX_COUNT)?;
+        let query = Query::new("DetectedIssue", &[("status", "preliminary,amended")], MAX_COUNT)?;
         for issue in store.search_all(access, query).await? {
             episodes.hold(issue.value()?, issue.version);
         }
@@ -73,8 +79,8 @@ impl Episodes {
     }
 
     fn hold(&mut self, resource: Value, version: i32) {
-        let Some(episode) = issue::open_episode(&resource) else { return };
-        let key = (episode.rule_url.clone(), episode.cause, episode.device.clone(), episode.latched);
+        let Some(episode) = issue::held_episode(&resource) else { return };
+        let key = (episode.rule_url.clone(), episode.cause, episode.device.clone(), episode.standing);
         self.take(&episode.patient, &key);
         self.late += usize::from(episode.late);
         self.places.insert(episode.id.clone(), (episode.patient.clone(), key.clone()));
@@ -140,12 +146,20 @@ impl Episodes {
         Ok(all)
     }
 
-    /// What fires here.
+    /// What fires here, told or closed by somebody.
     pub(super) fn firing(&self, place: &Place) -> Vec<(Cause, Level)> {
         let of_patient = self.open.get(place.patient.as_ref()).into_iter().flatten();
         let own = of_patient
             .filter(|((url, _, device, _), _)| *url == place.rule.url && device.as_deref() == place.device.as_deref());
-        own.filter(|((.., latched), _)| !latched).map(|((_, cause, ..), open)| (*cause, open.episode.level)).collect()
+        let mut levels = BTreeMap::new();
+        for ((_, cause, _, standing), open) in own {
+            match standing {
+                Standing::Firing => _ = levels.insert(*cause, open.episode.level),
+                Standing::Closed => _ = levels.entry(*cause).or_insert(open.episode.level),
+                Standing::Latched => {}
+            }
+        }
+        levels.into_iter().collect()
     }
 
     /// A fresh reading finds alerts standing that were known too late to sound: now they do.
@@ -182,11 +196,31 @@ impl Episodes {
         let deed: Deed = Arc::new(move |standing: &Value| telling.after(standing, &policy, now));
         let mut conclusions: Vec<Conclusion> = self.supersede(origin, transition).into_iter().collect();
         let event = transition.kind.code();
-        conclusions.extend(match self.take(&origin.place.patient, &key(origin.place, transition.cause)) {
-            Some(open) => self.done(&open, deed, event, origin),
-            None => self.begun(deed, event, origin),
+        let firing = self.take(&origin.place.patient, &key(origin.place, transition.cause));
+        let closed = self.take_closed(origin, transition);
+        let (over, released) = match (&firing, closed) {
+            (None, Some(closed)) if transition.to == Level::None => (Some(closed), None),
+            (_, closed) => (None, closed),
+        };
+        conclusions.extend(released.and_then(|closed| self.done(&closed, ended::released(), "release", origin)));
+        conclusions.extend(match (firing, over) {
+            (Some(open), _) | (None, Some(open)) => self.done(&open, deed, event, origin),
+            (None, None) => self.begun(deed, event, origin),
         });
         Ok(conclusions)
+    }
+
+    /// An episode that somebody closed, when it stays closed no longer: its condition is over, or worse.
+    fn take_closed(&mut self, origin: &Origin<'_>, transition: &Transition) -> Option<Open> {
+        let key = closed(origin.place, transition.cause);
+        let level = self.open.get(origin.place.patient.as_ref())?.get(&key)?.episode.level;
+        let stays = transition.to > Level::None && transition.to <= level;
+        if stays { None } else { self.take(&origin.place.patient, &key) }
+    }
+
+    fn is_closed(&self, origin: &Origin<'_>, transition: &Transition) -> bool {
+        let own = self.open.get(origin.place.patient.as_ref());
+        own.is_some_and(|own| own.contains_key(&closed(origin.place, transition.cause)))
     }
 
     /// What is raised anew takes the place of what only waited for an answer.
@@ -195,7 +229,7 @@ impl Episodes {
             return None;
         }
         let (url, cause, device, _) = key(origin.place, transition.cause);
-        let latched = self.take(&origin.place.patient, &(url, cause, device, true))?;
+        let latched = self.take(&origin.place.patient, &(url, cause, device, Standing::Latched))?;
         self.done(&latched, ended::superseded(Superseded::RaisedAnew, origin.now), "supersede", origin)
     }
 

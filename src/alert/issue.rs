@@ -20,6 +20,7 @@
 //! | `alert-encounter` | Reference(Encounter) | where the patient was |
 //! | `alert-shadow` | boolean | its rule is on trial: recorded, and told to nobody |
 //! | `alert-silent-device` | Reference(Device) | the device whose silence it is about |
+//! | `alert-condition-presence` | code present | somebody closed it while its condition holds; gone with the condition |
 //! | `alert-reading` (on evidence) | `at` instant, `value` Quantity | the reading, for those who show it |
 
 mod evidence;
@@ -82,13 +83,22 @@ pub struct OpenEpisode {
     pub device: Option<String>,
     /// It was known too late to sound.
     pub late: bool,
-    /// Its condition is gone, and nobody has acknowledged it.
-    pub latched: bool,
+    pub standing: Standing,
     /// Time of the first reading, µs UTC.
     pub onset: i64,
     /// Time of the reading that made the last change, µs UTC.
     pub changed: i64,
     pub peak: Option<f64>,
+}
+
+/// How an episode stands that something can still become of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    Firing,
+    /// Its condition is gone, and nobody has acknowledged it.
+    Latched,
+    /// Somebody closed it while its condition held, and it holds still.
+    Closed,
 }
 
 /// The id of an episode: the same cause always has the same, so that a repeated evaluation finds what it wrote
@@ -174,12 +184,22 @@ pub fn changed(previous: &Value, change: &Change) -> Value {
 
 /// Reads back an episode that is not over, or that waits to be acknowledged.
 pub fn open_episode(issue: &Value) -> Option<OpenEpisode> {
+    held_episode(issue).filter(|episode| episode.standing != Standing::Closed)
+}
+
+/// The same, or one that somebody closed while its condition holds.
+pub fn held_episode(issue: &Value) -> Option<OpenEpisode> {
     let text = |pointer: &str| issue.pointer(pointer).and_then(Value::as_str);
     let open = matches!(text("/status")?, "registered" | "preliminary" | "amended" | "corrected");
-    let latched = extension(issue, "alert-lifecycle-state")? == "latched";
-    let over = !latched
-        && (text("/identifiedPeriod/end").is_some() || extension(issue, "alert-lifecycle-state")? == "resolved");
-    if text("/resourceType")? != "DetectedIssue" || !open || over {
+    let state = extension(issue, "alert-lifecycle-state")?;
+    let standing = match state {
+        "resolved" if extension(issue, PRESENCE).is_some() => Standing::Closed,
+        "latched" if open => Standing::Latched,
+        "resolved" => return None,
+        _ if open && text("/identifiedPeriod/end").is_none() => Standing::Firing,
+        _ => return None,
+    };
+    if text("/resourceType")? != "DetectedIssue" {
         return None;
     }
     let codings = reading::codings(issue.get("code"));
@@ -198,7 +218,7 @@ pub fn open_episode(issue: &Value) -> Option<OpenEpisode> {
         level,
         device: listened_device(issue).map(str::to_owned),
         late: is_late(issue),
-        latched,
+        standing,
         onset,
         changed: event_time(issue).unwrap_or(onset),
         peak: evidence::peak(issue.get("evidence")),
@@ -251,6 +271,9 @@ pub fn told_anew(previous: &Value, fresh: Value) -> Value {
     }
     Value::Object(issue)
 }
+
+/// Says that the condition of an alert that somebody closed still holds (`DeviceAlert.condition.presence`).
+pub(super) const PRESENCE: &str = "alert-condition-presence";
 
 /// Was everything so far known too late to sound anywhere?
 pub fn is_late(issue: &Value) -> bool {

@@ -29,7 +29,7 @@ mod timer;
 use serde_json::{Map, Value, json};
 
 use super::issue::{self, extend, extension, is_ours, member};
-use super::rule::{Level, Rule};
+use super::rule::{Cause, Level, Rule};
 use super::window::{Kind, Transition, level_told};
 use crate::fhir::time;
 
@@ -112,7 +112,7 @@ pub fn after_change(
         // Whoever has seen it as it was has seen the worse.
         Kind::Deescalate => keep(&mut issue, before),
         Kind::Resolve => {
-            let keeps = latches(&issue, rule, transition);
+            let keeps = latches(&issue, rule);
             over(policy, &mut issue, keeps, now);
         }
     }
@@ -127,24 +127,57 @@ pub fn sounds_now(policy: &Policy, issue: Value, now: i64) -> Value {
 }
 
 /// An episode that was told anew because its past changed: what people said stands, unless it is worse than they saw.
-pub fn retold(policy: &Policy, previous: &Value, next: Value, now: i64) -> Value {
+pub fn retold(policy: &Policy, previous: &Value, next: Value, rule: &Rule, now: i64) -> Value {
     let Value::Object(mut issue) = next else { return next };
-    let standing = State::of(previous).filter(|state| !state.is_over());
-    let seen = previous.as_object().filter(|old| level(&issue) <= level(old)).zip(standing);
-    if issue.get("status").is_some_and(|status| status == "final") {
-        finish(&mut issue, State::Resolved);
-    } else if let Some((old, state)) = seen {
-        for name in CARRIED {
-            remove(&mut issue, name);
-            let list = issue.get_mut("extension").and_then(Value::as_array_mut);
-            if let (Some(list), Some(own)) = (list, find(old, name)) {
-                list.push(own.clone());
-            }
-        }
-        set_state(&mut issue, state);
-    } else {
-        begin(policy, &mut issue, now);
+    let state = State::of(previous).unwrap_or(State::Raised);
+    let stands = issue.get("status").is_none_or(|status| status != "final");
+    let old = previous.as_object().filter(|old| level(&issue) <= level(old));
+    if let Some(old) = old {
+        CARRIED.iter().for_each(|name| carry(old, &mut issue, name));
     }
+    match (state, old) {
+        (State::Superseded, _) => {
+            over_as_before(previous, &mut issue);
+            previous.as_object().into_iter().for_each(|old| carry(old, &mut issue, "alert-superseded-reason"));
+            finish(&mut issue, State::Superseded);
+        }
+        (State::Resolved, Some(old)) if stands => {
+            over_as_before(previous, &mut issue);
+            if find(old, issue::PRESENCE).is_some() { close(&mut issue) } else { finish(&mut issue, State::Resolved) }
+        }
+        (State::Resolved, _) if !stands => finish(&mut issue, State::Resolved),
+        _ if !stands => {
+            let latches = latches(&issue, rule);
+            over(policy, &mut issue, latches, now);
+        }
+        (State::Latched | State::Resolved | State::Retracted, _) | (_, None) => begin(policy, &mut issue, now),
+        (state, Some(_)) => set_state(&mut issue, state),
+    }
+    Value::Object(issue)
+}
+
+/// Takes an extension over from an earlier version.
+fn carry(from: &Map<String, Value>, issue: &mut Map<String, Value>, name: &str) {
+    remove(issue, name);
+    let list = issue.get_mut("extension").and_then(Value::as_array_mut);
+    if let (Some(list), Some(own)) = (list, find(from, name)) {
+        list.push(own.clone());
+    }
+}
+
+/// It was over at the instant that an earlier version tells.
+fn over_as_before(previous: &Value, issue: &mut Map<String, Value>) {
+    let end = previous.pointer("/identifiedPeriod/end");
+    if let (Some(period), Some(end)) = (issue.get_mut("identifiedPeriod").and_then(Value::as_object_mut), end) {
+        period.insert("end".to_owned(), end.clone());
+    }
+}
+
+/// Somebody closed the alert, and now its condition is gone too, or has become another alert.
+pub fn released(previous: &Value) -> Value {
+    let Some(mut issue) = previous.as_object().cloned() else { return previous.clone() };
+    remove(&mut issue, issue::PRESENCE);
+    issue.insert("status".to_owned(), "final".into());
     Value::Object(issue)
 }
 
@@ -221,11 +254,12 @@ fn over(policy: &Policy, issue: &mut Map<String, Value>, latches: bool, now: i64
 }
 
 /// Nobody has acknowledged it, and it was at some time as bad as the rule says.
-fn latches(issue: &Map<String, Value>, rule: &Rule, transition: &Transition) -> bool {
+fn latches(issue: &Map<String, Value>, rule: &Rule) -> bool {
     let seen = find(issue, "alert-acknowledged").is_some() || find(issue, "alert-late").is_some();
-    let Some(from) = rule.latch.filter(|_| !seen && !transition.cause.is_technical()) else { return false };
-    let told = issue::steps(&Value::Object(issue.clone()));
-    told.iter().map(|step| step.level).chain([transition.level()]).any(|level| level >= from)
+    let Some(from) = rule.latch.filter(|_| !seen) else { return false };
+    let told = Value::Object(issue.clone());
+    let technical = issue::cause(&told).is_some_and(Cause::is_technical);
+    !technical && issue::steps(&told).iter().any(|step| step.level >= from)
 }
 
 /// When the condition was over, where nothing says so yet.
@@ -242,6 +276,13 @@ fn finish(issue: &mut Map<String, Value>, state: State) {
     for gone in ["alert-suppressed-until", "alert-suppressed-level", "alert-due"] {
         remove(issue, gone);
     }
+}
+
+/// Somebody says that it is over, and the readings do not yet.
+fn close(issue: &mut Map<String, Value>) {
+    finish(issue, State::Resolved);
+    issue.insert("status".to_owned(), "amended".into());
+    extend(issue, issue::PRESENCE, "valueCode", "present".into());
 }
 
 fn is_silenced(issue: &Map<String, Value>, level: Level, now: i64) -> bool {

@@ -134,3 +134,52 @@ async fn what_a_rule_no_longer_asks_is_put_an_end_to() {
     assert_eq!(why(&over), "rule-retired");
     app.stop().await;
 }
+
+/// Closes the newest alert of a patient by hand.
+async fn close(app: &TestApp, patient: &str) -> String {
+    let alert = app.alerts(patient).await.remove(0);
+    let id = alert["id"].as_str().unwrap().to_owned();
+    let reason =
+        json!({"resourceType": "Parameters", "parameter": [{"name": "reason", "valueString": "known, for the night"}]});
+    app.gateway().post(&format!("/fhir/DetectedIssue/{id}/$resolve"), &reason).await.expect(200);
+    id
+}
+
+/// The states of all alerts of a patient, the oldest first.
+async fn states(app: &TestApp, patient: &str) -> Vec<String> {
+    let mut all = app.alerts(patient).await;
+    all.sort_by_key(|alert| alert["id"].as_str().unwrap().to_owned());
+    all.iter().map(|alert| state(alert).to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_closed_stays_closed_until_it_is_over_or_worse() {
+    let mut app = TestApp::start().await;
+    let (known, worse) = (app.admit("r1", "Vega").await, app.admit("r2", "Luna").await);
+    heart_rates(&app, &known, -40, &[135, 136]).await;
+    heart_rates(&app, &worse, -40, &[115, 116]).await;
+    for patient in [&known, &worse] {
+        app.alert_becomes(patient, "raised", |a| state(a) == "raised").await;
+        close(&app, patient).await;
+    }
+    // Less, as much again, and that over a restart: nothing that somebody had not seen.
+    for (minute, values) in [(-38, [115, 116]), (-36, [137, 138]), (-34, [139, 140])] {
+        heart_rates(&app, &known, minute, &values).await;
+        heart_rates(&app, &worse, minute, &[117, 118]).await;
+        app.judged().await;
+        assert_eq!((states(&app, &known).await, states(&app, &worse).await.len()), (vec!["resolved".to_owned()], 1));
+        app = TestApp::on(app.stop().await, Clock::default(), |_| {}).await;
+    }
+    let closed = app.alerts(&known).await.remove(0);
+    assert!(extension(&closed, "/alert-condition-presence").is_some(), "{closed}");
+    heart_rates(&app, &worse, -30, &[135, 136]).await;
+    heart_rates(&app, &known, -30, &[80, 81]).await;
+    app.judged().await;
+    assert_eq!(states(&app, &worse).await, ["resolved", "raised"], "worse than when it was closed");
+    let over = app.alerts(&known).await.remove(0);
+    assert!(extension(&over, "/alert-condition-presence").is_none(), "its end is told: {over}");
+    heart_rates(&app, &known, -28, &[115, 116]).await;
+    app.judged().await;
+    assert_eq!(states(&app, &known).await, ["resolved", "raised"], "back after it was over");
+    app.stop().await;
+}

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Conclusion, Deed, Episodes, Outcome};
 use crate::alert::context::Context;
-use crate::alert::issue::OpenEpisode;
+use crate::alert::issue::{self, OpenEpisode, Standing};
 use crate::alert::lifecycle::{self, State, Superseded};
 use crate::alert::rule::{Cause, Condition, Rule, RuleSet, Side};
 
@@ -14,6 +14,15 @@ use crate::alert::rule::{Cause, Condition, Rule, RuleSet, Side};
 pub(super) fn superseded(why: Superseded, now: i64) -> Deed {
     Arc::new(move |standing: &Value| match State::of(standing) {
         Some(state) if !state.is_over() => Outcome::Next(lifecycle::superseded(standing, why, now)),
+        _ if issue::held_episode(standing).is_some() => Outcome::Next(lifecycle::released(standing)),
+        _ => Outcome::Nothing,
+    })
+}
+
+/// What somebody closed is closed for good.
+pub(super) fn released() -> Deed {
+    Arc::new(|standing: &Value| match issue::held_episode(standing) {
+        Some(held) if held.standing == Standing::Closed => Outcome::Next(lifecycle::released(standing)),
         _ => Outcome::Nothing,
     })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Origin, Outcome};
-use crate::alert::issue::{self, Change, Episode};
+use crate::alert::issue::{self, Change, Episode, Standing};
 use crate::alert::lifecycle::{self, Policy};
 use crate::alert::reading::reading;
 use crate::alert::rule::{Cause, Rule};
@@ -88,12 +88,18 @@ impl Telling {
         let follow = |previous: Option<&Value>, next: Value| {
             lifecycle::after_change(policy, previous, next, &self.rule, &self.transition, now)
         };
-        let open = issue::open_episode(standing).is_some();
-        match self.transition.kind {
-            _ if open => Outcome::Next(follow(Some(standing), issue::changed(standing, &self.change()))),
-            // Closed by somebody, and worse since: that is a new episode.
-            Kind::Raise | Kind::Escalate => Outcome::New(follow(None, self.raised())),
-            Kind::Deescalate | Kind::Resolve => Outcome::Nothing,
+        let changed = || issue::changed(standing, &self.change());
+        match (issue::held_episode(standing), self.transition.kind) {
+            // Closed by somebody: its end is told, what is no worse is not, what is worse is a new episode.
+            (Some(held), Kind::Resolve) if held.standing == Standing::Closed => {
+                Outcome::Next(lifecycle::released(&changed()))
+            }
+            (Some(held), _) if held.standing == Standing::Closed && self.transition.to <= held.level => {
+                Outcome::Nothing
+            }
+            (Some(held), _) if held.standing != Standing::Closed => Outcome::Next(follow(Some(standing), changed())),
+            (_, Kind::Raise | Kind::Escalate) => Outcome::New(follow(None, self.raised())),
+            (_, Kind::Deescalate | Kind::Resolve) => Outcome::Nothing,
         }
     }
 }
@@ -118,7 +124,7 @@ pub(super) fn again(
     let Some(resource) = resource else { return Outcome::Nothing };
     if !standing.is_null() {
         let resource = issue::told_anew(standing, resource);
-        return Outcome::Next(lifecycle::retold(policy, standing, resource, now));
+        return Outcome::Next(lifecycle::retold(policy, standing, resource, rule, now));
     }
     let sounds = issue::open_episode(&resource).is_some_and(|episode| !episode.late);
     Outcome::New(if sounds { lifecycle::sounds_now(policy, resource, now) } else { resource })

@@ -160,7 +160,7 @@ fn an_open_episode_reads_back_and_a_resolved_one_does_not() {
         level: Level::Warning,
         device: None,
         late: false,
-        latched: false,
+        standing: Standing::Firing,
         onset: 1_736_121_660_000_000,
         changed: 1_736_121_840_000_000,
         peak: Some(140.0),

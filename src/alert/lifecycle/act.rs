@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Policy, State, concept, extend, finish, issue, level, over_instant, remove, set_instant, set_state, time, timer,
+    Policy, State, close, concept, extend, finish, issue, level, over_instant, remove, set_instant, set_state, time, timer,
 };
 use crate::alert::rule::Level;
 use crate::error::Error;
@@ -87,7 +87,7 @@ pub fn apply(previous: &Value, act: &Act, by: &Actor, policy: &Policy, now: i64)
         Act::Acknowledge { .. } => acknowledge(&mut issue, state, by, policy, now)?,
         Act::Silence { until, critical, .. } => silence(&mut issue, *until, *critical, now)?,
         Act::Escalate { .. } => escalate(&mut issue, policy, now),
-        Act::Resolve { .. } => resolve(&mut issue, by, now),
+        Act::Resolve { .. } => resolve(&mut issue, state, by, now),
     }
     mitigated(&mut issue, act, by, now);
     Ok(Value::Object(issue))
@@ -145,12 +145,14 @@ fn escalate(issue: &mut Map<String, Value>, policy: &Policy, now: i64) {
     timer::await_answer(policy, issue, now);
 }
 
-fn resolve(issue: &mut Map<String, Value>, by: &Actor, now: i64) {
+/// As long as the condition holds without a break and gets no worse, the alert stays closed.
+fn resolve(issue: &mut Map<String, Value>, state: State, by: &Actor, now: i64) {
+
     if super::find(issue, "alert-acknowledged").is_none() {
         seen(issue, by, now);
     }
     over_instant(issue, now);
-    finish(issue, State::Resolved);
+    if state == State::Latched { finish(issue, State::Resolved) } else { close(issue) }
 }
 
 fn seen(issue: &mut Map<String, Value>, by: &Actor, now: i64) {
