@@ -86,6 +86,12 @@ pub fn firing_at(told: &[Told], from: i64) -> Vec<(Cause, Level)> {
     told.iter().filter_map(|told| Some((told.cause, told.open_at(from)?))).collect()
 }
 
+/// Is what is raised so soon after an episode was over (both µs UTC) the same episode again? `regroup` as in the rule's
+/// timing.
+pub fn rejoins(raised: i64, over: i64, regroup: i64) -> bool {
+    regroup > 0 && raised - over <= regroup
+}
+
 /// What is to be done, given what the rule concludes from `from` on. `regroup` as in the rule's timing.
 pub fn amendments(told: &[Told], from: i64, transitions: &[Transition], regroup: i64) -> Vec<Amendment> {
     let causes: BTreeSet<Cause> =
@@ -120,7 +126,9 @@ fn of_cause(told: &[Told], from: i64, transitions: &[Transition], regroup: i64, 
     let begun = |at: usize| Due { told: Some(at), changes: vec![], ended: get(at).and_then(|told| told.ended) };
     let mut due: Vec<Due> = open.map(begun).into_iter().collect();
     for change in transitions.iter().filter(|t| t.cause == cause) {
-        if let Some(ended) = due.last().and_then(|last| last.ended).filter(|ended| change.at > ended.at) {
+        let holds = |last: &&Due| last.changes.last().is_none_or(|t| t.kind != Kind::Resolve);
+        let ended = due.last().filter(holds).and_then(|last| last.ended);
+        if let Some(ended) = ended.filter(|ended| change.at > ended.at) {
             match (ended.goes_on(change), due.last_mut()) {
                 (Some(true), Some(last)) => last.changes.push(*change),
                 (Some(_), _) => due.push(Due { told: None, changes: vec![*change], ended: None }),
@@ -130,7 +138,7 @@ fn of_cause(told: &[Told], from: i64, transitions: &[Transition], regroup: i64, 
         }
         let joins = |last: &&mut Due| {
             let over = last.changes.last().filter(|t| t.kind == Kind::Resolve).map(|t| t.at);
-            change.kind != Kind::Raise || over.is_some_and(|over| change.at - over <= regroup && regroup > 0)
+            change.kind != Kind::Raise || over.is_some_and(|over| rejoins(change.at, over, regroup))
         };
         match due.last_mut().filter(joins) {
             Some(last) => last.changes.push(*change),

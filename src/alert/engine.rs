@@ -308,6 +308,7 @@ impl Engine {
         intents.extend(self.records(conclusions)?);
         let written = self.pipeline.conclude(&self.access, intents, cursor).await?;
         watch.saved = watch.judged;
+        watch.episodes.committed();
         for (conclusion, written) in conclusions.iter().zip(written) {
             if let Some(committed) = conclusion.cause_committed {
                 let waited = Duration::from_micros(u64::try_from(written.updated - committed).unwrap_or(0));

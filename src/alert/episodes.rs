@@ -13,7 +13,7 @@ use serde_json::Value;
 use self::conclusion::severity;
 pub(super) use self::conclusion::{Conclusion, Deed, Outcome};
 use self::telling::Telling;
-use super::amend::Told;
+use super::amend::{self, Told};
 use super::issue::{self, OpenEpisode, Standing};
 use super::lifecycle::{self, Policy, Superseded};
 use super::patients::Key as Place;
@@ -35,6 +35,13 @@ pub(super) struct Origin<'a> {
     pub now: i64,
 }
 
+impl Origin<'_> {
+    /// When the entry that led to it was committed, µs UTC.
+    fn committed(&self) -> Option<i64> {
+        self.entry.map(|entry| entry.updated)
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Episodes {
     /// By patient; then by rule, what is wrong, whose silence it is, and how it stands.
@@ -42,6 +49,8 @@ pub(super) struct Episodes {
     open: HashMap<String, HashMap<Key, Open>>,
     /// Where each of them stands, by its id.
     places: HashMap<String, (String, Key)>,
+    /// Those that were over in what is not committed yet.
+    rested: HashMap<(String, Key), (Value, i32)>,
     /// How many of them were known too late to sound.
     late: usize,
     policy: Arc<Policy>,
@@ -192,9 +201,11 @@ impl Episodes {
         transition: &Transition,
     ) -> Result<Vec<Conclusion>, Error> {
         let telling = Telling::of(store, origin, transition).await?;
+        let again = self.over_just_now(store, origin, transition).await?;
         let (policy, now) = (self.policy.clone(), origin.now);
         let deed: Deed = Arc::new(move |standing: &Value| telling.after(standing, &policy, now));
-        let mut conclusions: Vec<Conclusion> = self.supersede(origin, transition).into_iter().collect();
+        let superseded = if again.is_none() { self.supersede(origin, transition) } else { None };
+        let mut conclusions: Vec<Conclusion> = superseded.into_iter().collect();
         let event = transition.kind.code();
         let firing = self.take(&origin.place.patient, &key(origin.place, transition.cause));
         let closed = self.take_closed(origin, transition);
@@ -205,9 +216,51 @@ impl Episodes {
         conclusions.extend(released.and_then(|closed| self.done(&closed, ended::released(), "release", origin)));
         conclusions.extend(match (firing, over) {
             (Some(open), _) | (None, Some(open)) => self.done(&open, deed, event, origin),
-            (None, None) => self.begun(deed, event, origin),
+            (None, None) => match again {
+                Some((resource, version)) => self.next(&resource, Some(version), deed, event, origin.committed()),
+                None => self.begun(deed, event, origin),
+            },
         });
         Ok(conclusions)
+    }
+
+    /// The episode that a raise goes on with: one that was over just now, as the rule counts it.
+    async fn over_just_now(
+        &mut self,
+        store: &Store,
+        origin: &Origin<'_>,
+        transition: &Transition,
+    ) -> Result<Option<(Value, i32)>, Error> {
+        let regroup = origin.place.rule.timing.regroup;
+        let firing = key(origin.place, transition.cause);
+        let held = self.get(origin.place, transition.cause).is_some() || self.is_closed(origin, transition);
+        if transition.kind != Kind::Raise || regroup == 0 || held {
+            return Ok(None);
+        }
+        let goes_on = |resource: &Value| {
+            let last = issue::steps(resource).last().copied().filter(|step| step.kind == Kind::Resolve);
+            last.is_some_and(|last| amend::rejoins(transition.at, last.at, regroup))
+        };
+        let (url, cause, device, _) = firing.clone();
+        let latched = (url, cause, device, Standing::Latched);
+        let own = self.open.get(origin.place.patient.as_ref());
+        if own.and_then(|own| own.get(&latched)).is_some_and(|open| goes_on(&open.resource)) {
+            return Ok(self.take(&origin.place.patient, &latched).map(|open| (open.resource, open.version)));
+        }
+        // What this round has resolved is not in the store yet.
+        let rested = self.rested.remove(&(origin.place.patient.to_string(), firing));
+        if let Some(rested) = rested.filter(|(resource, _)| goes_on(resource)) {
+            return Ok(Some(rested));
+        }
+        let access = Access::system("alert engine");
+        let told = Self::told(store, &access, origin.place, transition.at.saturating_sub(regroup)).await?;
+        let mut own = told.into_iter().filter(|told| told.cause == transition.cause && goes_on(&told.resource));
+        Ok(own.next_back().map(|told| (told.resource, told.version)))
+    }
+
+    /// Everything concluded so far is in the store.
+    pub(super) fn committed(&mut self) {
+        self.rested.clear();
     }
 
     /// An episode that somebody closed, when it stays closed no longer: its condition is over, or worse.
@@ -235,12 +288,12 @@ impl Episodes {
 
     /// What a deed makes of an episode that is open.
     fn done(&mut self, open: &Open, deed: Deed, event: &'static str, origin: &Origin<'_>) -> Option<Conclusion> {
-        self.next(&open.resource, Some(open.version), deed, event, origin.entry.map(|entry| entry.updated))
+        self.next(&open.resource, Some(open.version), deed, event, origin.committed())
     }
 
     /// What a deed makes where no episode is open.
     fn begun(&mut self, deed: Deed, event: &'static str, origin: &Origin<'_>) -> Option<Conclusion> {
-        self.next(&Value::Null, None, deed, event, origin.entry.map(|entry| entry.updated))
+        self.next(&Value::Null, None, deed, event, origin.committed())
     }
 
     /// A version to be committed. What follows in this batch follows on this version; should it not be committed,
@@ -259,7 +312,13 @@ impl Episodes {
             Outcome::Nothing => return None,
         };
         let id = resource.get("id").and_then(Value::as_str).map(str::to_owned)?;
-        self.hold(resource.clone(), expect.map_or(1, |version| version + 1));
+        let follows = expect.map_or(1, |version| version + 1);
+        self.hold(resource.clone(), follows);
+        if !self.places.contains_key(&id)
+            && let Some(place) = resting_place(&resource)
+        {
+            self.rested.insert(place, (resource.clone(), follows));
+        }
         let severity = Some(severity(&resource));
         Some(Conclusion { id, resource, expect, cause_committed, severity, event, deed })
     }
@@ -322,7 +381,7 @@ impl Episodes {
         if let Some(id) = told.resource.get("id").and_then(Value::as_str) {
             self.take_by_id(id);
         }
-        self.next(&told.resource, Some(told.version), deed, event, origin.entry.map(|entry| entry.updated))
+        self.next(&told.resource, Some(told.version), deed, event, origin.committed())
     }
 
     /// Every episode of this rule and patient that was not over at an instant.
@@ -339,4 +398,12 @@ impl Episodes {
         all.sort_by_key(|told| told.steps.first().map(|step| step.at));
         Ok(all)
     }
+}
+
+/// Where an episode that is over was held before.
+fn resting_place(issue: &Value) -> Option<(String, Key)> {
+    let patient = issue.pointer("/patient/reference")?.as_str()?.to_owned();
+    let url = issue.get("reference")?.as_str()?.split('|').next()?.to_owned();
+    let device = issue::listened_device(issue).map(str::to_owned);
+    Some((patient, (url, issue::cause(issue)?, device, Standing::Firing)))
 }

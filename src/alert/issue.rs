@@ -16,6 +16,7 @@
 //! | `alert-event` | `kind` code, `at` instant, `value` Quantity | the change that made this version |
 //! | `alert-evidence-count` | unsignedInt | readings that changed the episode so far, kept or not |
 //! | `alert-transition` | `kind` code, `at` instant, `level` code, `value` Quantity | each change of level, the oldest first |
+//! | `alert-episode-count` | unsignedInt | how often it was raised, when it came back soon after it was over |
 //! | `alert-late` | boolean | everything so far was known too late to sound anywhere |
 //! | `alert-encounter` | Reference(Encounter) | where the patient was |
 //! | `alert-shadow` | boolean | its rule is on trial: recorded, and told to nobody |
@@ -226,7 +227,7 @@ pub fn held_episode(issue: &Value) -> Option<OpenEpisode> {
 }
 
 /// The device whose silence an alert is about.
-fn listened_device(issue: &Value) -> Option<&str> {
+pub(super) fn listened_device(issue: &Value) -> Option<&str> {
     member(issue.get("extension")?, "alert-silent-device")?.pointer("/valueReference/reference")?.as_str()
 }
 
@@ -253,6 +254,7 @@ pub fn as_before(previous: &Value, rule: &Rule, from: i64) -> Value {
     transitions::forget_from(&mut issue, from);
     let evidence = evidence::before(issue.get("evidence"), from);
     issue.insert("evidence".to_owned(), evidence);
+    count_raises(&mut issue);
     let mut issue = Value::Object(issue);
     let (last, cause) = (transitions::steps(&issue).last().copied(), cause(&issue));
     if let (Some(last), Some(cause), Some(issue)) = (last, cause, issue.as_object_mut()) {
@@ -351,6 +353,7 @@ fn tell(issue: &mut Map<String, Value>, change: &Change) {
     extend(issue, "alert-event", "extension", event.clone().into());
     event.push(json!({"url": "level", "valueCode": rule.level_code(transition.cause, transition.level())}));
     transitions::tell(issue, &event);
+    count_raises(issue);
     let known =
         transitions::count(issue) > 1 && issue.get("extension").is_none_or(|list| member(list, "alert-late").is_none());
     if change.late && !known {
@@ -361,6 +364,16 @@ fn tell(issue: &mut Map<String, Value>, change: &Change) {
     let count = issue.get("extension").and_then(|list| member(list, "alert-evidence-count")?.get("valueUnsignedInt"));
     let count = count.and_then(Value::as_u64).unwrap_or(0).saturating_add(1).min(2_147_483_647);
     extend(issue, "alert-evidence-count", "valueUnsignedInt", count.into());
+}
+
+/// How often an episode was raised that came back soon after it was over.
+fn count_raises(issue: &mut Map<String, Value>) {
+    let raises = transitions::raises(issue);
+    if raises > 1 {
+        extend(issue, "alert-episode-count", "valueUnsignedInt", raises.into());
+    } else if let Some(list) = issue.get_mut("extension").and_then(Value::as_array_mut) {
+        list.retain(|extension| !is_ours(extension, "alert-episode-count"));
+    }
 }
 
 /// How urgent an alert is; one about the measurement never says that the patient is in danger.

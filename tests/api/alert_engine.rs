@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use vigia::alert::lifecycle::{Act, Actor, Policy, apply};
 use vigia::auth::access::Access;
 use vigia::clock::Clock;
+use vigia::fhir::OURS;
 use vigia::pipeline::Intent;
 
 use crate::helpers::place::Place;
@@ -111,7 +112,8 @@ async fn what_a_rule_no_longer_asks_is_put_an_end_to() {
 
     // The same question in a new version: it goes on, under the version that raised it.
     let plan = gateway.get(HEART_RATE).await.expect(200).text();
-    let mut plan: Value = serde_json::from_str(&plan.replace(r#""valueDecimal":131"#, r#""valueDecimal":125"#)).unwrap();
+    let mut plan: Value =
+        serde_json::from_str(&plan.replace(r#""valueDecimal":131"#, r#""valueDecimal":125"#)).unwrap();
     plan["version"] = json!("2.0.0");
     gateway.put(HEART_RATE, &plan).await.expect(200);
     heart_rates(&app, &high, -28, &[126, 127]).await;
@@ -181,5 +183,46 @@ async fn what_somebody_closed_stays_closed_until_it_is_over_or_worse() {
     heart_rates(&app, &known, -28, &[115, 116]).await;
     app.judged().await;
     assert_eq!(states(&app, &known).await, ["resolved", "raised"], "back after it was over");
+    app.stop().await;
+}
+
+/// Adds an extension of ours to the rule of the heart rate.
+async fn extend_rule(app: &TestApp, name: &str, value: (&str, Value)) {
+    let mut plan = app.gateway().get(HEART_RATE).await.expect(200).json();
+    let extension = json!({"url": format!("{OURS}/StructureDefinition/{name}"), value.0: value.1});
+    plan["action"][0]["extension"].as_array_mut().unwrap().push(extension);
+    app.gateway().put(HEART_RATE, &plan).await.expect(200);
+}
+
+fn minutes(count: u32) -> (&'static str, Value) {
+    ("valueDuration", json!({"value": count, "unit": "min", "system": "http://unitsofmeasure.org", "code": "min"}))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_back_soon_is_the_same_episode() {
+    let mut app = TestApp::start().await;
+    extend_rule(&app, "alert-regroup", minutes(5)).await;
+    let (slow, fast) = (app.admit("r1", "Vega").await, app.admit("r2", "Luna").await);
+    let readings = [115, 116, 80, 81, 115, 116, 80, 81, 82, 115, 116, 80, 81];
+    // One reading a round, with restarts; and all in one round.
+    for (minute, value) in (-40..).zip(readings) {
+        heart_rates(&app, &slow, minute, &[value]).await;
+        app.judged().await;
+        if minute % 3 == 0 {
+            app = TestApp::on(app.stop().await, Clock::default(), |_| {}).await;
+        }
+    }
+    let all = (-40..).zip(readings).map(|(minute, value)| heart_rate(&fast, value, &minutes_from_now(minute)));
+    app.upload(&all.collect()).await;
+    app.judged().await;
+    for patient in [&slow, &fast] {
+        let alert = app.alert_becomes(patient, "over", |a| state(a) == "resolved").await;
+        assert_eq!(extension(&alert, "/alert-episode-count").unwrap()["valueUnsignedInt"].to_string(), "3");
+        heart_rates(&app, patient, -20, &[115, 116]).await;
+    }
+    app.judged().await;
+    for patient in [&slow, &fast] {
+        assert_eq!(states(&app, patient).await, ["resolved", "raised"], "later it is another one");
+    }
     app.stop().await;
 }

@@ -130,7 +130,13 @@ impl<'r> Ledger<'r> {
         let open = |told: &&mut Told| told.cause == change.cause && told.open_at(i64::MAX).is_some();
         match self.told.iter_mut().find(open) {
             Some(told) if change.kind != Kind::Raise => told.steps.push(step),
-            _ => self.told.push(Told { version: 1, resource: Value::Null, cause: change.cause, steps: vec![step], ended: None }),
+            _ => self.told.push(Told {
+                version: 1,
+                resource: Value::Null,
+                cause: change.cause,
+                steps: vec![step],
+                ended: None,
+            }),
         }
     }
 
@@ -156,7 +162,13 @@ impl<'r> Ledger<'r> {
                 }
                 Amendment::Raise(changes) => {
                     let cause = changes[0].cause;
-                    self.told.push(Told { version: 1, resource: Value::Null, cause, steps: steps(&changes), ended: None });
+                    self.told.push(Told {
+                        version: 1,
+                        resource: Value::Null,
+                        cause,
+                        steps: steps(&changes),
+                        ended: None,
+                    });
                 }
             }
         }

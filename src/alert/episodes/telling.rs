@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Origin, Outcome};
+use crate::alert::amend;
 use crate::alert::issue::{self, Change, Episode, Standing};
-use crate::alert::lifecycle::{self, Policy};
+use crate::alert::lifecycle::{self, Policy, State};
 use crate::alert::reading::reading;
 use crate::alert::rule::{Cause, Rule};
 use crate::alert::scores;
@@ -83,6 +84,13 @@ impl Telling {
         })
     }
 
+    /// Does an episode that is over go on with this raise?
+    fn rejoins(&self, over: &Value) -> bool {
+        let last = issue::steps(over).last().copied().filter(|step| step.kind == Kind::Resolve);
+        let resolved = matches!(State::of(over), Some(State::Resolved | State::Latched));
+        last.is_some_and(|last| resolved && amend::rejoins(self.transition.at, last.at, self.rule.timing.regroup))
+    }
+
     /// What the change makes of the version that stands, where one does.
     pub(super) fn after(&self, standing: &Value, policy: &Policy, now: i64) -> Outcome {
         let follow = |previous: Option<&Value>, next: Value| {
@@ -98,6 +106,7 @@ impl Telling {
                 Outcome::Nothing
             }
             (Some(held), _) if held.standing != Standing::Closed => Outcome::Next(follow(Some(standing), changed())),
+            (None, Kind::Raise) if self.rejoins(standing) => Outcome::Next(follow(Some(standing), changed())),
             (_, Kind::Raise | Kind::Escalate) => Outcome::New(follow(None, self.raised())),
             (_, Kind::Deescalate | Kind::Resolve) => Outcome::Nothing,
         }

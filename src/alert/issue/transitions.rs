@@ -39,6 +39,12 @@ pub(super) fn count(issue: &Map<String, Value>) -> usize {
     list.into_iter().flatten().filter(|extension| is_ours(extension, NAME)).count()
 }
 
+/// How many of them raised it.
+pub(super) fn raises(issue: &Map<String, Value>) -> usize {
+    let list = issue.get("extension").and_then(Value::as_array).into_iter().flatten();
+    list.filter(|e| is_ours(e, NAME)).filter_map(step).filter(|step| step.kind == Kind::Raise).count()
+}
+
 /// Takes back those from an instant on.
 pub(super) fn forget_from(issue: &mut Map<String, Value>, from: i64) {
     if let Some(list) = issue.get_mut("extension").and_then(Value::as_array_mut) {

@@ -4,7 +4,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Policy, State, close, concept, extend, finish, issue, level, over_instant, remove, set_instant, set_state, time, timer,
+    Policy, State, close, concept, extend, finish, issue, level, over_instant, remove, set_instant, set_state, time,
+    timer,
 };
 use crate::alert::rule::Level;
 use crate::error::Error;
@@ -147,7 +148,6 @@ fn escalate(issue: &mut Map<String, Value>, policy: &Policy, now: i64) {
 
 /// As long as the condition holds without a break and gets no worse, the alert stays closed.
 fn resolve(issue: &mut Map<String, Value>, state: State, by: &Actor, now: i64) {
-
     if super::find(issue, "alert-acknowledged").is_none() {
         seen(issue, by, now);
     }
