@@ -133,7 +133,9 @@ pub fn retold(policy: &Policy, previous: &Value, next: Value, rule: &Rule, now: 
     let stands = issue.get("status").is_none_or(|status| status != "final");
     let old = previous.as_object().filter(|old| level(&issue) <= level(old));
     if let Some(old) = old {
-        CARRIED.iter().for_each(|name| carry(old, &mut issue, name));
+        for name in CARRIED {
+            carry(old, &mut issue, name);
+        }
     }
     match (state, old) {
         (State::Superseded, _) => {

@@ -44,7 +44,7 @@ fn change(issue: &Value, kind: Kind, to: &str, minute: i64) -> Value {
         Kind::Resolve => (Level::from_code(to).unwrap(), Level::None),
         _ => (Level::Warning, Level::from_code(to).unwrap()),
     };
-    let cause = super::super::rule::Cause::Threshold(super::super::rule::Side::High);
+    let cause = Cause::Threshold(super::super::rule::Side::High);
     let transition = Transition { cause, at: NOW, from, to, kind, sample, limit: None, onset: sample, peak: None };
     let mut next = issue.as_object().unwrap().clone();
     // As `issue::changed` leaves it.
