@@ -17,12 +17,13 @@ use super::lifecycle::{self, Policy};
 use super::lookup;
 use super::patients::{self, Patients};
 use super::round::{self, Round};
-use super::rule::{RuleSet, compile};
+use super::rule::{Rule, RuleSet, compile};
 use super::scores;
 use super::seed::AUTHOR;
 use crate::auth::access::Access;
 use crate::clock::new_id;
 use crate::error::Error;
+use crate::fhir::LOINC;
 use crate::fhir::query::{MAX_COUNT, Query};
 use crate::pipeline::{Intent, Pipeline};
 use crate::store::{CursorMove, Entry, READER_LOST, Store, Taken};
@@ -73,23 +74,26 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Makes the windows that may change without a reading, so that they do after a restart too.
-    async fn wake(&mut self, store: &Store, access: &Access) -> Result<(), Error> {
-        let timed = self.rules.rules().iter().filter(|rule| rule.has_clock());
-        let Some(back) = timed.map(|rule| rule.look_back().1).max() else { return Ok(()) };
+    /// Makes the windows of these rules that may change without a reading, so that they do after a restart too.
+    /// `first`: none is there yet, and every series is looked at.
+    async fn wake(&mut self, store: &Store, access: &Access, rules: &RuleSet, first: bool) -> Result<(), Error> {
+        let timed = RuleSet::some(rules.rules().iter().filter(|rule| rule.has_clock()).cloned());
+        let Some(back) = timed.rules().iter().map(|rule| rule.look_back().1).max() else { return Ok(()) };
         let mut open = Vec::new();
-        for entry in self.unsettled(store).await? {
-            open.extend(patients::taken(store, &self.rules, &entry).await?);
+        for entry in self.unsettled(store, &timed).await? {
+            open.extend(patients::taken(store, &timed, &entry).await?);
         }
         // From the earliest on: what a window is made of reaches back from there.
         open.sort_by_key(|taken| taken.sample.at);
         for taken in open.into_iter().filter(|taken| taken.rule.condition.is_joint()) {
             round::slot(store, access, self, &taken, true).await?;
         }
+        let codes = timed.rules().iter().flat_map(|rule| rule.codes().cloned());
+        let codes = codes.chain([(LOINC.to_owned(), patients::BLOOD_PRESSURE.to_owned())]);
+        let codes = if first { vec![] } else { codes.collect() };
         // Not counted back from now: what fell silent while nobody watched is silent all the same.
-        for entry in store.alive(self.reached.min(store.clock().now()) - back).await? {
-            let taken = patients::taken(store, &self.rules, &entry).await?;
-            for taken in taken.into_iter().filter(|taken| taken.rule.has_clock()) {
+        for entry in store.alive(self.reached.min(store.clock().now()) - back, codes).await? {
+            for taken in patients::taken(store, &timed, &entry).await? {
                 round::slot(store, access, self, &taken, false).await?;
             }
         }
@@ -97,8 +101,8 @@ impl Watch {
     }
 
     /// What was committed so shortly before the cursor that its instant may be open, however long ago it was measured.
-    async fn unsettled(&self, store: &Store) -> Result<Vec<Arc<Entry>>, Error> {
-        let joint = self.rules.rules().iter().filter(|rule| rule.condition.is_joint());
+    async fn unsettled(&self, store: &Store, rules: &RuleSet) -> Result<Vec<Arc<Entry>>, Error> {
+        let joint = rules.rules().iter().filter(|rule| rule.condition.is_joint());
         let Some(settle) = joint.map(|rule| rule.timing.settle).max() else { return Ok(vec![]) };
         let since = self.reached - settle - UNSETTLED;
         let (mut all, mut upto) = (Vec::new(), self.judged);
@@ -111,6 +115,20 @@ impl Watch {
             upto = if all.len() > known { from } else { 0 };
         }
         Ok(all)
+    }
+
+    /// Takes other rules. Nothing is done for those that stay the same.
+    async fn obey(&mut self, store: &Store, access: &Access, rules: RuleSet) -> Result<(), Error> {
+        let known = |rule: &&Arc<Rule>| self.rules.rules().iter().any(|own| Arc::ptr_eq(own, rule));
+        let new = RuleSet::some(rules.rules().iter().filter(|rule| !known(rule)).cloned());
+        if new.rules().is_empty() && rules.rules().len() == self.rules.rules().len() {
+            return Ok(());
+        }
+        let first = self.rules.rules().is_empty();
+        self.rules = rules;
+        self.patients.keep(&self.rules);
+        self.rules_end = i64::MIN;
+        self.wake(store, access, &new, first).await
     }
 
     /// How long there is nothing to do if nothing comes.
@@ -174,8 +192,7 @@ impl Engine {
         };
         // What takes long, as waking or going through a long past, must not look like a dead node.
         let _renewing = self.store.is_shared().then(|| self.renew(taken.epoch));
-        (watch.rules, watch.refused) = read_rules(&self.store, &self.access, &watch.rules).await?;
-        watch.wake(&self.store, &self.access).await?;
+        self.reload(&mut watch).await?;
         tracing::info!(seq = taken.seq, rules = watch.rules.rules().len(), "alert engine watches");
         let mut bell = self.store.bell();
         while !cancelled.is_cancelled() {
@@ -228,15 +245,18 @@ impl Engine {
         watch.judged = last;
         conclusions.extend(round.correct(&self.store, &self.access, watch).await?);
         if rules.is_some() {
-            (watch.rules, watch.refused) = read_rules(&self.store, &self.access, &watch.rules).await?;
-            watch.patients.keep(&watch.rules);
-            watch.wake(&self.store, &self.access).await?;
-            watch.rules_end = i64::MIN;
+            self.reload(watch).await?;
         }
         if !conclusions.is_empty() || watch.judged - watch.saved >= UNSAVED {
             self.commit(watch, conclusions).await?;
         }
         Ok(entries.len())
+    }
+
+    async fn reload(&self, watch: &mut Watch) -> Result<(), Error> {
+        let (rules, refused) = read_rules(&self.store, &self.access, &watch.rules).await?;
+        watch.refused = refused;
+        watch.obey(&self.store, &self.access, rules).await
     }
 
     /// Puts an end to episodes that the rules no longer speak of.

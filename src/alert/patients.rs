@@ -22,7 +22,7 @@ pub(super) const PAST: usize = 100_000;
 const MOST_BEFORE: usize = 10_000;
 
 /// The panel that blood pressures are members of.
-const BLOOD_PRESSURE: &str = "85354-9";
+pub(super) const BLOOD_PRESSURE: &str = "85354-9";
 
 /// Names a window: the patient, the rule, and the device where the rule listens to devices.
 #[derive(Clone, Debug)]

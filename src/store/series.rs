@@ -1,5 +1,6 @@
 //! The readings of one patient and kind, in the order of their times: what a rule's window is rebuilt from.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use diesel::prelude::*;
@@ -37,12 +38,8 @@ pub struct Past {
 /// The standing versions in the order of their times; none when there are too many.
 pub(super) fn past(conn: &mut Conn, dict: &Dict, subject: &str, past: &Past) -> Result<Option<Vec<Arc<Entry>>>, Error> {
     let Some(subject) = prepare::local(&mut dict.terms(Source::Table(conn)), subject)? else { return Ok(Some(vec![])) };
-    let mut known = Vec::new();
-    for (system, code) in &past.codes {
-        known.extend(dict.terms(Source::Table(conn)).coding(system, code)?);
-    }
     let mut found: Vec<Timed> = Vec::new();
-    for concept in dict::concepts_of(conn, &known, CONCEPTS)? {
+    for concept in concepts(conn, dict, &past.codes)? {
         let series = Series { subject, concept, upto: past.upto };
         let room = past.most.saturating_sub(found.len());
         let since = series.since(conn, past.from, room + 1)?;
@@ -56,12 +53,26 @@ pub(super) fn past(conn: &mut Conn, dict: &Dict, subject: &str, past: &Past) -> 
     Ok(Some(found.into_iter().map(|(_, entry)| entry).collect()))
 }
 
-/// The newest reading of each series that has one since `since` (µs UTC): one step of the index a series.
-pub(super) fn alive(conn: &mut Conn, since: i64) -> Result<Vec<Arc<Entry>>, Error> {
+/// What readings with one of these codes may be stored under.
+fn concepts(conn: &mut Conn, dict: &Dict, codes: &[Code]) -> Result<Vec<i64>, Error> {
+    let mut known = Vec::new();
+    for (system, code) in codes {
+        known.extend(dict.terms(Source::Table(conn)).coding(system, code)?);
+    }
+    dict::concepts_of(conn, &known, CONCEPTS)
+}
+
+/// The newest reading of each series (of these codes; none: of all) that has one since `since` (µs UTC): one step of the index a
+/// series.
+pub(super) fn alive(conn: &mut Conn, dict: &Dict, since: i64, codes: &[Code]) -> Result<Vec<Arc<Entry>>, Error> {
+    let wanted: HashSet<i64> = concepts(conn, dict, codes)?.into_iter().collect();
     let (mut found, mut subject) = (Vec::new(), i64::MIN);
     while let Some(next) = next_subject(conn, subject)? {
         subject = next;
         for concept in newest::concepts(conn, Clocked::now(conn), subject, KINDS)?.unwrap_or_default() {
+            if !codes.is_empty() && !wanted.contains(&concept) {
+                continue;
+            }
             let series = Series { subject, concept, upto: i64::MAX };
             found.extend(series.before(conn, i64::MAX, 1)?.into_iter().filter(|(starts, _)| *starts >= since));
         }

@@ -20,14 +20,7 @@ impl RuleSet {
 
     /// Takes them all, active or not: for trials.
     pub fn trial(rules: impl IntoIterator<Item = Rule>) -> Self {
-        let mut set = Self::default();
-        for rule in rules {
-            for code in rule.codes() {
-                set.by_code.entry(code.clone()).or_default().push(set.rules.len());
-            }
-            set.rules.push(Arc::new(rule));
-        }
-        set
+        Self::some(rules.into_iter().map(Arc::new))
     }
 
     /// The same after a change: a rule that was in force before is the same one.
@@ -44,8 +37,7 @@ impl RuleSet {
     /// Those that are not over at this instant (µs UTC).
     #[must_use]
     pub fn in_force(&self, now: i64) -> Self {
-        let rules = self.rules.iter().filter(|rule| rule.effective.1 > now).cloned().collect();
-        Self { rules, by_code: HashMap::new() }
+        Self::some(self.rules.iter().filter(|rule| rule.effective.1 > now).cloned())
     }
 
     /// When the next of them ends, µs UTC.
@@ -55,8 +47,19 @@ impl RuleSet {
 
     /// One rule by itself, active or not.
     pub fn of(rule: Arc<Rule>) -> Self {
-        let by_code = rule.codes().map(|code| (code.clone(), vec![0])).collect();
-        Self { rules: vec![rule], by_code }
+        Self::some([rule])
+    }
+
+    /// These very rules, active or not.
+    pub fn some(rules: impl IntoIterator<Item = Arc<Rule>>) -> Self {
+        let mut set = Self::default();
+        for rule in rules {
+            for code in rule.codes() {
+                set.by_code.entry(code.clone()).or_default().push(set.rules.len());
+            }
+            set.rules.push(rule);
+        }
+        set
     }
 
     pub fn rules(&self) -> &[Arc<Rule>] {
