@@ -261,7 +261,7 @@ fn latches(issue: &Map<String, Value>, rule: &Rule) -> bool {
     let Some(from) = rule.latch.filter(|_| !seen) else { return false };
     let told = Value::Object(issue.clone());
     let technical = issue::cause(&told).is_some_and(Cause::is_technical);
-    !technical && issue::steps(&told).iter().any(|step| step.level >= from)
+    !technical && issue::steps(&told).iter().map(|step| step.level).chain(level(issue)).any(|level| level >= from)
 }
 
 /// When the condition was over, where nothing says so yet.
