@@ -59,6 +59,8 @@ pub struct Episode {
 /// What rules conclude about one patient.
 #[derive(Clone, Debug, Default)]
 pub struct Concluded {
+    /// `Patient/…`
+    pub patient: Arc<str>,
     /// In the order of their beginnings.
     pub episodes: Vec<Episode>,
     pub scores: Vec<(Arc<Rule>, Scored)>,
@@ -115,10 +117,20 @@ impl Episode {
     }
 }
 
+impl Concluded {
+    /// Only what began in a period, and was judged in it; µs UTC.
+    pub fn within(&mut self, (start, end): (i64, i64)) {
+        self.episodes.retain(|episode| (start..end).contains(&episode.span().0));
+        self.scores.retain(|(_, scored)| (start..end).contains(&scored.at));
+        self.days.retain(|day| (start.div_euclid(DAY)..=(end - 1).div_euclid(DAY)).contains(day));
+    }
+}
+
 /// What these rules conclude about a patient by the end (µs UTC) of what is known.
 pub fn run(rules: &RuleSet, record: &Record, end: i64) -> Concluded {
-    let mut concluded = Concluded { readings: record.readings.len(), ..Concluded::default() };
     let patient: Arc<str> = record.patient.as_str().into();
+    let readings = record.readings.len();
+    let mut concluded = Concluded { patient: patient.clone(), readings, ..Concluded::default() };
     for (key, series) in series(rules, record) {
         concluded.days.extend(series.iter().map(|one| one.sample.at.div_euclid(DAY)));
         let Some(rule) = series.first().map(|one| one.rule.clone()) else { continue };

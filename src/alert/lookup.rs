@@ -12,7 +12,7 @@ use crate::store::Store;
 use crate::ward;
 
 /// `patient`: `Patient/…`. A patient that is not there has no context; its readings are judged all the same.
-pub(super) async fn context(store: &Store, access: &Access, patient: &str) -> Result<Context, Error> {
+pub async fn context(store: &Store, access: &Access, patient: &str) -> Result<Context, Error> {
     let found = match reference::local(patient) {
         Some(local) => store.find(access, "Patient", local.id).await,
         None => return Ok(Context::default()),

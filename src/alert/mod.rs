@@ -17,7 +17,7 @@ mod episodes;
 pub mod issue;
 pub mod judgeable;
 pub mod lifecycle;
-mod lookup;
+pub mod lookup;
 mod patients;
 pub mod pattern;
 mod reading;

@@ -108,6 +108,20 @@ pub const OPERATIONS: &[Operation] = &[
         safe: true,
     },
     Operation {
+        name: "dry-run",
+        definition: "https://vigia.dev/fhir/OperationDefinition/PlanDefinition-dry-run",
+        levels: &[Level::Type, Level::Instance],
+        kinds: &["PlanDefinition"],
+        safe: false,
+    },
+    Operation {
+        name: "back-test",
+        definition: "https://vigia.dev/fhir/OperationDefinition/PlanDefinition-back-test",
+        levels: &[Level::Type, Level::Instance],
+        kinds: &["PlanDefinition"],
+        safe: true,
+    },
+    Operation {
         name: "vitals-summary",
         definition: "https://vigia.dev/fhir/OperationDefinition/vitals-summary",
         levels: &[Level::Instance],

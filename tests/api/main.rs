@@ -19,6 +19,8 @@ mod alert_search;
 #[cfg(test)]
 mod auth;
 #[cfg(test)]
+mod backtest;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod cli;

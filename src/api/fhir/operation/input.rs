@@ -72,6 +72,11 @@ impl Input {
         self.all(name).next().is_some()
     }
 
+    /// Is it brought as an object, and not as a text?
+    pub(super) fn is_object(&self, name: &str) -> bool {
+        self.all(name).any(|given| given.value.is_object())
+    }
+
     /// Texts, codes, uris.
     pub(super) fn texts(&self, name: &str) -> Result<Vec<&str>, Error> {
         self.all(name).map(Given::text).collect()

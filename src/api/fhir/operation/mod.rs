@@ -12,6 +12,7 @@ mod meta;
 mod reindex;
 mod stats;
 mod terminology;
+mod trial;
 mod validate;
 mod vitals;
 
@@ -195,6 +196,8 @@ async fn dispatch(operation: &Operation, call: &Call<'_>) -> Result<Vec<u8>, Err
         "reindex-status" => reindex::status(call).await,
         "validate" => validate::run(call).await,
         "vitals-summary" => vitals::run(call).await,
+        "dry-run" => trial::dry_run(call).await,
+        "back-test" => trial::back_test(call).await,
         "acknowledge" => alert::acknowledge(call).await,
         "silence" => alert::silence(call).await,
         "escalate" => alert::escalate(call).await,
