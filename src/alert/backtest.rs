@@ -134,9 +134,10 @@ pub fn run(rules: &RuleSet, record: &Record, end: i64) -> Concluded {
     for (key, series) in series(rules, record) {
         concluded.days.extend(series.iter().map(|one| one.sample.at.div_euclid(DAY)));
         let Some(rule) = series.first().map(|one| one.rule.clone()) else { continue };
-        let (changes, scores) = judged(&rule, &record.context, &series, end);
+        let terms = Terms { rule: &rule, context: &record.context };
+        let (episodes, scores) = judged(&terms, series.iter().map(|one| one.sample), end);
         concluded.scores.extend(scores.into_iter().map(|scored| (rule.clone(), scored)));
-        for changes in episodes(&rule, &changes) {
+        for changes in episodes {
             let of_first =
                 changes.first().and_then(|first| series.iter().find(|one| one.sample.seq == first.sample.seq));
             let code = of_first.or(series.last()).map_or(0, |one| one.code);
@@ -164,17 +165,21 @@ fn series(rules: &RuleSet, record: &Record) -> BTreeMap<(String, Option<String>)
     all
 }
 
-fn judged(rule: &Rule, context: &Context, series: &[Judgeable], end: i64) -> (Vec<Transition>, Vec<Scored>) {
-    let terms = Terms { rule, context };
+/// The episodes of a series in the order of its times, as their changes of level, and its scores.
+pub(super) fn judged(
+    terms: &Terms,
+    series: impl IntoIterator<Item = Sample>,
+    end: i64,
+) -> (Vec<Vec<Transition>>, Vec<Scored>) {
     let (mut window, mut changes, mut scores) = (Window::default(), Vec::new(), Vec::new());
-    for one in series {
-        changes.extend(window.step(&terms, &one.sample));
+    for sample in series {
+        changes.extend(window.step(terms, &sample));
         scores.extend(window.take_scores());
     }
     let last = window.now().map_or(end, |now| now.max(end));
-    changes.extend(window.advance(&terms, last));
+    changes.extend(window.advance(terms, last));
     scores.extend(window.take_scores());
-    (changes, scores)
+    (episodes(terms.rule, &changes), scores)
 }
 
 /// Changes of level as episodes: what comes back within the rule's `regroup` is the same one.

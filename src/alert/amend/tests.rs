@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::super::backtest::judged;
 use super::super::context::Context;
 use super::super::rule::{Damping, Rule, Side, Timing, compile, default_plans};
 use super::super::window::{Sample, Terms, Window};
@@ -182,14 +183,19 @@ impl<'r> Ledger<'r> {
         for change in self.window.advance(&self.terms, last) {
             self.tell(change);
         }
-        let words = |told: &Told| {
-            let steps = told.steps.iter().map(|s| format!("{}@{}:{}", s.kind.code(), s.at, s.level.code()));
-            format!("{:?} {}", told.cause, steps.collect::<Vec<_>>().join(" "))
-        };
-        let mut all: Vec<String> = self.told.iter().map(words).collect();
-        all.sort_unstable();
-        all
+        sorted(self.told.iter().map(|told| words(told.cause, &told.steps)))
     }
+}
+
+fn words(cause: Cause, steps: &[Step]) -> String {
+    let steps = steps.iter().map(|s| format!("{}@{}:{}", s.kind.code(), s.at, s.level.code()));
+    format!("{cause:?} {}", steps.collect::<Vec<_>>().join(" "))
+}
+
+fn sorted(words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut all: Vec<String> = words.collect();
+    all.sort_unstable();
+    all
 }
 
 fn heart_rate(n: u8, m: u8, hold: i64, clear_hold: i64) -> Rule {
@@ -203,7 +209,7 @@ const SECOND: i64 = 1_000_000;
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Whatever the order in which readings arrive, the same episodes are told in the end.
+    /// Whatever the order in which readings arrive, the same episodes are told in the end, and a back-test says them.
     #[test]
     fn arrival_does_not_matter(
         values in prop::collection::vec(prop_oneof![4 => 60.0..160.0_f64, 1 => Just(0.0)], 1..30),
@@ -223,13 +229,18 @@ proptest! {
         for sample in &samples {
             in_order.arrives(*sample);
         }
+        let end = samples.last().map_or(0, |last| last.at) + 3_600_000_000;
+        let (tried, _) = judged(&terms, samples.iter().copied(), end);
+        let tried = sorted(tried.iter().map(|changes| words(changes[0].cause, &steps(changes))));
         let mut shuffled: Vec<(u32, Sample)> = order.iter().copied().zip(samples).collect();
         shuffled.sort_by_key(|(key, sample)| (*key, sample.seq));
         let mut late = Ledger::new(terms);
         for (_, sample) in shuffled {
             late.arrives(sample);
         }
-        prop_assert_eq!(late.end(), in_order.end());
+        let late = late.end();
+        prop_assert_eq!(&late, &in_order.end());
+        prop_assert_eq!(late, tried);
     }
 
     /// A reading that is taken back leaves no trace.
