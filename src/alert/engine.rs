@@ -34,7 +34,7 @@ const READER: &str = "alert";
 const BATCH: usize = 500;
 /// How long another node waits before it takes over from one that is silent, µs.
 const LEASE: i64 = 5_000_000;
-/// How often a silent log is looked at, a lease renewed, and another node's lease tried.
+/// How often a silent log is looked at, and another node's lease tried.
 const IDLE: Duration = Duration::from_millis(500);
 /// How much longer than it settles an instant may have been open when its engine ended, µs.
 const UNSETTLED: i64 = 10_000_000;
@@ -63,7 +63,8 @@ pub(super) struct Watch {
     /// When the last entry that was judged was committed, µs UTC.
     reached: i64,
     saved: i64,
-    leased: i64,
+    /// When the last commit was made, µs UTC.
+    committed: i64,
     pub rules: RuleSet,
     /// Canonical urls of rules that could not be read.
     refused: Vec<String>,
@@ -183,7 +184,7 @@ impl Engine {
             judged: taken.seq,
             reached: self.committed_at(taken.seq).await?,
             saved: taken.seq,
-            leased: self.store.clock().now() + LEASE,
+            committed: self.store.clock().now(),
             rules: RuleSet::default(),
             refused: vec![],
             rules_end: i64::MIN,
@@ -309,9 +310,9 @@ impl Engine {
     }
 
     async fn commit_once(&self, watch: &mut Watch, conclusions: &mut Vec<Conclusion>) -> Result<(), Error> {
-        watch.leased = self.store.clock().now() + LEASE;
-        let cursor =
-            CursorMove { reader: READER.to_owned(), epoch: watch.taken.epoch, seq: watch.judged, leased: watch.leased };
+        watch.committed = self.store.clock().now();
+        let (epoch, leased) = (watch.taken.epoch, watch.committed + LEASE);
+        let cursor = CursorMove { reader: READER.to_owned(), epoch, seq: watch.judged, leased };
         let mut intents = Vec::with_capacity(conclusions.len());
         let mut versions: HashMap<String, i32> = HashMap::new();
         let mut sound = Vec::with_capacity(conclusions.len());
@@ -367,15 +368,10 @@ impl Engine {
         }
     }
 
-    /// With nothing to judge: stores the cursor from time to time, and renews the lease when half of it is over.
+    /// With nothing to judge: stores the cursor from time to time.
     async fn save_when_due(&self, watch: &mut Watch) -> Result<(), Error> {
-        // The lease is renewed by every commit.
-        let since = self.store.clock().now() - (watch.leased - LEASE);
-        let due = watch.judged > watch.saved && since >= SAVE_AFTER;
-        if due || (self.store.is_shared() && since > LEASE / 2) {
-            self.commit(watch, vec![]).await?;
-        }
-        Ok(())
+        let since = self.store.clock().now() - watch.committed;
+        if watch.judged > watch.saved && since >= SAVE_AFTER { self.commit(watch, vec![]).await } else { Ok(()) }
     }
 }
 
