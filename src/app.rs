@@ -31,6 +31,7 @@ use crate::deliver::live::Live;
 use crate::deliver::notify::{Notifier, Sender};
 use crate::fhir::time;
 use crate::ingest::hl7::listener::Listener;
+use crate::ingest::hl7::receive::Receiver;
 use crate::ingest::hl7::{Channel, time::Zone};
 use crate::pipeline::Pipeline;
 use crate::profiles::Profiles;
@@ -235,8 +236,7 @@ fn listener(config: &config::Mllp, state: &api::State) -> Result<Listener> {
         ..Channel::default()
     };
     Ok(Listener {
-        pipeline: state.pipeline.clone(),
-        metrics: state.metrics.clone(),
+        receiver: Receiver { pipeline: state.pipeline.clone(), metrics: state.metrics.clone() },
         channel,
         max_connections: config.max_connections,
         idle: Duration::from_secs(config.idle_timeout_s),

@@ -3,6 +3,7 @@
 
 mod intent;
 mod interaction;
+mod receive;
 
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use serde_json::Value;
 
 pub use self::intent::Intent;
 pub use self::interaction::{Done, Interaction, Match, Work};
+pub use self::receive::Parcel;
 
 use self::intent::{Planned, Unwritten, change};
 use crate::auth::access::Access;

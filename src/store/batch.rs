@@ -9,8 +9,9 @@ use diesel::prelude::*;
 use super::conn::Conn;
 use super::dict::Dict;
 use super::guard::Budget;
-use super::lane::{Batched, Group};
+use super::lane::{Answer, Batched, Group};
 use super::log::Entry;
+use super::message::{self, Before};
 use super::prepare::{OBSERVATION, Prepared, Repeat, Verb, type_number};
 use super::schema::observation;
 use super::write::{self, Current, Pending, Step};
@@ -19,6 +20,9 @@ use crate::error::Error;
 
 /// Why a reader's step is refused.
 pub const READER_LOST: &str = "Another node reads this part of the log now.";
+
+/// Why a message is refused that is another one than its control id says.
+pub const CONTROL_ID_TAKEN: &str = "Another message of this sender had the same control id (MSH-10).";
 
 const OTHER_CONTENT: Error = Error::Conflict("The same reading was received before with other content.");
 
@@ -81,8 +85,23 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// What a caller asks for: its groups, each by itself, with the message that they came in.
+    pub(super) fn job(&mut self, job: &Batched) -> Result<Answer, Error> {
+        let before = job.posting.as_ref().map_or(Ok(Before::Nothing), |posting| message::before(self.conn, posting))?;
+        let groups = match before {
+            Before::Known(posted) => return Ok(Answer { groups: vec![], posted: Some(posted) }),
+            Before::Taken => vec![Err(Error::Conflict(CONTROL_ID_TAKEN))],
+            Before::Nothing => {
+                let mut budget = Budget::new();
+                job.groups.iter().map(|group| self.group(group, &mut budget)).collect::<Result<_, Error>>()?
+            }
+        };
+        let posted = job.posting.as_ref().map(|posting| message::store(self.conn, posting, &groups)).transpose()?;
+        Ok(Answer { groups, posted })
+    }
+
     /// All changes of a group, or what stands against it. The outer error is the transaction's.
-    pub(super) fn group(&mut self, group: &Group, budget: &mut Budget) -> Result<Result<Vec<Written>, Error>, Error> {
+    fn group(&mut self, group: &Group, budget: &mut Budget) -> Result<Result<Vec<Written>, Error>, Error> {
         let plain = group.guards.is_empty()
             && group.cursor.is_none()
             && group.changes.iter().all(|c| matches!(c.verb, Verb::Create(_)));

@@ -67,7 +67,7 @@ fn write_members(out: &mut Vec<u8>, members: &Map<String, Value>, without: &[&st
     Ok(())
 }
 
-fn compress(plain: Vec<u8>) -> Vec<u8> {
+pub(super) fn compress(plain: Vec<u8>) -> Vec<u8> {
     let packed = COMPRESSOR.with_borrow_mut(|c| c.as_mut().and_then(|c| c.compress(&plain).ok()));
     let (format, bytes) = match packed {
         Some(packed) if packed.len() < plain.len() => (ZSTD_1, packed),
@@ -79,7 +79,7 @@ fn compress(plain: Vec<u8>) -> Vec<u8> {
     stored
 }
 
-fn decompress(stored: &[u8]) -> Result<Vec<u8>, Error> {
+pub(super) fn decompress(stored: &[u8]) -> Result<Vec<u8>, Error> {
     match stored.split_first() {
         Some((&PLAIN, plain)) => Ok(plain.to_vec()),
         Some((&ZSTD_1, packed)) => DECOMPRESSOR.with_borrow_mut(|d| {

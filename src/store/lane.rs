@@ -15,8 +15,9 @@ use tokio::sync::oneshot;
 use super::batch::Batch;
 use super::conn::{Conn, Location, Purpose};
 use super::dict::{Dict, Made, Source};
-use super::guard::{Budget, Guard};
+use super::guard::Guard;
 use super::log::Log;
+use super::message::{Posted, Posting};
 use super::parameters::{self, SEARCH_PARAMETER};
 use super::prepare::{Prepared, UNKNOWN};
 use super::queue::Queue;
@@ -46,7 +47,12 @@ pub(super) struct Group {
     pub cursor: Option<CursorMove>,
 }
 
-pub(super) type Answer = Vec<Result<Vec<Written>, Error>>;
+/// What became of each group of a caller, and of the message that they came with.
+#[derive(Default)]
+pub(super) struct Answer {
+    pub groups: Vec<Result<Vec<Written>, Error>>,
+    pub posted: Option<Posted>,
+}
 
 /// Work that is no commit of resources: whether it may be committed, and how its caller is then answered.
 type Aside = Box<dyn FnOnce(&mut Conn) -> (bool, Box<dyn FnOnce() + Send>) + Send>;
@@ -59,6 +65,8 @@ pub(super) enum Job {
 /// A caller's groups, to be written with those of others.
 pub(super) struct Batched {
     pub groups: Vec<Group>,
+    /// The message that they came with.
+    pub posting: Option<Box<Posting>>,
     pub reply: oneshot::Sender<Answer>,
 }
 
@@ -136,7 +144,7 @@ impl Lane {
                 Ok(mut answer) => answer.pop().unwrap_or_default(),
                 Err(error) => {
                     tracing::error!(%error, "commit failed");
-                    (0..groups).map(|_| Err(failed(&error))).collect()
+                    Answer { groups: (0..groups.max(1)).map(|_| Err(failed(&error))).collect(), posted: None }
                 }
             });
         }
@@ -212,9 +220,7 @@ impl Lane {
         batch.look_up_repeatable(jobs)?;
         let mut answers = Vec::with_capacity(jobs.len());
         for job in jobs.iter() {
-            let mut budget = Budget::new();
-            let groups = job.groups.iter().map(|group| batch.group(group, &mut budget));
-            answers.push(groups.collect::<Result<Answer, Error>>()?);
+            answers.push(batch.job(job)?);
         }
         let (last, entries) = batch.finish()?;
         if last > seq {

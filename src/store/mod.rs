@@ -19,6 +19,7 @@ mod labels;
 mod lane;
 mod log;
 mod measured;
+mod message;
 mod newest;
 mod oddity;
 mod parameters;
@@ -46,13 +47,14 @@ use tokio::sync::{oneshot, watch};
 
 pub use account::{Account, Session};
 pub use attended::Attended;
-pub use batch::READER_LOST;
+pub use batch::{CONTROL_ID_TAKEN, READER_LOST};
 pub use guard::{CONDITION_CHANGED, Guard};
 pub use history::{HistoryPage, HistoryQuery};
 pub use labels::Labels;
 pub use lane::CursorMove;
 pub use log::Entry;
 pub use measured::{Measured, Part, Wanted, is_wanted};
+pub use message::{Judge, Judged, Kept, Message, Opened, Posted, Verdict, Wanted as WantedMessages};
 pub use newest::{Placed, Series};
 pub use prepare::{Change, Content, NOTHING, Repeat, Verb};
 pub use queue::Priority;
@@ -231,9 +233,9 @@ impl Store {
         }
         let rows = groups.iter().map(|g| g.changes.len().max(1)).sum();
         let (reply, answer) = oneshot::channel();
-        self.enqueue(rows, priority, Job::Commit(Batched { groups, reply }))?;
+        self.enqueue(rows, priority, Job::Commit(Batched { groups, posting: None, reply }))?;
         self.inner.metrics.lane_depth(self.inner.queue.depth());
-        answer.await.map_err(|_| Error::Unavailable("The server is shutting down."))
+        answer.await.map(|answer| answer.groups).map_err(|_| Error::Unavailable("The server is shutting down."))
     }
 
     /// One group by itself.

@@ -38,10 +38,10 @@ pub(super) fn encode(warnings: &[Issue]) -> Option<String> {
     if all.is_empty() { None } else { serde_json::to_string(&all).ok() }
 }
 
-fn decode(text: &str) -> Result<Vec<Issue>, Error> {
+pub(super) fn decode(text: &str) -> Result<Vec<Issue>, Error> {
     let all: Vec<Kept> = serde_json::from_str(text).map_err(Error::internal)?;
     let issue = |kept: Kept| Issue {
-        severity: if kept.severity == Severity::Information.code() { Severity::Information } else { Severity::Warning },
+        severity: severity(&kept.severity),
         code: code(&kept.code),
         expression: kept.expression,
         diagnostics: kept.diagnostics,
@@ -49,9 +49,14 @@ fn decode(text: &str) -> Result<Vec<Issue>, Error> {
     Ok(all.into_iter().map(issue).collect())
 }
 
-/// The codes that a warning may have.
+fn severity(code: &str) -> Severity {
+    let known = [Severity::Error, Severity::Information].into_iter().find(|known| known.code() == code);
+    known.unwrap_or(Severity::Warning)
+}
+
+/// The codes that an issue of ours may have.
 fn code(text: &str) -> &'static str {
-    const CODES: [&str; 10] = [
+    const CODES: [&str; 14] = [
         "structure",
         "required",
         "value",
@@ -62,6 +67,10 @@ fn code(text: &str) -> &'static str {
         "too-long",
         "informational",
         "business-rule",
+        "duplicate",
+        "conflict",
+        "transient",
+        "exception",
     ];
     CODES.into_iter().find(|known| *known == text).unwrap_or("processing")
 }

@@ -170,3 +170,22 @@ diesel::table! {
 diesel::allow_tables_to_appear_in_same_query!(component, concept_coding, observation);
 diesel::allow_tables_to_appear_in_same_query!(oddity, observation);
 diesel::allow_tables_to_appear_in_same_query!(oddity, resource);
+
+diesel::table! {
+    message (id) {
+        id -> BigInt,
+        received -> BigInt,
+        channel -> Text,
+        peer -> Text,
+        kind -> Text,
+        sender -> Text,
+        control -> Text,
+        hash -> Binary,
+        verdict -> Text,
+        issues -> Text,
+        made -> Text,
+        settled -> Bool,
+        replays -> Nullable<BigInt>,
+        body -> Binary,
+    }
+}

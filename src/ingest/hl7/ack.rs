@@ -6,53 +6,25 @@ use fhir_r4::{Issue, Severity};
 use super::Channel;
 use super::charset::Charset;
 use super::header::Header;
-use super::message::{Refusal, Separators};
+use super::message::Separators;
 use crate::fhir::time;
+use crate::store::Verdict;
 
-/// How a message ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Accepted,
-    /// Something of it is wrong, or could not be stored now.
-    Error,
-    /// Not for this server.
-    Rejected,
-}
-
-impl Verdict {
-    /// The verdict on a message whose results have these problems.
-    pub fn of(issues: &[Issue]) -> Self {
-        if issues.iter().any(|issue| issue.severity == Severity::Error) { Self::Error } else { Self::Accepted }
-    }
-
-    fn letter(self) -> char {
-        match self {
-            Self::Accepted => 'A',
-            Self::Error => 'E',
-            Self::Rejected => 'R',
+/// The answers to a message: one in original mode; in enhanced mode (MSH-15, MSH-16) those that the sender asked for,
+/// perhaps none; one rejection where no header could be read.
+pub fn answer(
+    header: Option<&Header>,
+    verdict: Verdict,
+    issues: &[Issue],
+    channel: &Channel,
+    now_us: i64,
+) -> Vec<Vec<u8>> {
+    match header {
+        Some(header) => {
+            codes(header, verdict).into_iter().map(|code| write(header, &code, issues, channel, now_us)).collect()
         }
+        None => vec![write(&unknown(), verdict.code(), issues, channel, now_us)],
     }
-}
-
-/// The answers to a message that was read: one in original mode; in enhanced mode (MSH-15, MSH-16) those that
-/// the sender asked for, perhaps none.
-pub fn answer(header: &Header, verdict: Verdict, issues: &[Issue], channel: &Channel, now_us: i64) -> Vec<Vec<u8>> {
-    codes(header, verdict).into_iter().map(|code| write(header, &code, issues, channel, now_us)).collect()
-}
-
-/// The answers to a message that was not read, as far as its header is known.
-pub fn refuse(refusal: &Refusal, channel: &Channel, now_us: i64) -> Vec<Vec<u8>> {
-    let verdict = if refusal.rejected { Verdict::Rejected } else { Verdict::Error };
-    let issues = std::slice::from_ref(&refusal.issue);
-    match &refusal.header {
-        Some(header) => answer(header, verdict, issues, channel, now_us),
-        None => vec![write(&unknown(), &format!("A{}", verdict.letter()), issues, channel, now_us)],
-    }
-}
-
-/// The answer to what was no message at all, such as a frame that is too large.
-pub fn reject(issue: Issue, channel: &Channel, now_us: i64) -> Vec<u8> {
-    write(&unknown(), "AR", &[issue], channel, now_us)
 }
 
 fn codes(header: &Header, verdict: Verdict) -> Vec<String> {
@@ -192,7 +164,7 @@ mod tests {
     }
 
     fn written(header: &Header, verdict: Verdict, issues: &[Issue]) -> Vec<String> {
-        let answers = answer(header, verdict, issues, &Channel::default(), 1_767_323_045_000_000);
+        let answers = answer(Some(header), verdict, issues, &Channel::default(), 1_767_323_045_000_000);
         answers.into_iter().map(|bytes| String::from_utf8(bytes).unwrap()).collect()
     }
 
@@ -249,14 +221,10 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_answered_all_the_same() {
         let refusal = super::super::message::parse(b"hello").unwrap_err();
-        let answers = refuse(&refusal, &Channel::default(), 0);
+        let issues = [refusal.issue.clone()];
+        let answers = answer(refusal.header.as_deref(), refusal.verdict(), &issues, &Channel::default(), 0);
         let answer = String::from_utf8(answers[0].clone()).unwrap();
         assert!(answer.contains("\rMSA|AR|\rERR||MSH^1|100^"), "{answer}");
-        assert!(
-            String::from_utf8(reject(Issue::error("too-long", "", "x"), &Channel::default(), 0))
-                .unwrap()
-                .contains("MSA|AR|")
-        );
     }
 
     #[test]

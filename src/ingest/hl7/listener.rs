@@ -1,6 +1,7 @@
 //! The MLLP listener: one task a connection, one message at a time on each, so answers come in order and a
 //! sender that is too fast waits (nothing is read meanwhile). A positive answer is written after the commit.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,16 +14,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::frame::{Broken, Codec};
-use super::{Channel, Refusal, ack};
-use crate::auth::access::Access;
-use crate::ingest::device::Rejected;
-use crate::pipeline::Pipeline;
-use crate::telemetry::Metrics;
+use super::receive::{Origin, Receiver};
+use super::{Channel, ack};
+use crate::store::Verdict;
 
 /// What a listener needs.
 pub struct Listener {
-    pub pipeline: Pipeline,
-    pub metrics: Metrics,
+    pub receiver: Receiver,
     pub channel: Channel,
     pub max_connections: usize,
     pub idle: Duration,
@@ -44,7 +42,7 @@ impl Listener {
             let (listener, cancelled) = (listener.clone(), cancelled.clone());
             connections.spawn(async move {
                 tracing::debug!(%peer, channel = %listener.channel.name, "connected");
-                listener.serve(stream, cancelled).await;
+                listener.serve(stream, peer, cancelled).await;
                 drop(place);
             });
         }
@@ -52,16 +50,19 @@ impl Listener {
         connections.wait().await;
     }
 
-    async fn serve(&self, stream: TcpStream, cancelled: CancellationToken) {
+    async fn serve(&self, stream: TcpStream, peer: SocketAddr, cancelled: CancellationToken) {
         let mut framed = Framed::new(stream, Codec::new(self.channel.max_frame));
+        let origin = Origin { channel: &self.channel, peer: peer.to_string(), replays: None };
         loop {
             let next = tokio::select! {
                 next = tokio::time::timeout(self.idle, framed.next()) => next,
                 () = cancelled.cancelled() => return,
             };
-            let answers = match next {
-                Ok(Some(Ok(frame))) if frame.ended => self.receive(&frame.message).await,
-                Ok(Some(Ok(frame))) => self.refuse(&super::unended(&frame.message)),
+            let received = match next {
+                Ok(Some(Ok(frame))) => {
+                    let refused = (!frame.ended).then(|| super::unended(&frame.message));
+                    self.receiver.take(&frame.message, refused, &origin).await
+                }
                 Ok(Some(Err(broken))) => {
                     if let Some(answer) = self.broken(&broken) {
                         let _ = framed.send(answer).await;
@@ -70,7 +71,7 @@ impl Listener {
                 }
                 Ok(None) | Err(_) => return,
             };
-            for answer in answers {
+            for answer in received.answers(&self.channel, self.now()) {
                 if framed.send(answer).await.is_err() {
                     return;
                 }
@@ -78,61 +79,19 @@ impl Listener {
         }
     }
 
-    /// Why the connection cannot go on, told before it is closed.
+    /// Why the connection cannot go on, told before it is closed. What has no end is not kept.
     fn broken(&self, broken: &Broken) -> Option<Vec<u8>> {
         let why = match broken {
             Broken::TooLarge => "the message is longer than this channel takes",
             Broken::NotMllp => "this is no MLLP",
             Broken::Io(_) => return None,
         };
-        self.metrics.hl7_message("AR");
+        self.receiver.metrics.hl7_message(Verdict::Rejected.code());
         let issue = Issue::error("too-long", "MSH[1]", why);
-        Some(ack::reject(issue, &self.channel, self.pipeline.store().clock().now()))
+        ack::answer(None, Verdict::Rejected, &[issue], &self.channel, self.now()).pop()
     }
 
-    fn refuse(&self, refusal: &Refusal) -> Vec<Vec<u8>> {
-        self.metrics.hl7_message(if refusal.rejected { "AR" } else { "AE" });
-        ack::refuse(refusal, &self.channel, self.pipeline.store().clock().now())
+    fn now(&self) -> i64 {
+        self.receiver.pipeline.store().clock().now()
     }
-
-    /// One message to its answers.
-    async fn receive(&self, bytes: &[u8]) -> Vec<Vec<u8>> {
-        let now = || self.pipeline.store().clock().now();
-        let received = match super::read(bytes, &self.channel) {
-            Ok(received) => received,
-            Err(refusal) => return self.refuse(&refusal),
-        };
-        let (mut drafts, mut issues) = (Vec::new(), Vec::new());
-        for item in received.mapped.items {
-            match item {
-                Ok(draft) => drafts.push(draft),
-                Err(rejected) => issues.extend(placed(rejected)),
-            }
-        }
-        match self.pipeline.accept(&Access::system("hl7 listener"), "mllp", drafts, false).await {
-            Ok(receipts) => {
-                for receipt in receipts {
-                    if let Err(found) = receipt.outcome {
-                        issues.extend(placed(Rejected { place: receipt.place, issues: found }));
-                    }
-                }
-            }
-            Err(error) => {
-                tracing::error!(%error, "message not stored");
-                issues.extend(error.issues());
-            }
-        }
-        let verdict = ack::Verdict::of(&issues);
-        self.metrics.hl7_message(if verdict == ack::Verdict::Accepted { "AA" } else { "AE" });
-        ack::answer(&received.header, verdict, &issues, &self.channel, now())
-    }
-}
-
-/// Problems of the Observation that a result became are told at the result.
-fn placed(rejected: Rejected) -> Vec<Issue> {
-    let Rejected { place, issues } = rejected;
-    let place_of = |issue: &Issue| {
-        if issue.expression.starts_with("Observation") { place.clone() } else { issue.expression.clone() }
-    };
-    issues.into_iter().map(|issue| Issue { expression: place_of(&issue), ..issue }).collect()
 }

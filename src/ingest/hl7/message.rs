@@ -11,6 +11,7 @@ use hl7_parser::message as hl7;
 
 use super::charset::{self, Charset, NoText};
 use super::{escape, header::Header};
+use crate::store::Verdict;
 
 /// More parts in one segment than any device sends; the parser's tree would eat the memory.
 const MAX_PARTS: usize = 50_000;
@@ -40,6 +41,12 @@ pub struct Refusal {
     /// Nothing wrong with the sender's data, but not for this server (AR), or broken (AE)?
     pub rejected: bool,
     pub issue: Issue,
+}
+
+impl Refusal {
+    pub fn verdict(&self) -> Verdict {
+        if self.rejected { Verdict::Rejected } else { Verdict::Error }
+    }
 }
 
 /// A message whose every line is a segment.

@@ -16,6 +16,7 @@ pub mod map;
 pub mod message;
 mod obx;
 mod party;
+pub mod receive;
 pub mod time;
 
 use fhir_r4::Issue;

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::ingest::device::{Item, Rejected};
 use crate::normalize::draft::{Draft, Measured, Subject};
+use crate::store::Verdict;
 
 const MONITOR: &[u8] = include_bytes!("../../../tests/data/hl7/ours_bedside_monitor.hl7");
 const DEVICES: &[u8] = include_bytes!("../../../tests/data/hl7/ours_pcd01_devices.hl7");
@@ -37,6 +38,11 @@ fn identifier(system: Option<&str>, value: &str) -> Subject {
 
 fn codes(draft: &Draft) -> Vec<&str> {
     draft.code.iter().map(|c| c.code.as_str()).collect()
+}
+
+fn refuse(refusal: &Refusal) -> Vec<Vec<u8>> {
+    let issues = std::slice::from_ref(&refusal.issue);
+    ack::answer(refusal.header.as_deref(), refusal.verdict(), issues, &channel(), 0)
 }
 
 #[test]
@@ -80,7 +86,7 @@ fn bad_results_are_named_and_harm_no_neighbour() {
     let all: Vec<_> = issues.into_iter().cloned().collect();
     let received = read(MONITOR, &channel()).unwrap();
     assert_eq!((received.mapped.used, received.mapped.unused), (19, 1), "every segment is accounted for");
-    let answers = ack::answer(&received.header, ack::Verdict::of(&all), &all, &channel(), 0);
+    let answers = ack::answer(Some(&received.header), Verdict::of(&all), &all, &channel(), 0);
     let answer = String::from_utf8(answers[0].clone()).unwrap();
     assert!(answer.contains("\rMSA|AE|1001\rERR||OBX^14^5|102^Data type error^HL70357|E|"), "{answer}");
     assert!(answer.contains("\rERR||OBX^16^2|200^") && !answer.contains("high") && !answer.contains("Ana"));
@@ -101,7 +107,7 @@ fn devices_patients_and_zones() {
     assert!(matches!(&glucose.value, Measured::Quantity { value, comparator: Some("<"), .. } if value == "20"));
     assert_eq!((glucose.status, glucose.effective.as_deref()), ("corrected", Some("2026-01-02T03:04:00+01:00")));
     let header = read(DEVICES, &channel()).unwrap().header;
-    let answers = ack::answer(&header, ack::Verdict::Accepted, &[], &channel(), 0);
+    let answers = ack::answer(Some(&header), Verdict::Accepted, &[], &channel(), 0);
     assert_eq!(answers.len(), 1);
     assert!(String::from_utf8(answers[0].clone()).unwrap().ends_with("|P|2.6||||||8859/1\rMSA|CA|7\\T\\8\r"));
 }
@@ -142,7 +148,7 @@ fn messages_of_other_projects() {
         assert_eq!(mapped.items.iter().filter(|i| i.is_ok()).count(), taken, "{id}");
         assert_eq!(mapped.items.len() - taken, refused, "{id}");
         assert_eq!(mapped.used + mapped.unused, message.len(), "{id}");
-        let answers = ack::answer(message.header(), ack::Verdict::of(&issues), &issues, &channel(), 0);
+        let answers = ack::answer(Some(message.header()), Verdict::of(&issues), &issues, &channel(), 0);
         assert!(String::from_utf8(answers[0].clone()).unwrap().contains(&format!("\rMSA|{code}|{id}\r")), "{id}");
     }
     let lab = drafts(include_bytes!("../../../tests/data/hl7/msfc_LRI_2.0-NG_CBC_Typ_Message.hl7"));
@@ -167,7 +173,7 @@ fn messages_that_are_refused_whole() {
     for (bytes, code, place, rejected) in table {
         let refusal = read(bytes, &channel()).unwrap_err();
         assert_eq!((refusal.issue.code, refusal.issue.expression.as_str(), refusal.rejected), (code, place, rejected));
-        assert_eq!(ack::refuse(&refusal, &channel(), 0).len(), 1, "it is answered");
+        assert_eq!(refuse(&refusal).len(), 1, "it is answered");
     }
 }
 
@@ -190,7 +196,7 @@ proptest! {
     #[test]
     fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
         if let Err(refusal) = read(&bytes, &channel()) {
-            prop_assert!(ack::refuse(&refusal, &channel(), 0).len() <= 2);
+            prop_assert!(refuse(&refusal).len() <= 2);
         }
     }
 
@@ -210,7 +216,7 @@ proptest! {
                     let _ = crate::normalize::observation(&draft, &bound, 1_767_323_045_000_000);
                 }
             },
-            Err(refusal) => prop_assert!(!ack::refuse(&refusal, &channel(), 0).iter().any(Vec::is_empty)),
+            Err(refusal) => prop_assert!(!refuse(&refusal).iter().any(Vec::is_empty)),
         }
     }
 }

@@ -1,0 +1,119 @@
+//! One message to its answers, whatever brought it: read, taken in and stored with what came of it, answered. What
+//! cannot be read is stored too, and every refusal is answered; a positive answer follows the commit.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use fhir_r4::Issue;
+use sha2::{Digest, Sha256};
+
+use super::{Channel, Header, Refusal, ack};
+use crate::auth::access::Access;
+use crate::error::Error;
+use crate::ingest::device::Rejected;
+use crate::normalize::draft::Draft;
+use crate::pipeline::{Parcel, Pipeline};
+use crate::store::{Judged, Posted, Verdict};
+use crate::telemetry::Metrics;
+
+/// What messages are taken in with.
+#[derive(Clone)]
+pub struct Receiver {
+    pub pipeline: Pipeline,
+    pub metrics: Metrics,
+}
+
+/// Where a message comes from.
+pub struct Origin<'o> {
+    pub channel: &'o Channel,
+    pub peer: String,
+    /// The message that this one is sent again for, by a person.
+    pub replays: Option<i64>,
+}
+
+/// What became of a message.
+pub struct Received {
+    /// As far as it could be read.
+    pub header: Option<Header>,
+    /// The message as it is kept; none when it could not be stored.
+    pub id: Option<i64>,
+    pub judged: Judged,
+}
+
+impl Received {
+    /// The answers that the sender has asked for.
+    pub fn answers(&self, channel: &Channel, now: i64) -> Vec<Vec<u8>> {
+        ack::answer(self.header.as_ref(), self.judged.verdict, &self.judged.issues, channel, now)
+    }
+}
+
+impl Receiver {
+    /// Takes one message in. `refused`: why it is not taken whatever it says.
+    pub async fn take(&self, bytes: &[u8], refused: Option<Refusal>, origin: &Origin<'_>) -> Received {
+        let read = refused.map_or_else(|| super::read(bytes, origin.channel), Err);
+        let (header, drafts, verdict, issues) = match read {
+            Ok(read) => {
+                let (drafts, issues) = parted(read.mapped.items);
+                (Some(read.header), drafts, Verdict::Accepted, issues)
+            }
+            Err(refusal) => {
+                let verdict = refusal.verdict();
+                (refusal.header.map(|header| *header), vec![], verdict, vec![refusal.issue])
+            }
+        };
+        let parcel = parcel(bytes, header.as_ref(), origin, verdict, issues.clone());
+        let (id, judged) = match self.pipeline.receive(&Access::system("hl7"), "hl7", drafts, parcel).await {
+            Ok(Posted::Stored { id, judged } | Posted::Known { id, judged }) => (Some(id), judged),
+            Err(error) => (None, unstored(&error, verdict, issues)),
+        };
+        self.metrics.hl7_message(judged.verdict.code());
+        Received { header, id, judged }
+    }
+}
+
+fn parted(items: Vec<Result<Draft, Rejected>>) -> (Vec<Draft>, Vec<Issue>) {
+    let (mut drafts, mut issues) = (Vec::new(), Vec::new());
+    for item in items {
+        match item {
+            Ok(draft) => drafts.push(draft),
+            Err(rejected) => issues.extend(rejected.issues),
+        }
+    }
+    (drafts, issues)
+}
+
+fn parcel(bytes: &[u8], header: Option<&Header>, origin: &Origin<'_>, verdict: Verdict, issues: Vec<Issue>) -> Parcel {
+    let kind = header.map(|header| match &header.kind {
+        (kind, event) if event.is_empty() => kind.clone(),
+        (kind, event) => format!("{kind}^{event}"),
+    });
+    let sender = header.map(|h| format!("{}|{}", h.sending_application, h.sending_facility));
+    Parcel {
+        channel: origin.channel.name.clone(),
+        peer: origin.peer.clone(),
+        kind: kept(kind),
+        sender: kept(sender),
+        control: kept(header.map(|header| header.control_id.clone())),
+        bytes: bytes.to_vec(),
+        replays: origin.replays,
+        verdict,
+        issues,
+    }
+}
+
+/// What a column and its index can hold; what is longer is known by its hash.
+fn kept(text: Option<String>) -> String {
+    const LONGEST: usize = 200;
+    let text = text.unwrap_or_default();
+    if text.len() <= LONGEST && !text.contains('\0') {
+        return text;
+    }
+    URL_SAFE_NO_PAD.encode(Sha256::digest(text.as_bytes()))
+}
+
+/// Nothing was stored: the sender shall send it again.
+fn unstored(error: &Error, verdict: Verdict, mut issues: Vec<Issue>) -> Judged {
+    tracing::error!(%error, "message not stored");
+    issues.extend(error.issues());
+    let verdict = if verdict == Verdict::Accepted { Verdict::Error } else { verdict };
+    Judged { verdict, issues, made: vec![] }
+}
