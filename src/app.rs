@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::alert::engine::Engine;
 use crate::alert::lifecycle::Policy;
 use crate::alert::seed;
-use crate::api;
+use crate::api::{self, hl7::Hl7};
 use crate::auth::sessions::Sessions;
 use crate::auth::token::{TokenKeys, Verifier};
 use crate::clock::{Clock, new_id};
@@ -84,12 +84,16 @@ impl App {
             &format!("{public_url}/fhir"),
         )?;
         let state = api::State {
-            pipeline,
+            pipeline: pipeline.clone(),
             verifier: Arc::new(Verifier::new(keys)),
             sessions: Sessions::new(store.clone(), config.session.lifetime_s),
             live: Live::new(store.clone(), metrics.clone()),
             latest: Latest::new(store.clone()),
             days: Days::new(store.clone()),
+            hl7: Hl7 {
+                receiver: Receiver { pipeline: pipeline.clone(), metrics: metrics.clone() },
+                channels: vec![channel(&config.mllp)?],
+            },
             metrics,
             settings: Arc::new(api::Settings {
                 secure_cookies: public_url.starts_with("https://"),
@@ -226,18 +230,21 @@ fn bind_mllp(config: &config::Mllp) -> Result<Option<TcpListener>> {
     Ok(Some(socket))
 }
 
-fn listener(config: &config::Mllp, state: &api::State) -> Result<Listener> {
+fn channel(config: &config::Mllp) -> Result<Channel> {
     let zone: Zone = config.default_zone.parse().map_err(|why| anyhow::anyhow!("mllp.default_zone: {why}"))?;
     let authorities = config.assigning_authorities.iter().map(|(name, system)| (name.clone(), system.clone()));
-    let channel = Channel {
+    Ok(Channel {
         default_zone: zone,
         max_frame: config.max_frame_bytes,
         assigning_authorities: authorities.collect(),
         ..Channel::default()
-    };
+    })
+}
+
+fn listener(config: &config::Mllp, state: &api::State) -> Result<Listener> {
     Ok(Listener {
-        receiver: Receiver { pipeline: state.pipeline.clone(), metrics: state.metrics.clone() },
-        channel,
+        receiver: state.hl7.receiver.clone(),
+        channel: channel(config)?,
         max_connections: config.max_connections,
         idle: Duration::from_secs(config.idle_timeout_s),
     })

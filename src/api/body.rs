@@ -28,14 +28,19 @@ enum Coding {
 
 /// All of it, after decompression at most `limit` bytes.
 pub(super) async fn read(request: &HttpRequest, payload: web::Payload, limit: usize) -> Result<Bytes, Error> {
+    if !request.headers().get(header::CONTENT_TYPE).is_none_or(|media| media.to_str().is_ok_and(is_utf8)) {
+        return Err(UNKNOWN_TYPE);
+    }
+    read_bytes(request, payload, limit).await
+}
+
+/// The same of what may be written in any character set.
+pub(super) async fn read_bytes(request: &HttpRequest, payload: web::Payload, limit: usize) -> Result<Bytes, Error> {
     let headers = request.headers();
     if let Some(length) = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok())
         && length > limit
     {
         return Err(Error::TooLarge { limit });
-    }
-    if !headers.get(header::CONTENT_TYPE).is_none_or(|media| media.to_str().is_ok_and(is_utf8)) {
-        return Err(UNKNOWN_TYPE);
     }
     let coding = match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
         None | Some(b"identity") => None,

@@ -9,6 +9,8 @@ pub mod device;
 pub mod fhir;
 pub mod health;
 #[expect(unused_qualifications, reason = "utoipa's macro spells out the type of the query")]
+pub mod hl7;
+#[expect(unused_qualifications, reason = "utoipa's macro spells out the type of the query")]
 pub mod live;
 pub mod openapi;
 mod pages;
@@ -42,6 +44,7 @@ pub struct State {
     pub live: Live,
     pub latest: Latest,
     pub days: Days,
+    pub hl7: hl7::Hl7,
     pub metrics: Metrics,
     pub settings: Arc<Settings>,
 }
@@ -86,6 +89,7 @@ pub fn routes(config: &mut ServiceConfig) {
         )
         .service(web::scope("/alert/v1").configure(alert::routes))
         .service(web::scope("/device/v1").configure(device::routes))
+        .service(web::scope("/hl7").configure(hl7::routes))
         .service(web::scope("/auth").configure(session::routes))
         .service(web::scope("/live").configure(live::routes))
         .configure(health::routes)

@@ -10,7 +10,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::caller::Caller;
-use super::{alert, device, fhir, health, live, session};
+use super::{alert, device, fhir, health, hl7, live, session};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -26,7 +26,9 @@ use super::{alert, device, fhir, health, live, session};
         fhir::search::compartment_by_url, fhir::search::compartment_by_form, fhir::search::whole_compartment_by_form,
         fhir::history::of_instance, fhir::history::of_type, fhir::history::system,
         fhir::operation::on_system, fhir::operation::on_type, fhir::operation::on_instance,
-        alert::report, device::observations, live::events, live::series,
+        alert::report, device::observations,
+        hl7::message, hl7::messages, hl7::one, hl7::replay, hl7::replay_many, hl7::settle,
+        live::events, live::series,
         session::login, session::logout, session::me,
         health::live, health::ready, health::metrics,
     ),
@@ -36,6 +38,7 @@ use super::{alert, device, fhir, health, live, session};
         (name = "fhir", description = "FHIR R4 REST"),
         (name = "alert", description = "What the alarms of a hospital come to"),
         (name = "device", description = "Readings from devices"),
+        (name = "hl7", description = "HL7 v2 messages over HTTP, and those that are kept"),
         (name = "live", description = "The ward as it is now"),
         (name = "session", description = "Signing in"),
         (name = "health", description = "Health and metrics")

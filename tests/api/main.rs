@@ -33,6 +33,8 @@ mod fhir;
 #[cfg(test)]
 mod helpers;
 #[cfg(test)]
+mod hl7_messages;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod live;

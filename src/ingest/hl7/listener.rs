@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::frame::{Broken, Codec};
 use super::receive::{Origin, Receiver};
 use super::{Channel, ack};
+use crate::auth::access::Access;
 use crate::store::Verdict;
 
 /// What a listener needs.
@@ -52,6 +53,7 @@ impl Listener {
 
     async fn serve(&self, stream: TcpStream, peer: SocketAddr, cancelled: CancellationToken) {
         let mut framed = Framed::new(stream, Codec::new(self.channel.max_frame));
+        let access = Access::system("hl7 listener");
         let origin = Origin { channel: &self.channel, peer: peer.to_string(), replays: None };
         loop {
             let next = tokio::select! {
@@ -61,7 +63,7 @@ impl Listener {
             let received = match next {
                 Ok(Some(Ok(frame))) => {
                     let refused = (!frame.ended).then(|| super::unended(&frame.message));
-                    self.receiver.take(&frame.message, refused, &origin).await
+                    self.receiver.take(&access, &frame.message, refused, &origin).await
                 }
                 Ok(Some(Err(broken))) => {
                     if let Some(answer) = self.broken(&broken) {

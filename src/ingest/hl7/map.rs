@@ -171,7 +171,9 @@ impl<'c> Map<'c> {
         let notes: Vec<&str> = [reading.code.note, reading.note].into_iter().flatten().collect();
         self.last = Some(Last { draft: self.drafts.len(), named_device });
         self.drafts.push(Draft {
-            key: format!("{}\u{1f}{place}\u{1f}{}\u{1f}{}", self.origin, whose(&subject), segment.line),
+            // A sender that uses its control ids again says another time, at least.
+            key: [&self.origin, &place, &whose(&subject), effective.as_deref().unwrap_or_default(), segment.line]
+                .join("\u{1f}"),
             place,
             subject,
             device,

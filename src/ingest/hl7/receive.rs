@@ -48,7 +48,7 @@ impl Received {
 
 impl Receiver {
     /// Takes one message in. `refused`: why it is not taken whatever it says.
-    pub async fn take(&self, bytes: &[u8], refused: Option<Refusal>, origin: &Origin<'_>) -> Received {
+    pub async fn take(&self, access: &Access, bytes: &[u8], refused: Option<Refusal>, origin: &Origin<'_>) -> Received {
         let read = refused.map_or_else(|| super::read(bytes, origin.channel), Err);
         let (header, drafts, verdict, issues) = match read {
             Ok(read) => {
@@ -61,7 +61,7 @@ impl Receiver {
             }
         };
         let parcel = parcel(bytes, header.as_ref(), origin, verdict, issues.clone());
-        let (id, judged) = match self.pipeline.receive(&Access::system("hl7"), "hl7", drafts, parcel).await {
+        let (id, judged) = match self.pipeline.receive(access, "hl7", drafts, parcel).await {
             Ok(Posted::Stored { id, judged } | Posted::Known { id, judged }) => (Some(id), judged),
             Err(error) => (None, unstored(&error, verdict, issues)),
         };
