@@ -290,12 +290,14 @@ impl Engine {
                 break;
             }
         }
-        conclusions.extend(watch.episodes.ripen(now));
+        conclusions.extend(watch.episodes.ripen(now, BATCH));
+        conclusions.extend(watch.episodes.mute(now));
         if conclusions.is_empty() { Ok(()) } else { self.commit(watch, conclusions).await }
     }
 
     /// Conclusions and cursor in one transaction. What somebody changed meanwhile is concluded anew on what stands.
     async fn commit(&self, watch: &mut Watch, mut conclusions: Vec<Conclusion>) -> Result<(), Error> {
+        conclusions.extend(watch.episodes.mute(self.store.clock().now()));
         for _ in 0..ATTEMPTS {
             match self.commit_once(watch, &mut conclusions).await {
                 Err(Error::VersionConflict { resource_type, id }) => {

@@ -21,6 +21,7 @@
 //! | `alert-encounter` | Reference(Encounter) | where the patient was |
 //! | `alert-shadow` | boolean | its rule is on trial: recorded, and told to nobody |
 //! | `alert-silent-device` | Reference(Device) | the device whose silence it is about |
+//! | `alert-inhibited-by` | Reference(DetectedIssue) | the alert of a silent device that speaks for this one too |
 //! | `alert-condition-presence` | code present | somebody closed it while its condition holds; gone with the condition |
 //! | `alert-reading` (on evidence) | `at` instant, `value` Quantity | the reading, for those who show it |
 

@@ -20,6 +20,7 @@
 //! the absence of `identifiedPeriod.end`, `signal.activationState` is paused while suppressed.
 
 mod act;
+mod mute;
 mod policy;
 mod record;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use super::window::{Kind, Transition, level_told};
 use crate::fhir::time;
 
 pub use act::{Act, Actor, MAX_SILENCE, apply};
+pub use mute::{inhibitor, muted};
 pub use policy::{Course, Policy, Step, Target};
 pub use record::{audit_event, provenance};
 pub use timer::{Event, Next, due, on_due};
@@ -184,8 +186,14 @@ pub fn released(previous: &Value) -> Value {
 }
 
 /// What people and time have said of an alert.
-const CARRIED: [&str; 5] =
-    ["alert-acknowledged", "alert-suppressed-until", "alert-suppressed-level", "alert-escalation-step", "alert-due"];
+const CARRIED: [&str; 6] = [
+    "alert-acknowledged",
+    "alert-suppressed-until",
+    "alert-suppressed-level",
+    "alert-inhibited-by",
+    "alert-escalation-step",
+    "alert-due",
+];
 
 /// Why nothing can become of an alert any more though nobody closed it and its condition did not end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,7 +235,7 @@ pub fn superseded(previous: &Value, why: Superseded, now: i64) -> Value {
 
 /// From now on it waits for an answer.
 fn begin(policy: &Policy, issue: &mut Map<String, Value>, now: i64) {
-    for gone in ["alert-acknowledged", "alert-suppressed-until", "alert-suppressed-level", "alert-escalation-step"] {
+    for gone in CARRIED {
         remove(issue, gone);
     }
     set_state(issue, State::Raised);
@@ -275,7 +283,7 @@ fn over_instant(issue: &mut Map<String, Value>, now: i64) {
 fn finish(issue: &mut Map<String, Value>, state: State) {
     issue.insert("status".to_owned(), "final".into());
     set_state(issue, state);
-    for gone in ["alert-suppressed-until", "alert-suppressed-level", "alert-due"] {
+    for gone in ["alert-suppressed-until", "alert-suppressed-level", "alert-inhibited-by", "alert-due"] {
         remove(issue, gone);
     }
 }

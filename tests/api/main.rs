@@ -9,6 +9,8 @@ mod alert_acts;
 #[cfg(test)]
 mod alert_engine;
 #[cfg(test)]
+mod alert_mute;
+#[cfg(test)]
 mod alert_past;
 #[cfg(test)]
 mod alert_report;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Conclusion, Deed, Episodes, Outcome};
+use super::{Conclusion, Deed, Episodes, Moment, Outcome};
 use crate::alert::context::Context;
 use crate::alert::issue::{self, OpenEpisode, Standing};
 use crate::alert::lifecycle::{self, State, Superseded};
@@ -61,7 +61,7 @@ impl Episodes {
     /// Puts an end to an episode.
     pub(in crate::alert) fn end(&mut self, id: &str, why: Superseded, now: i64) -> Option<Conclusion> {
         let open = self.take_by_id(id)?;
-        self.next(&open.resource, Some(open.version), superseded(why, now), "supersede", None)
+        self.done(&open, superseded(why, now), "supersede", Moment::of_time(now))
     }
 }
 

@@ -105,10 +105,11 @@ fn acknowledge(
         return Err(Error::Conflict("This alert is acknowledged already."));
     }
     seen(issue, by, now);
+    remove(issue, "alert-inhibited-by");
     match state {
         State::Latched => finish(issue, State::Resolved),
         // The silence goes on to its end.
-        State::Suppressed => {}
+        State::Suppressed if super::find(issue, "alert-suppressed-until").is_some() => {}
         _ => {
             set_state(issue, State::Acknowledged);
             timer::await_timeout(policy, issue, now);
@@ -138,7 +139,7 @@ fn silence(issue: &mut Map<String, Value>, until: i64, critical: bool, now: i64)
 
 /// Somebody calls for help: the next step is done now, and it waits for an answer again.
 fn escalate(issue: &mut Map<String, Value>, policy: &Policy, now: i64) {
-    for gone in ["alert-acknowledged", "alert-suppressed-until", "alert-suppressed-level"] {
+    for gone in ["alert-acknowledged", "alert-suppressed-until", "alert-suppressed-level", "alert-inhibited-by"] {
         remove(issue, gone);
     }
     timer::step(issue);

@@ -75,6 +75,8 @@ fn expire(policy: &Policy, issue: &mut Map<String, Value>, now: i64) {
     if find(issue, "alert-acknowledged").is_some() {
         set_state(issue, State::Acknowledged);
         await_timeout(policy, issue, now);
+    } else if find(issue, "alert-inhibited-by").is_some() {
+        remove(issue, "alert-due");
     } else {
         remove(issue, "alert-escalation-step");
         set_state(issue, State::Raised);
