@@ -86,6 +86,12 @@ pub fn firing_at(told: &[Told], from: i64) -> Vec<(Cause, Level)> {
     told.iter().filter_map(|told| Some((told.cause, told.open_at(from)?))).collect()
 }
 
+/// When something else put an end to episodes, in order: what fired before does not fire after.
+pub fn breaks(told: &[Told], from: i64) -> BTreeSet<i64> {
+    let ended = told.iter().filter_map(|told| told.ended.filter(|ended| ended.by_hand.is_none()));
+    ended.map(|ended| ended.at).filter(|at| *at >= from).collect()
+}
+
 /// Is what is raised so soon after an episode was over (both µs UTC) the same episode again? `regroup` as in the rule's
 /// timing.
 pub fn rejoins(raised: i64, over: i64, regroup: i64) -> bool {

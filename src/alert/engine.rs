@@ -12,32 +12,31 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::departure;
 use super::episodes::{Conclusion, Episodes, Origin};
 use super::lifecycle::{self, Policy};
 use super::lookup;
-use super::patients::{self, Patients};
-use super::round::{self, Round};
-use super::rule::{Rule, RuleSet, compile};
+use super::patients::Patients;
+use super::round::Round;
+use super::rule::{RuleSet, compile};
 use super::scores;
 use super::seed::AUTHOR;
+use super::watch::Watch;
 use crate::auth::access::Access;
 use crate::clock::new_id;
 use crate::error::Error;
-use crate::fhir::LOINC;
 use crate::fhir::query::{MAX_COUNT, Query};
 use crate::pipeline::{Intent, Pipeline};
-use crate::store::{CursorMove, Entry, READER_LOST, Store, Taken};
+use crate::store::{CursorMove, Entry, READER_LOST, Store};
 use crate::telemetry::Metrics;
 
 const READER: &str = "alert";
 /// How many entries are judged before their conclusions are committed.
-const BATCH: usize = 500;
+pub(super) const BATCH: usize = 500;
 /// How long another node waits before it takes over from one that is silent, µs.
 const LEASE: i64 = 5_000_000;
 /// How often a silent log is looked at, and another node's lease tried.
-const IDLE: Duration = Duration::from_millis(500);
-/// How much longer than it settles an instant may have been open when its engine ended, µs.
-const UNSETTLED: i64 = 10_000_000;
+pub(super) const IDLE: Duration = Duration::from_millis(500);
 /// The cursor is stored after so many entries, or so long after the last commit (µs): a restart repeats little, and
 /// a reading that raises nothing costs no transaction of its own.
 const UNSAVED: i64 = 2_000;
@@ -53,91 +52,6 @@ pub struct Engine {
     /// Names this process as the holder of a lease.
     holder: String,
     policy: Policy,
-}
-
-/// What the engine knows while it holds the reader.
-pub(super) struct Watch {
-    taken: Taken,
-    /// The last entry that was judged, and the last that is stored as the cursor.
-    pub judged: i64,
-    /// When the last entry that was judged was committed, µs UTC.
-    reached: i64,
-    saved: i64,
-    /// When the last commit was made, µs UTC.
-    committed: i64,
-    pub rules: RuleSet,
-    /// Canonical urls of rules that could not be read.
-    refused: Vec<String>,
-    /// When the next of the rules ends, µs UTC.
-    rules_end: i64,
-    pub patients: Patients,
-    pub episodes: Episodes,
-}
-
-impl Watch {
-    /// Makes the windows of these rules that may change without a reading, so that they do after a restart too.
-    /// `first`: none is there yet, and every series is looked at.
-    async fn wake(&mut self, store: &Store, access: &Access, rules: &RuleSet, first: bool) -> Result<(), Error> {
-        let timed = RuleSet::some(rules.rules().iter().filter(|rule| rule.has_clock()).cloned());
-        let Some(back) = timed.rules().iter().map(|rule| rule.look_back().1).max() else { return Ok(()) };
-        let mut open = Vec::new();
-        for entry in self.unsettled(store, &timed).await? {
-            open.extend(patients::taken(store, &timed, &entry).await?);
-        }
-        // From the earliest on: what a window is made of reaches back from there.
-        open.sort_by_key(|taken| taken.sample.at);
-        for taken in open.into_iter().filter(|taken| taken.rule.condition.is_joint()) {
-            round::slot(store, access, self, &taken, true).await?;
-        }
-        let codes = timed.rules().iter().flat_map(|rule| rule.codes().cloned());
-        let codes = codes.chain([(LOINC.to_owned(), patients::BLOOD_PRESSURE.to_owned())]);
-        let codes = if first { vec![] } else { codes.collect() };
-        // Not counted back from now: what fell silent while nobody watched is silent all the same.
-        for entry in store.alive(self.reached.min(store.clock().now()) - back, codes).await? {
-            for taken in patients::taken(store, &timed, &entry).await? {
-                round::slot(store, access, self, &taken, false).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What was committed so shortly before the cursor that its instant may be open, however long ago it was measured.
-    async fn unsettled(&self, store: &Store, rules: &RuleSet) -> Result<Vec<Arc<Entry>>, Error> {
-        let joint = rules.rules().iter().filter(|rule| rule.condition.is_joint());
-        let Some(settle) = joint.map(|rule| rule.timing.settle).max() else { return Ok(vec![]) };
-        let since = self.reached - settle - UNSETTLED;
-        let (mut all, mut upto) = (Vec::new(), self.judged);
-        while upto > 0 {
-            let from = upto.saturating_sub(i64::try_from(BATCH).map_err(Error::internal)?).max(0);
-            let count = usize::try_from(upto - from).map_err(Error::internal)?;
-            let before = store.log_after(from, count).await?;
-            let known = all.len();
-            all.extend(before.into_iter().filter(|entry| entry.seq <= upto && entry.updated >= since));
-            upto = if all.len() > known { from } else { 0 };
-        }
-        Ok(all)
-    }
-
-    /// Takes other rules. Nothing is done for those that stay the same.
-    async fn obey(&mut self, store: &Store, access: &Access, rules: RuleSet) -> Result<(), Error> {
-        let known = |rule: &&Arc<Rule>| self.rules.rules().iter().any(|own| Arc::ptr_eq(own, rule));
-        let new = RuleSet::some(rules.rules().iter().filter(|rule| !known(rule)).cloned());
-        if new.rules().is_empty() && rules.rules().len() == self.rules.rules().len() {
-            return Ok(());
-        }
-        let first = self.rules.rules().is_empty();
-        self.rules = rules;
-        self.patients.keep(&self.rules);
-        self.rules_end = i64::MIN;
-        self.wake(store, access, &new, first).await
-    }
-
-    /// How long there is nothing to do if nothing comes.
-    fn rest(&self, now: i64) -> Duration {
-        let due = self.patients.next_due().into_iter().chain(self.episodes.next_due()).chain([self.rules_end]).min();
-        let due = due.map(|due| Duration::from_micros(u64::try_from(due.saturating_sub(now)).unwrap_or(0)));
-        due.unwrap_or(IDLE).min(IDLE)
-    }
 }
 
 impl Engine {
@@ -188,6 +102,7 @@ impl Engine {
             rules: RuleSet::default(),
             refused: vec![],
             rules_end: i64::MIN,
+            evicts: i64::MIN,
             patients: Patients::default(),
             episodes: Episodes::open(&self.store, &self.access, self.policy.clone()).await?,
         };
@@ -205,6 +120,7 @@ impl Engine {
             if watch.rules_end <= now {
                 self.end_orphans(&mut watch).await?;
             }
+            watch.evict(now);
             if judged == 0 {
                 self.save_when_due(&mut watch).await?;
                 let _ = tokio::time::timeout(watch.rest(self.store.clock().now()), bell.changed()).await;
@@ -236,17 +152,21 @@ impl Engine {
     /// Judges what has come since, and commits what follows from it. The number of entries judged.
     async fn step(&self, watch: &mut Watch) -> Result<usize, Error> {
         let mut entries = self.store.log_after(watch.judged, BATCH).await?;
-        // What changes the rules ends the round: what comes after is judged by the new ones.
-        let rules = entries.iter().position(|entry| entry.resource_type == "PlanDefinition");
-        entries.truncate(rules.map_or(entries.len(), |at| at + 1));
-        let Some(last) = entries.last().map(|entry| entry.seq) else { return Ok(0) };
-        watch.reached = entries.last().map_or(watch.reached, |entry| entry.updated);
+        // What changes the rules, or who is here, ends the round: what comes after is judged in its light.
+        let turns = |entry: &Arc<Entry>| entry.resource_type == "PlanDefinition" || departure::may_tell(entry);
+        entries.truncate(entries.iter().position(turns).map_or(entries.len(), |at| at + 1));
+        let Some(last) = entries.last().cloned() else { return Ok(0) };
+        watch.reached = last.updated;
         let mut round = Round::gather(&self.store, watch, &entries).await?;
         let mut conclusions = round.judge(&self.store, &self.access, watch).await?;
-        watch.judged = last;
+        watch.judged = last.seq;
         conclusions.extend(round.correct(&self.store, &self.access, watch).await?);
-        if rules.is_some() {
+        if last.resource_type == "PlanDefinition" {
             self.reload(watch).await?;
+        } else if departure::may_tell(&last)
+            && let Some((patient, why)) = departure::told(&self.store, &self.access, &last).await?
+        {
+            conclusions.extend(watch.leave(&patient, why, self.store.clock().now()));
         }
         if !conclusions.is_empty() || watch.judged - watch.saved >= UNSAVED {
             self.commit(watch, conclusions).await?;

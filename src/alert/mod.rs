@@ -11,6 +11,7 @@
 pub mod amend;
 pub mod backtest;
 pub mod context;
+mod departure;
 pub mod door;
 pub mod engine;
 mod episodes;
@@ -27,4 +28,5 @@ pub mod rule;
 pub mod score;
 mod scores;
 pub mod seed;
+mod watch;
 pub mod window;

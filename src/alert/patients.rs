@@ -43,6 +43,9 @@ impl Key {
     }
 }
 
+/// So long a window is held at least after its last reading, µs: making one anew costs some reading.
+const KEPT: i64 = 24 * 3_600_000_000;
+
 /// One window with what the engine must know of it.
 pub(super) struct Slot {
     rule: Arc<Rule>,
@@ -119,6 +122,21 @@ impl Patients {
         let stands = |slot: &Slot| rules.rules().iter().any(|rule| Arc::ptr_eq(rule, &slot.rule));
         self.all.retain(|_, own| {
             own.slots.retain(stands);
+            !own.slots.is_empty()
+        });
+    }
+
+    /// Lets everything go that is held of a patient.
+    pub(super) fn forget(&mut self, patient: &str) {
+        self.all.remove(patient);
+    }
+
+    /// Lets windows go that no reading has come for in so long that one made anew is the same, and that wait for
+    /// nothing. `now`: µs UTC, of the server.
+    pub(super) fn evict(&mut self, now: i64) {
+        let serves = |slot: &Slot| slot.waits.is_some() || slot.heard + slot.rule.look_back().1.max(KEPT) > now;
+        self.all.retain(|_, own| {
+            own.slots.retain(serves);
             !own.slots.is_empty()
         });
     }

@@ -5,12 +5,14 @@
 use std::sync::Arc;
 
 use super::amend::{self, Amendment};
-use super::engine::Watch;
+use super::departure;
 use super::episodes::{Conclusion, Episodes, Origin};
 use super::lookup;
 use super::patients::{self, Judged, Key, PAST};
 use super::reading::Taken;
+use super::rule::Condition;
 use super::scores;
+use super::watch::Watch;
 use super::window::Terms;
 use serde_json::Value;
 
@@ -130,7 +132,7 @@ impl Round {
 }
 
 /// The version before this one, unless there is none or it was deleted.
-async fn before(store: &Store, access: &Access, entry: &Entry) -> Result<Option<Stored>, Error> {
+pub(super) async fn before(store: &Store, access: &Access, entry: &Entry) -> Result<Option<Stored>, Error> {
     if entry.version < 2 {
         return Ok(None);
     }
@@ -156,7 +158,7 @@ async fn forget(store: &Store, watch: &mut Watch, entry: &Entry) -> Result<(), E
 }
 
 /// The patient that a Flag or an Encounter is about; none when it is a ward.
-fn patient_of(resource: &Value) -> Option<&str> {
+pub(super) fn patient_of(resource: &Value) -> Option<&str> {
     let subject = resource.pointer("/subject/reference").and_then(Value::as_str)?;
     subject.starts_with("Patient/").then_some(subject)
 }
@@ -186,17 +188,24 @@ async fn correct(
         tracing::warn!(rule = %key.rule.id, most = PAST, "too many readings since a corrected one: left as it was told");
         return Ok(vec![]);
     };
-    let (before, since): (Vec<Taken>, Vec<Taken>) = past.into_iter().partition(|taken| taken.sample.at < from);
     let told = Episodes::told(store, access, key, from).await?;
-    let mut window = patients::resumed(&terms, &amend::firing_at(&told, from), &before).settled(&terms);
-    let mut changes = Vec::new();
-    for taken in &since {
-        changes.extend(window.step(&terms, &taken.sample));
+    let (before, since) = past.split_at(past.partition_point(|taken| taken.sample.at < from));
+    let mut window = patients::resumed(&terms, &amend::firing_at(&told, from), before).settled(&terms);
+    let (mut changes, mut scored) = (Vec::new(), Vec::new());
+    let mut breaks = amend::breaks(&told, from).into_iter().peekable();
+    for (known, taken) in (before.len()..).zip(since.iter().map(Some).chain([None])) {
+        let over = |at: &i64| taken.is_none_or(|taken| *at < taken.sample.at);
+        while breaks.next_if(over).is_some() {
+            // What an end was put to fires no longer.
+            scored.extend(window.take_scores());
+            window = patients::resumed(&terms, &[], past.get(..known).unwrap_or_default()).settled(&terms);
+        }
+        changes.extend(taken.map(|taken| window.step(&terms, &taken.sample)).unwrap_or_default());
     }
     if let Some(now) = watch.patients.get(key).and_then(|slot| slot.window.now()) {
         changes.extend(window.advance(&terms, now));
     }
-    let scored = window.take_scores();
+    scored.extend(window.take_scores());
     let last = since.last().or(before.last()).unwrap_or(cause);
     watch.patients.put(key, window, last.code, last.entry.updated);
     let origin = Origin { place: key, code: last.code, entry: Some(&cause.entry), now: store.clock().now() };
@@ -227,7 +236,14 @@ pub(super) async fn slot(
     if watch.patients.get(key).is_some() {
         return Ok(());
     }
-    let past = patients::past(store, key, taken, taken.sample.at, watch.judged).await?.unwrap_or_default();
+    let mut past = patients::past(store, key, taken, taken.sample.at, watch.judged).await?.unwrap_or_default();
+    if let (Condition::Missing { after, .. }, Some(last)) = (&key.rule.condition, past.last())
+        && taken.sample.at - last.sample.at > *after
+        && departure::since(store, access, &key.patient, last.entry.updated).await?
+    {
+        // Nobody has waited for it.
+        past.clear();
+    }
     let last = past.last().map_or(taken, |last| last);
     let (code, heard) = (last.code, last.entry.updated);
     let context = watch.patients.context(&key.patient);

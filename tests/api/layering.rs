@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Rooms from the ground up. The longest name that fits a module is its room.
-const ROOMS: [(&str, u8); 27] = [
+const ROOMS: [(&str, u8); 29] = [
     ("error", 0),
     ("clock", 0),
     ("config", 0),
@@ -24,6 +24,7 @@ const ROOMS: [(&str, u8); 27] = [
     ("ingest", 5),
     ("deliver", 5),
     ("auth", 5),
+    ("alert::departure", 5),
     ("alert::engine", 5),
     ("alert::episodes", 5),
     ("alert::lookup", 5),
@@ -32,6 +33,7 @@ const ROOMS: [(&str, u8); 27] = [
     ("alert::round", 5),
     ("alert::scores", 5),
     ("alert::seed", 5),
+    ("alert::watch", 5),
     ("api", 6),
     ("app", 7),
 ];

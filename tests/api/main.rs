@@ -7,6 +7,8 @@ mod alert;
 #[cfg(test)]
 mod alert_acts;
 #[cfg(test)]
+mod alert_departure;
+#[cfg(test)]
 mod alert_engine;
 #[cfg(test)]
 mod alert_mute;

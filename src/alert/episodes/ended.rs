@@ -1,4 +1,5 @@
-//! Episodes that something else puts an end to: their rule is no longer in force, or asks something else now.
+//! Episodes that something else puts an end to: their rule is no longer in force or asks something else now, or their
+//! patient is no longer here.
 
 use std::sync::Arc;
 
@@ -56,6 +57,13 @@ impl Episodes {
             && episode.is_some_and(|episode| {
                 rules.rules().iter().any(|rule| rule.url == episode.rule_url && covers(rule, context, episode, now))
             })
+    }
+
+    /// Puts an end to everything that stands about a patient (`Patient/…`).
+    pub(in crate::alert) fn end_all(&mut self, patient: &str, why: Superseded, now: i64) -> Vec<Conclusion> {
+        let own = self.open.get(patient).into_iter().flat_map(|own| own.values());
+        let ids: Vec<String> = own.map(|open| open.episode.id.clone()).collect();
+        ids.into_iter().filter_map(|id| self.end(&id, why, now)).collect()
     }
 
     /// Puts an end to an episode.
