@@ -6,7 +6,7 @@ use crate::config::{Log, LogFormat};
 use anyhow::{Context, Result};
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 use std::io::IsTerminal;
 use std::ops::Deref;
@@ -64,6 +64,7 @@ pub struct Series {
     /// Open live streams.
     pub live_clients: IntGauge,
     http_request_seconds: HistogramVec,
+    alert_behind_seconds: Gauge,
     lane_queue_depth: IntGauge,
     lane_batch_rows: Histogram,
     readings_total: IntCounterVec,
@@ -116,6 +117,13 @@ impl Metrics {
                     HistogramOpts::new("vigia_http_request_seconds", "From a request to its response's head")
                         .buckets(SECONDS.into()),
                     &["route", "method", "status"],
+                )?,
+            )?,
+            alert_behind_seconds: add(
+                &registry,
+                Gauge::new(
+                    "vigia_alert_behind_seconds",
+                    "Age of the oldest entry that this node has yet to judge; -1 while it does not watch",
                 )?,
             )?,
             lane_queue_depth: add(
@@ -176,6 +184,11 @@ impl Series {
             _ => "5xx",
         };
         self.http_request_seconds.with_label_values(&[route, method, class]).observe(took.as_secs_f64());
+    }
+
+    /// How old what is judged next is; none: this node does not watch.
+    pub fn alert_behind(&self, behind: Option<Duration>) {
+        self.alert_behind_seconds.set(behind.map_or(-1.0, |behind| behind.as_secs_f64()));
     }
 
     /// So many rows wait for the write lane.
@@ -250,6 +263,7 @@ mod tests {
         let clone = metrics.clone();
         clone.request("/fhir/{type}", "POST", 201, Duration::from_millis(2));
         clone.lane_depth(7);
+        clone.alert_behind(Some(Duration::from_millis(1500)));
         clone.lane_batch(100);
         clone.readings("device", "created", 3);
         clone.alert("high", "raised");
@@ -260,6 +274,7 @@ mod tests {
         for line in [
             "vigia_http_request_seconds_count{method=\"POST\",route=\"/fhir/{type}\",status=\"2xx\"} 1",
             "vigia_lane_queue_depth 7",
+            "vigia_alert_behind_seconds 1.5",
             "vigia_lane_batch_rows_sum 100",
             "vigia_readings_total{door=\"device\",outcome=\"created\"} 3",
             "vigia_alerts_total{event=\"raised\",severity=\"high\"} 1",

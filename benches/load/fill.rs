@@ -69,9 +69,11 @@ fn start_of_readings() -> i64 {
 
 async fn register(server: &Server) -> Result<()> {
     let mut connection = Connection::open(&server.http).await?;
-    let request = server.requests().post("/fhir", "application/fhir+json", &vitals::registry());
-    let answer = connection.call(&request).await?;
-    ensure!(answer.status == 200, "patients are refused: {}", String::from_utf8_lossy(answer.body));
+    for first in (0..vitals::patients()).step_by(100) {
+        let some = vitals::registry(first..(first + 100).min(vitals::patients()));
+        let answer = connection.call(&server.requests().post("/fhir", "application/fhir+json", &some)).await?;
+        ensure!(answer.status == 200, "patients are refused: {}", String::from_utf8_lossy(answer.body));
+    }
     Ok(())
 }
 

@@ -43,6 +43,9 @@ struct Options {
     /// Observations that are stored before anything is measured.
     #[arg(long, default_value_t = 85_000)]
     rows: u64,
+    /// Patients on the ward, each with a monitor.
+    #[arg(long, default_value_t = 100)]
+    patients: u64,
     /// Where the data directory is kept afterwards; else it is temporary. One that is filled already is used as it is.
     #[arg(long)]
     data: Option<PathBuf>,
@@ -67,6 +70,7 @@ struct Options {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let options = Options::parse();
+    vitals::set_patients(options.patients);
     let temporary = tempfile::tempdir()?;
     let data = options.data.clone().unwrap_or_else(|| temporary.path().to_owned());
     std::fs::create_dir_all(&data)?;
@@ -109,6 +113,7 @@ async fn main() -> Result<()> {
         let connections = options.connections.unwrap_or(connections);
         let warm_up = if options.cold { Duration::ZERO } else { time / 5 };
         let drive = Drive { connections, warm_up, time, units, pace };
+        server.judged().await?;
         let before = server.metrics().await?;
         // Requests of several readings must not meet those of the others.
         let own = Arc::new(AtomicU64::new(scenario.first(&counter)));

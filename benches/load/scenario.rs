@@ -9,7 +9,7 @@ use anyhow::Result;
 use crate::client::{Connection, Requests};
 use crate::measure::{Drive, Job};
 use crate::server::Server;
-use crate::vitals::{self, KINDS, PATIENTS, Ward, patient_id, scatter};
+use crate::vitals::{self, KINDS, Ward, patient_id, patients, scatter};
 
 const FHIR: &str = "application/fhir+json";
 /// Readings of one Bundle or upload.
@@ -116,23 +116,23 @@ pub(crate) fn all(context: &Arc<Context>) -> Vec<Scenario> {
     };
     vec![
         http("read", 16, 1, Numbering::Reads, (200, b"", 0), |c, n| {
-            c.requests.get(&format!("/fhir/Patient/{}", patient_id(scatter(n) % PATIENTS)))
+            c.requests.get(&format!("/fhir/Patient/{}", patient_id(scatter(n) % patients())))
         }),
         http("latest-50", 16, 50, Numbering::Reads, page, |c, n| {
-            let (patient, code) = (patient_id(scatter(n) % PATIENTS), vitals::place(scatter(n) >> 32).kind.loinc);
+            let (patient, code) = (patient_id(scatter(n) % patients()), vitals::place(scatter(n) >> 32).kind.loinc);
             c.requests.get(&format!(
                 "/fhir/Observation?patient=Patient/{patient}&code=http://loinc.org%7C{code}&_sort=-date&_count=50"
             ))
         }),
         http("lastn", 16, KINDS, Numbering::Reads, page, |c, n| {
-            let patient = patient_id(scatter(n) % PATIENTS);
+            let patient = patient_id(scatter(n) % patients());
             c.requests.get(&format!("/fhir/Observation/$lastn?patient=Patient/{patient}&category=vital-signs"))
         }),
         http("window", 16, 50, Numbering::Reads, page, |c, n| {
-            let span = (c.rows / (KINDS * PATIENTS)).max(60) - 30;
+            let span = (c.rows / (KINDS * patients())).max(60) - 30;
             let from = (scatter(n) >> 32) % span;
             let (patient, start, end) =
-                (patient_id(scatter(n) % PATIENTS), c.ward.second(from), c.ward.second(from + 30));
+                (patient_id(scatter(n) % patients()), c.ward.second(from), c.ward.second(from + 30));
             c.requests
                 .get(&format!("/fhir/Observation?patient=Patient/{patient}&date=ge{start}&date=lt{end}&_count=50"))
         }),
@@ -153,25 +153,25 @@ pub(crate) fn all(context: &Arc<Context>) -> Vec<Scenario> {
             c.requests.get(&format!("/fhir/Observation?code=http://loinc.org%7C8867-4&value-quantity={limit}.53%7Chttp://unitsofmeasure.org%7C/min&_count=50"))
         }),
         http("value-date", 16, 50, Numbering::Reads, page, |c, n| {
-            let span = (c.rows / (KINDS * PATIENTS)).max(60) - 30;
-            let patient = patient_id(scatter(n) % PATIENTS);
+            let span = (c.rows / (KINDS * patients())).max(60) - 30;
+            let patient = patient_id(scatter(n) % patients());
             let (start, limit) = (c.ward.second((scatter(n) >> 32) % span), 70 + scatter(n) % 15);
             c.requests.get(&format!("/fhir/Observation?patient=Patient/{patient}&code=http://loinc.org%7C8867-4&date=lt{start}&value-quantity=gt{limit}%7Chttp://unitsofmeasure.org%7C/min&_count=50"))
         }),
         http("code-none", 16, 0, Numbering::Reads, page, |c, n| {
             c.requests.get(&format!(
                 "/fhir/Observation?patient=Patient/{}&code=http://loinc.org%7C2339-0",
-                patient_id(scatter(n) % PATIENTS)
+                patient_id(scatter(n) % patients())
             ))
         }),
         http("all", 16, 50, Numbering::Reads, page, |c, _| c.requests.get("/fhir/Observation?_count=50")),
         http("include", 16, 51, Numbering::Reads, page, |c, n| {
-            let patient = patient_id(scatter(n) % PATIENTS);
+            let patient = patient_id(scatter(n) % patients());
             let code = vitals::place(scatter(n) >> 32).kind.loinc;
             c.requests.get(&format!("/fhir/Observation?patient=Patient/{patient}&code=http://loinc.org%7C{code}&_count=50&_include=Observation:patient"))
         }),
         http("chain", 16, 50, Numbering::Reads, page, |c, n| {
-            let family = scatter(n) % PATIENTS;
+            let family = scatter(n) % patients();
             c.requests.get(&format!(
                 "/fhir/Observation?patient.family:exact=Doe{family}&code=http://loinc.org%7C8867-4&_count=50"
             ))
@@ -209,7 +209,7 @@ pub(crate) fn all(context: &Arc<Context>) -> Vec<Scenario> {
         // 5,000 readings a second: each monitor sends its seven; every fortieth set begins an alarm of five sets.
         readings(
             http("alert-5000", 16, KINDS, Numbering::Readings(KINDS), (200, b"\"created\":7", 1), |c, n| {
-                let (patient, round) = (n % PATIENTS, n / PATIENTS);
+                let (patient, round) = (n % patients(), n / patients());
                 let alarming = (round + patient * 7) % 40 < 5;
                 c.requests.post(
                     "/device/v1/observations",

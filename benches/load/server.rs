@@ -97,6 +97,14 @@ impl Server {
         Ok(String::from_utf8(answer.body.to_vec())?)
     }
 
+    /// Waits until the alert engine has judged all that is stored.
+    pub(crate) async fn judged(&self) -> Result<()> {
+        while !self.metrics().await?.contains("\nvigia_alert_behind_seconds 0\n") {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+
     pub(crate) fn usage(&self) -> Usage {
         let read =
             |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap_or_default();

@@ -1,14 +1,25 @@
-//! The readings that the benchmarks work with: a ward of 100 patients, each with a monitor, and the seven vital
+//! The readings that the benchmarks work with: a ward of 100 patients or more, each with a monitor, and the seven vital
 //! signs that a monitor sends, as FHIR Observations, as compact device readings and as HL7 v2 messages. The
 //! n-th reading is always the same one; no two have the same patient, code and time.
 
 #![allow(dead_code, reason = "each benchmark uses a part of this module")]
 
 use std::fmt::Write;
+use std::ops::Range;
+use std::sync::OnceLock;
 
 use chrono::{DateTime, SecondsFormat};
 
-pub(crate) const PATIENTS: u64 = 100;
+static PATIENTS: OnceLock<u64> = OnceLock::new();
+
+/// How many patients there are: 100, unless another number was set before it was first asked.
+pub(crate) fn patients() -> u64 {
+    *PATIENTS.get_or_init(|| 100)
+}
+
+pub(crate) fn set_patients(count: u64) {
+    let _ = PATIENTS.set(count);
+}
 pub(crate) const KINDS: u64 = 7;
 const LOINC: &str = "http://loinc.org";
 const UCUM: &str = "http://unitsofmeasure.org";
@@ -107,7 +118,7 @@ pub(crate) struct Place {
 pub(crate) fn place(n: u64) -> Place {
     let at = usize::try_from(n % KINDS).unwrap_or(0);
     let kind = TABLE.get(at).unwrap_or(&TABLE[0]);
-    Place { kind, patient: n / KINDS % PATIENTS, second: n / (KINDS * PATIENTS) }
+    Place { kind, patient: n / KINDS % patients(), second: n / (KINDS * patients()) }
 }
 
 /// A number that looks random and is the same for the same n.
@@ -210,9 +221,9 @@ impl Ward {
 
     /// One patient's `results` readings as an ORU^R01 in its MLLP frame, the seven kinds at successive seconds.
     pub(crate) fn message(self, n: u64, results: u64) -> Vec<u8> {
-        let patient = n % PATIENTS;
+        let patient = n % patients();
         // Each message of a patient covers the seconds after the last one's.
-        let first = n / PATIENTS * results.div_ceil(KINDS - 1);
+        let first = n / patients() * results.div_ceil(KINDS - 1);
         let stamp = |second: u64| {
             let ms = self.start + i64::try_from(second * 1000).unwrap_or(0);
             DateTime::from_timestamp_millis(ms).map(|t| t.format("%Y%m%d%H%M%S").to_string()).unwrap_or_default()
@@ -253,12 +264,13 @@ fn value(kind: &Kind, n: u64, less: u64) -> String {
     if kind.tenths { format!("{}.{}", value / 10, value % 10) } else { value.to_string() }
 }
 
-/// The patients and monitors of the ward as one transaction.
-pub(crate) fn registry() -> String {
+/// These patients and their monitors as one transaction.
+pub(crate) fn registry(numbers: Range<u64>) -> String {
     let mut text = r#"{"resourceType":"Bundle","type":"transaction","entry":["#.to_owned();
-    for patient in 0..PATIENTS {
+    let first = numbers.start;
+    for patient in numbers {
         let (id, device, number) = (patient_id(patient), device_id(patient), record_number(patient));
-        let comma = if patient == 0 { "" } else { "," };
+        let comma = if patient == first { "" } else { "," };
         let _ = write!(
             text,
             r#"{comma}{{"resource":{{"resourceType":"Patient","id":"{id}","active":true,"identifier":[{{"type":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"MR"}}]}},"system":"{RECORD_SYSTEM}","value":"{number}"}}],"name":[{{"use":"official","family":"Doe{patient}","given":["Jane"]}}],"gender":"female","birthDate":"1960-02-{:02}"}},"request":{{"method":"PUT","url":"Patient/{id}"}}}},{{"resource":{{"resourceType":"Device","id":"{device}","identifier":[{{"system":"urn:oid:1.2.840.10004.1.1.1.0.0.1.0.0.1.2680","value":"EUI-{patient}"}}],"status":"active","deviceName":[{{"name":"Bedside monitor","type":"model-name"}}],"patient":{{"reference":"Patient/{id}"}}}},"request":{{"method":"PUT","url":"Device/{device}"}}}}"#,

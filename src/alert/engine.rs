@@ -44,6 +44,17 @@ const UNSAVED: i64 = 2_000;
 const ATTEMPTS: usize = 100;
 const SAVE_AFTER: i64 = 1_000_000;
 
+/// What became of a look at the log.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// There was nothing to judge.
+    Nothing,
+    /// All was judged.
+    All,
+    /// More waits to be judged.
+    More,
+}
+
 pub struct Engine {
     pipeline: Pipeline,
     store: Store,
@@ -57,6 +68,7 @@ pub struct Engine {
 impl Engine {
     pub fn new(pipeline: Pipeline, metrics: Metrics, holder: String, policy: Policy) -> Self {
         let store = pipeline.store().clone();
+        metrics.alert_behind(None);
         Self { pipeline, store, metrics, access: Access::system("alert engine"), holder, policy }
     }
 
@@ -75,6 +87,7 @@ impl Engine {
                 outcome = self.watch(cancelled) => outcome,
                 () = cancelled.cancelled() => return,
             };
+            self.metrics.alert_behind(None);
             match outcome {
                 Ok(()) => {}
                 Err(Error::Conflict(READER_LOST)) => tracing::info!("another node watches now"),
@@ -112,16 +125,17 @@ impl Engine {
         tracing::info!(seq = taken.seq, rules = watch.rules.rules().len(), "alert engine watches");
         let mut bell = self.store.bell();
         while !cancelled.is_cancelled() {
-            let judged = self.step(&mut watch).await?;
+            let step = self.step(&mut watch).await?;
             // While readings wait to be judged, time has come no further than the last that was.
             let now = self.store.clock().now();
-            let reached = if judged < BATCH { now } else { watch.reached.min(now) };
+            let reached = if step == Step::More { watch.reached.min(now) } else { now };
+            self.metrics.alert_behind(Some(Duration::from_micros((now - reached).unsigned_abs())));
             self.ripen(&mut watch, reached).await?;
             if watch.rules_end <= now {
                 self.end_orphans(&mut watch).await?;
             }
             watch.evict(now);
-            if judged == 0 {
+            if step == Step::Nothing {
                 self.save_when_due(&mut watch).await?;
                 let _ = tokio::time::timeout(watch.rest(self.store.clock().now()), bell.changed()).await;
             }
@@ -149,13 +163,14 @@ impl Engine {
         Ok(found.map_or_else(|| self.store.clock().now(), |entry| entry.updated))
     }
 
-    /// Judges what has come since, and commits what follows from it. The number of entries judged.
-    async fn step(&self, watch: &mut Watch) -> Result<usize, Error> {
+    /// Judges what has come since, and commits what follows from it.
+    async fn step(&self, watch: &mut Watch) -> Result<Step, Error> {
         let mut entries = self.store.log_after(watch.judged, BATCH).await?;
         // What changes the rules, or who is here, ends the round: what comes after is judged in its light.
         let turns = |entry: &Arc<Entry>| entry.resource_type == "PlanDefinition" || departure::may_tell(entry);
-        entries.truncate(entries.iter().position(turns).map_or(entries.len(), |at| at + 1));
-        let Some(last) = entries.last().cloned() else { return Ok(0) };
+        let read = entries.len();
+        entries.truncate(entries.iter().position(turns).map_or(read, |at| at + 1));
+        let Some(last) = entries.last().cloned() else { return Ok(Step::Nothing) };
         watch.reached = last.updated;
         let mut round = Round::gather(&self.store, watch, &entries).await?;
         let mut conclusions = round.judge(&self.store, &self.access, watch).await?;
@@ -171,7 +186,7 @@ impl Engine {
         if !conclusions.is_empty() || watch.judged - watch.saved >= UNSAVED {
             self.commit(watch, conclusions).await?;
         }
-        Ok(entries.len())
+        Ok(if read == BATCH || entries.len() < read { Step::More } else { Step::All })
     }
 
     async fn reload(&self, watch: &mut Watch) -> Result<(), Error> {

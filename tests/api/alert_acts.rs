@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use vigia::clock::Clock;
 
 use crate::helpers::place::Place;
+use crate::helpers::samples::heart_rate;
 use crate::helpers::{TestApp, minutes_from_now, resources};
 
 fn extension<'v>(alert: &'v Value, name: &str) -> Option<&'v Value> {
@@ -124,7 +125,9 @@ async fn time_goes_on_across_a_restart() {
     let silence = asked(&[("reason", json!("in theatre")), ("until", json!(until)), ("critical", json!(true))]);
     let path = format!("/fhir/DetectedIssue/{}/$silence", alert["id"].as_str().unwrap());
     app.clinician().await.post(&path, &silence).await.expect(200);
-    app.heart_rates(&patient, &[137, 138]).await;
+    for minute in [1, 2] {
+        app.upload(&heart_rate(&patient, 137, &minutes_from_now(minute))).await;
+    }
     let silenced = app.alert_becomes(&patient, "silenced", |a| state(a) == "suppressed").await;
     assert_eq!(silenced["meta"]["versionId"], "4", "a reading breaks no silence");
     let place = app.stop().await;
