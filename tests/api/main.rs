@@ -53,4 +53,6 @@ mod notify;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod store;
