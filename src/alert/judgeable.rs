@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::rule::{Condition, Per, Rule, RuleSet};
+use super::rule::{Condition, Rule, RuleSet};
 use super::window::Sample;
 use crate::fhir::reading::{Amount, Code, Reading};
 
@@ -31,8 +31,7 @@ pub struct Committed<'r> {
 
 /// The device whose silence a rule listens to; none when it does not.
 pub fn device<'r>(rule: &Rule, reading: &'r Reading) -> Option<&'r str> {
-    let per_device = matches!(rule.condition, Condition::Missing { per: Per::Device, .. });
-    reading.device.as_deref().filter(|_| per_device)
+    reading.device.as_deref().filter(|_| rule.is_per_device())
 }
 
 /// Demonstration data, and what is said to be wrong or not done, is never judged.

@@ -207,6 +207,11 @@ impl Rule {
         silent || self.condition.is_joint() || self.is_daily() || timing.hold > 0 || timing.clear_hold > 0
     }
 
+    /// Does it listen to each device by itself?
+    pub fn is_per_device(&self) -> bool {
+        matches!(self.condition, Condition::Missing { per: Per::Device, .. })
+    }
+
     /// Is one number a day judged, when its hours are over?
     fn is_daily(&self) -> bool {
         matches!(self.gauge(), Some(Gauge::Deviation(baseline)) if baseline.daily.is_some())

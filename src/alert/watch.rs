@@ -62,7 +62,10 @@ impl Watch {
         let codes = codes.chain([(LOINC.to_owned(), patients::BLOOD_PRESSURE.to_owned())]);
         let codes = if first { vec![] } else { codes.collect() };
         // Not counted back from now: what fell silent while nobody watched is silent all the same.
-        for entry in store.alive(self.reached.min(store.clock().now()) - back, codes).await? {
+        let reached = self.reached.min(store.clock().now());
+        let devices = timed.rules().iter().filter(|rule| rule.is_per_device()).map(|rule| rule.look_back().1).max();
+        let devices = devices.map(|back| reached - back);
+        for entry in store.alive(reached - back, devices, codes).await? {
             let taken = patients::taken(store, &timed, &entry).await?;
             let Some(first) = taken.first() else { continue };
             // Nobody waits for readings of who is no longer here.

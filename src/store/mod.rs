@@ -389,9 +389,15 @@ impl Store {
         self.read(move |conn, dict| series::past(conn, dict, &subject, &past)).await
     }
 
-    /// The newest reading of each patient and kind (of these codes; none: of all) that something was measured of since then (µs UTC).
-    pub async fn alive(&self, since: i64, codes: Vec<crate::fhir::reading::Code>) -> Result<Vec<Arc<Entry>>, Error> {
-        self.read(move |conn, dict| series::alive(conn, dict, since, &codes)).await
+    /// The newest reading of each patient and kind (of these codes; none: of all) that something was measured of since
+    /// then (µs UTC); where devices matter, of each device that has measured since then.
+    pub async fn alive(
+        &self,
+        since: i64,
+        devices: Option<i64>,
+        codes: Vec<crate::fhir::reading::Code>,
+    ) -> Result<Vec<Arc<Entry>>, Error> {
+        self.read(move |conn, dict| series::alive(conn, dict, since, devices, &codes)).await
     }
 
     /// Rows that wait for the lane.

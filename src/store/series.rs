@@ -62,9 +62,15 @@ fn concepts(conn: &mut Conn, dict: &Dict, codes: &[Code]) -> Result<Vec<i64>, Er
     dict::concepts_of(conn, &known, CONCEPTS)
 }
 
-/// The newest reading of each series (of these codes; none: of all) that has one since `since` (µs UTC): one step of the index a
-/// series.
-pub(super) fn alive(conn: &mut Conn, dict: &Dict, since: i64, codes: &[Code]) -> Result<Vec<Arc<Entry>>, Error> {
+/// The newest reading of each series (of these codes; none: of all) that has one since `since` (µs UTC): one step of the
+/// index a series. `devices`: the newest of each device too, where several have measured the same since then.
+pub(super) fn alive(
+    conn: &mut Conn,
+    dict: &Dict,
+    since: i64,
+    devices: Option<i64>,
+    codes: &[Code],
+) -> Result<Vec<Arc<Entry>>, Error> {
     let wanted: HashSet<i64> = concepts(conn, dict, codes)?.into_iter().collect();
     let (mut found, mut subject) = (Vec::new(), i64::MIN);
     while let Some(next) = next_subject(conn, subject)? {
@@ -74,7 +80,14 @@ pub(super) fn alive(conn: &mut Conn, dict: &Dict, since: i64, codes: &[Code]) ->
                 continue;
             }
             let series = Series { subject, concept, upto: i64::MAX };
-            found.extend(series.before(conn, i64::MAX, 1)?.into_iter().filter(|(starts, _)| *starts >= since));
+            let newest = series.before(conn, i64::MAX, 1)?.into_iter().find(|(starts, _)| *starts >= since);
+            let others = match devices.filter(|devices| newest.as_ref().is_some_and(|(starts, _)| starts >= devices)) {
+                Some(devices) => series.by_device(conn, devices)?,
+                None => vec![],
+            };
+            let known = newest.as_ref().map(|(_, entry)| entry.seq);
+            found.extend(others.into_iter().filter(|(_, entry)| Some(entry.seq) != known));
+            found.extend(newest);
         }
     }
     Ok(found.into_iter().map(|(_, entry)| entry).collect())
@@ -130,6 +143,28 @@ impl Series {
             .load(conn)
             .map_err(database)?;
         timed(&rows)
+    }
+
+    /// The newest of each device, where several have measured since then.
+    fn by_device(&self, conn: &mut Conn, since: i64) -> Result<Vec<Timed>, Error> {
+        let own = observation::subject.eq(self.subject).and(observation::concept.eq(self.concept));
+        let devices: Vec<Option<i64>> = observation::table
+            .filter(own.and(observation::deleted.eq(false)).and(observation::starts.ge(since)))
+            .select(observation::device)
+            .distinct()
+            .load(conn)
+            .map_err(database)?;
+        let mut found = Vec::new();
+        for device in devices.iter().flatten().filter(|_| devices.len() > 1) {
+            let rows: Vec<(i64, VersionRow)> = standing!(self)
+                .filter(observation::device.eq(device).and(observation::starts.ge(since)))
+                .order((observation::starts.desc(), observation::seq.desc()))
+                .limit(1)
+                .load(conn)
+                .map_err(database)?;
+            found.extend(timed(&rows)?);
+        }
+        Ok(found)
     }
 
     /// The newest first.

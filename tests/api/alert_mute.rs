@@ -38,13 +38,17 @@ async fn activate(gateway: &Client, rule: &str) {
 }
 
 async fn measure(app: &TestApp, patient: &str, code: &str, value: u32, at: i64) {
+    measure_by(app, MONITOR, patient, code, value, at).await;
+}
+
+async fn measure_by(app: &TestApp, device: &str, patient: &str, code: &str, value: u32, at: i64) {
     let unit = if code == HEART { "/min" } else { "%" };
     let mut reading = observation(patient, code, &value.to_string(), unit, &instant(at));
     if code == OXYGEN {
         let loinc = json!({"system": "http://loinc.org", "code": "2708-6"});
         reading["code"]["coding"].as_array_mut().unwrap().push(loinc);
     }
-    reading["device"] = json!({"reference": MONITOR});
+    reading["device"] = json!({"reference": device});
     app.gateway().post("/fhir/Observation", &reading).await.expect(201);
 }
 
@@ -126,5 +130,21 @@ async fn a_signal_that_was_missed_before_is_muted_too() {
     becomes(&app, &patient, "silent-device", "resolved").await;
     let seen = becomes(&app, &patient, "missing-8867-4", "acknowledged").await;
     assert_eq!((inhibitor(&seen), &seen["meta"]["versionId"]), (None, &json!("3")));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_two_devices_is_missed_by_itself_after_a_restart_too() {
+    let clock = Clock::fixed(Clock::default().now());
+    let (app, patient) = watched(&clock).await;
+    let other = json!({"resourceType": "Device", "id": "other"});
+    app.gateway().put("/fhir/Device/other", &other).await.expect(201);
+    measure_by(&app, "Device/other", &patient, HEART, 80, clock.now()).await;
+    clock.advance(3 * MINUTE);
+    measure(&app, &patient, HEART, 80, clock.now()).await;
+    let app = TestApp::on(app.stop().await, clock.clone(), |_| {}).await;
+    clock.advance(3 * MINUTE);
+    let silent = becomes(&app, &patient, "silent-device", "raised").await;
+    assert_eq!(extension(&silent, "/alert-silent-device").unwrap()["valueReference"]["reference"], "Device/other");
     app.stop().await;
 }
