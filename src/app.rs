@@ -30,9 +30,9 @@ use crate::deliver::latest::Latest;
 use crate::deliver::live::Live;
 use crate::deliver::notify::{Notifier, Sender};
 use crate::fhir::time;
-use crate::ingest::hl7::listener::Listener;
+use crate::ingest::hl7::channels;
+use crate::ingest::hl7::listener::{self, Listener};
 use crate::ingest::hl7::receive::Receiver;
-use crate::ingest::hl7::{Channel, time::Zone};
 use crate::pipeline::Pipeline;
 use crate::profiles::Profiles;
 use crate::store::{self, Store};
@@ -43,7 +43,7 @@ pub struct App {
     config: Config,
     state: api::State,
     http: TcpListener,
-    mllp: Option<TcpListener>,
+    hl7: Vec<Listener>,
     /// When anybody is to be told of alerts.
     notifier: Option<Notifier>,
     /// Held as long as the embedded database is ours.
@@ -55,7 +55,7 @@ impl App {
     pub async fn build(config: Config, clock: Clock) -> Result<Self> {
         let http = TcpListener::bind(config.server.bind)
             .with_context(|| format!("server.bind: cannot listen on {}", config.server.bind))?;
-        let mllp = bind_mllp(&config.mllp)?;
+        let channels = channels(&config.hl7)?;
         let public_url = config.server.public_url.clone().unwrap_or(format!("http://{}", http.local_addr()?));
         let lock = lock(config.database.url.expose())?;
         let metrics = Metrics::new()?;
@@ -83,6 +83,8 @@ impl App {
             &public_url,
             &format!("{public_url}/fhir"),
         )?;
+        let receiver = Receiver { pipeline: pipeline.clone(), metrics: metrics.clone() };
+        let hl7 = listener::bind(&config.hl7, &channels, &receiver)?;
         let state = api::State {
             pipeline: pipeline.clone(),
             verifier: Arc::new(Verifier::new(keys)),
@@ -90,10 +92,7 @@ impl App {
             live: Live::new(store.clone(), metrics.clone()),
             latest: Latest::new(store.clone()),
             days: Days::new(store.clone()),
-            hl7: Hl7 {
-                receiver: Receiver { pipeline: pipeline.clone(), metrics: metrics.clone() },
-                channels: vec![channel(&config.mllp)?],
-            },
+            hl7: Hl7 { receiver, channels },
             metrics,
             settings: Arc::new(api::Settings {
                 secure_cookies: public_url.starts_with("https://"),
@@ -109,7 +108,7 @@ impl App {
             store,
         };
         let notifier = notifier(&config, &state)?;
-        Ok(Self { config, state, http, mllp, notifier, _lock: lock })
+        Ok(Self { config, state, http, hl7, notifier, _lock: lock })
     }
 
     /// Where HTTP is served.
@@ -117,9 +116,9 @@ impl App {
         Ok(self.http.local_addr()?)
     }
 
-    /// Where HL7 messages are taken, when they are.
-    pub fn mllp_address(&self) -> Option<SocketAddr> {
-        self.mllp.as_ref().and_then(|socket| socket.local_addr().ok())
+    /// Where HL7 messages are taken over MLLP: the channels that have an address, in the order of the settings.
+    pub fn hl7_addresses(&self) -> Result<Vec<(String, SocketAddr)>> {
+        self.hl7.iter().map(Listener::address).collect()
     }
 
     /// What handlers work with: for commands and tests that work beside them.
@@ -130,7 +129,7 @@ impl App {
     /// Serves until cancelled, then stops in order: no new work, work in hand answered, last commit, readers
     /// (they go on from their cursors at the next start).
     pub async fn run(self, cancelled: CancellationToken) -> Result<()> {
-        let Self { config, state, http, mllp, notifier, _lock } = self;
+        let Self { config, state, http, hl7, notifier, _lock } = self;
         let (readers, doors) = (CancellationToken::new(), CancellationToken::new());
         let (reading, receiving) = (TaskTracker::new(), TaskTracker::new());
         if config.alert.enabled {
@@ -149,9 +148,8 @@ impl App {
         }
         reading.spawn(state.latest.clone().run(readers.clone()));
         reading.spawn(state.days.clone().run(readers.clone()));
-        if let Some(socket) = mllp {
-            receiving
-                .spawn(listener(&config.mllp, &state)?.run(tokio::net::TcpListener::from_std(socket)?, doors.clone()));
+        for listener in hl7 {
+            receiving.spawn(listener.run(doors.clone()));
         }
         let (handle, serving) = serve(&config.server, http, &state)?;
 
@@ -218,34 +216,4 @@ fn notifier(config: &Config, state: &api::State) -> Result<Option<Notifier>> {
     let sender = Sender::new(config.notify.clone(), state.settings.public_url.clone()).map_err(anyhow::Error::msg)?;
     let (pipeline, metrics) = (state.pipeline.clone(), state.metrics.clone());
     Ok(Some(Notifier::new(pipeline, metrics, new_id(), state.settings.escalation.clone(), sender)))
-}
-
-fn bind_mllp(config: &config::Mllp) -> Result<Option<TcpListener>> {
-    if !config.enabled {
-        return Ok(None);
-    }
-    let socket =
-        TcpListener::bind(config.bind).with_context(|| format!("mllp.bind: cannot listen on {}", config.bind))?;
-    socket.set_nonblocking(true)?;
-    Ok(Some(socket))
-}
-
-fn channel(config: &config::Mllp) -> Result<Channel> {
-    let zone: Zone = config.default_zone.parse().map_err(|why| anyhow::anyhow!("mllp.default_zone: {why}"))?;
-    let authorities = config.assigning_authorities.iter().map(|(name, system)| (name.clone(), system.clone()));
-    Ok(Channel {
-        default_zone: zone,
-        max_frame: config.max_frame_bytes,
-        assigning_authorities: authorities.collect(),
-        ..Channel::default()
-    })
-}
-
-fn listener(config: &config::Mllp, state: &api::State) -> Result<Listener> {
-    Ok(Listener {
-        receiver: state.hl7.receiver.clone(),
-        channel: channel(config)?,
-        max_connections: config.max_connections,
-        idle: Duration::from_secs(config.idle_timeout_s),
-    })
 }

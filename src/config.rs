@@ -3,6 +3,7 @@
 //! Secrets are typed, so that no log line and no `check-config` can show them.
 
 pub mod alert;
+pub mod hl7;
 pub mod notify;
 mod secret;
 mod source;
@@ -11,6 +12,7 @@ pub use alert::Alert;
 use anyhow::{Result, anyhow, ensure};
 use figment::Figment;
 use figment::providers::{Format, Toml};
+pub use hl7::Hl7;
 pub use notify::Notify;
 pub use secret::{DEMO_KEY_LINE, DEMO_SEAL_PREFIX, DatabaseUrl, Secrets};
 use serde::{Deserialize, Serialize};
@@ -28,7 +30,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub server: Server,
     pub database: Database,
-    pub mllp: Mllp,
+    pub hl7: Hl7,
     pub alert: Alert,
     pub notify: Notify,
     pub live: Live,
@@ -44,7 +46,7 @@ impl Default for Config {
             data_dir: "vigia-data".into(),
             server: Server::default(),
             database: Database::default(),
-            mllp: Mllp::default(),
+            hl7: Hl7::default(),
             alert: Alert::default(),
             notify: Notify::default(),
             live: Live::default(),
@@ -116,50 +118,6 @@ impl Database {
     /// How long a statement may take, if there is a limit.
     pub fn statement_limit(&self) -> Option<Duration> {
         (self.statement_timeout_ms > 0).then(|| Duration::from_millis(self.statement_timeout_ms))
-    }
-}
-
-/// The listener for HL7 v2 messages.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Mllp {
-    /// `VIGIA__MLLP__ENABLED`
-    pub enabled: bool,
-    /// MLLP has no authentication of its own: bind it to a network you trust. `VIGIA__MLLP__BIND`
-    pub bind: SocketAddr,
-    /// Largest message. `VIGIA__MLLP__MAX_FRAME_BYTES`
-    pub max_frame_bytes: usize,
-    /// `VIGIA__MLLP__MAX_CONNECTIONS`
-    pub max_connections: usize,
-    /// A connection that stays silent so long is closed. `VIGIA__MLLP__IDLE_TIMEOUT_S`
-    pub idle_timeout_s: u64,
-    /// Zone of times sent without one: `+01:00` or `Z`. `VIGIA__MLLP__DEFAULT_ZONE`
-    pub default_zone: String,
-    /// FHIR identifier system of each assigning authority (PID-3.4). Names given by variables
-    /// lose their capitals, so they are compared without regard to case.
-    pub assigning_authorities: BTreeMap<String, String>,
-}
-
-impl Mllp {
-    /// The identifier system of an assigning authority.
-    pub fn authority(&self, name: &str) -> Option<&str> {
-        let exact = self.assigning_authorities.get(name);
-        let same = || self.assigning_authorities.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-        exact.or_else(|| same().map(|(_, system)| system)).map(String::as_str)
-    }
-}
-
-impl Default for Mllp {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            bind: SocketAddr::from(([127, 0, 0, 1], 2575)),
-            max_frame_bytes: 1 << 20,
-            max_connections: 256,
-            idle_timeout_s: 600,
-            default_zone: "+00:00".into(),
-            assigning_authorities: BTreeMap::new(),
-        }
     }
 }
 
@@ -275,14 +233,17 @@ impl Config {
             config.database.url = DatabaseUrl::new(format!("sqlite:{}", config.data_dir.join("vigia.db").display()));
         }
         config.check().map_err(|(key, why)| {
-            let from = figment.find_metadata(key).map_or("the defaults".to_owned(), |metadata| source(metadata, key));
+            // Lists are found as a whole.
+            let place = key.split_once('[').map_or(key.as_str(), |(list, _)| list);
+            let from =
+                figment.find_metadata(place).map_or("the defaults".to_owned(), |metadata| source(metadata, place));
             anyhow!("{key} (from {from}): {why}")
         })?;
         Ok(config)
     }
 
     /// What types cannot say. The key, and what is wrong with its value.
-    fn check(&self) -> Result<(), (&'static str, &'static str)> {
+    fn check(&self) -> Result<(), (String, &'static str)> {
         let url = self.database.url.expose();
         let known = ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
         let web = |url: &String| url.starts_with("https://") || url.starts_with("http://");
@@ -292,16 +253,12 @@ impl Config {
             (self.database.lane_queue >= 1000, "database.lane_queue", "one batch alone may hold 1000 rows"),
             (self.server.max_body_bytes >= 1024, "server.max_body_bytes", "at least 1024 are needed"),
             (self.server.public_url.as_ref().is_none_or(web), "server.public_url", "it is no http(s) URL"),
-            (self.mllp.max_frame_bytes >= 1024, "mllp.max_frame_bytes", "at least 1024 are needed"),
-            (self.mllp.max_connections > 0, "mllp.max_connections", "at least 1 is needed"),
-            (self.mllp.idle_timeout_s > 0, "mllp.idle_timeout_s", "at least 1 is needed"),
-            (is_zone(&self.mllp.default_zone), "mllp.default_zone", "it is no zone such as +01:00 or Z"),
             (self.session.lifetime_s > 0, "session.lifetime_s", "at least 1 is needed"),
             (self.validation.max_bundle_entries > 0, "validation.max_bundle_entries", "at least 1 is needed"),
         ];
-        table.into_iter().find(|(fine, ..)| !fine).map_or(Ok(()), |(_, key, why)| Err((key, why)))?;
-        self.alert.check()?;
-        self.notify.check()
+        table.into_iter().find(|(fine, ..)| !fine).map_or(Ok(()), |(_, key, why)| Err((key.to_owned(), why)))?;
+        self.alert.check().and_then(|()| self.notify.check()).map_err(|(key, why)| (key.to_owned(), why))?;
+        self.hl7.check()
     }
 
     /// The address by which others reach this server.
@@ -349,15 +306,6 @@ fn is_loopback(url: &str) -> bool {
         .any(|own| host.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])))
 }
 
-/// `Z`, or sign, hours to 14 and minutes to 59.
-fn is_zone(zone: &str) -> bool {
-    let number = |text: &str, limit: u8| {
-        text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit()) && text.parse().is_ok_and(|n: u8| n <= limit)
-    };
-    let offset = zone.strip_prefix(['+', '-']).and_then(|offset| offset.split_once(':'));
-    zone == "Z" || offset.is_some_and(|(hours, minutes)| number(hours, 14) && number(minutes, 59))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -372,15 +320,12 @@ mod tests {
 
     #[test]
     fn variables_win_over_the_file_and_the_file_over_defaults() {
-        let toml = "[mllp]\nenabled = true\nmax_connections = 7\n[mllp.assigning_authorities]\nADT1 = \"urn:x\"";
-        let variables = [("VIGIA__MLLP__MAX_CONNECTIONS", "9"), ("VIGIA__SERVER__BIND", "0.0.0.0:0"), ("PATH", "/bin")];
+        let toml = "[server]\nworkers = 7\nshutdown_s = 7\n[hl7]\nkeep_days = 7";
+        let variables = [("VIGIA__HL7__KEEP_DAYS", "9"), ("VIGIA__SERVER__BIND", "0.0.0.0:0"), ("PATH", "/bin")];
         let config = load(toml, &variables).unwrap();
-        assert!(config.mllp.enabled);
-        assert_eq!(config.mllp.max_connections, 9);
+        assert_eq!((config.server.workers, config.server.shutdown_s, config.hl7.keep_days), (7, 7, 9));
         assert_eq!(config.server.bind.to_string(), "0.0.0.0:0");
-        assert_eq!(config.mllp.max_frame_bytes, Mllp::default().max_frame_bytes);
-        assert_eq!(config.mllp.authority("adt1"), Some("urn:x"));
-        assert_eq!(config.mllp.authority("other"), None);
+        assert_eq!(config.server.max_body_bytes, Server::default().max_body_bytes);
     }
 
     #[test]
@@ -407,7 +352,7 @@ mod tests {
             ("[server]\nworkers = \"many\"", &[], &["server.workers", "vigia.toml"]),
             ("[log]\nformat = \"xml\"", &[], &["log.format", "pretty"]),
             ("", &[("VIGIA__DATABASE__URL", "mysql://u:canary@h/d")], &["database.url", "VIGIA__DATABASE__URL"]),
-            ("[mllp]\ndefault_zone = \"CET\"", &[], &["mllp.default_zone"]),
+            ("[live]\nmax_clients = -1", &[], &["live.max_clients"]),
         ];
         for (toml, variables, words) in table {
             let error = format!("{:#}", load(toml, variables).unwrap_err());
@@ -428,7 +373,6 @@ mod tests {
         let variables = [
             ("VIGIA__SECRETS__SEAL_KEY", "canary"),
             ("VIGIA__DATABASE__URL", "postgres://vigia:ca@nary@db/v?sslmode=require&sslpassword=canary"),
-            ("VIGIA__MLLP__ASSIGNING_AUTHORITIES__A.B", "urn:a"),
         ];
         let config = load("", &variables).unwrap();
         for text in [config.redacted(), format!("{config:?}")] {
@@ -440,7 +384,7 @@ mod tests {
             text.contains("url = \"postgres://vigia:********@db/v?sslmode=require&sslpassword=********\""),
             "{text}"
         );
-        assert!(text.contains("# signing_key_file is not set") && text.contains("[mllp.assigning_authorities]"));
+        assert!(text.contains("# signing_key_file is not set") && text.contains("[validation.profile]"));
     }
 
     #[test]
@@ -479,8 +423,11 @@ mod tests {
 
     #[test]
     fn the_redacted_text_is_a_configuration_again() {
-        let config = load("[mllp.assigning_authorities]\n\"ADT 1\" = \"urn:\\\"x\"", &[]).unwrap();
+        let channel = "[[hl7.channel]]\nname = \"icu\"\nbind = \"0.0.0.0:2575\"\nnetworks = [\"10.0.0.0/8\"]\n\
+                       [hl7.channel.assigning_authorities]\n\"ADT 1\" = \"urn:\\\"x\"\n[hl7.channel.tls]\ncert = \"c\"";
+        let config = load(channel, &[]).unwrap();
         let again = load(&config.redacted(), &[]).unwrap();
+        assert_eq!(again.hl7.channel[0].assigning_authorities["ADT 1"], "urn:\"x");
         assert_eq!(again.redacted(), config.redacted());
     }
 
@@ -523,12 +470,26 @@ mod tests {
     }
 
     #[test]
-    fn zones() {
-        for zone in ["Z", "+00:00", "-05:30", "+14:00"] {
-            assert!(is_zone(zone), "{zone}");
-        }
-        for zone in ["", "z", "+1:00", "+15:00", "+01:60", "01:00", "+01:00:00", "+é:00", "++1:00"] {
-            assert!(!is_zone(zone), "{zone}");
+    fn a_channel_that_is_wrong_is_told_with_its_place() {
+        let table = [
+            ("zone = \"CET\"", "hl7.channel[1].zone"),
+            ("name = \"a\"", "hl7.channel[1].name"),
+            ("name = \" \"", "hl7.channel[1].name"),
+            ("acks = \"sometimes\"", "hl7.channel.1.acks"),
+            ("networks = [\"10.1.0.0/40\"]", "hl7.channel.1.networks.0"),
+            ("bind = \"2575\"", "hl7.channel.1.bind"),
+            ("tls = { cert = \"c\", key = \"k\" }", "hl7.channel[1].tls "),
+            ("bind = \"[::]:1\"\ntls = { cert = \"c\", key = \"k\", clients = [\"x\"] }", "hl7.channel[1].tls.clients"),
+            ("senders = [\"A|B|C\"]", "hl7.channel[1].senders"),
+            ("senders = [\"|\"]", "hl7.channel[1].senders"),
+            ("max_frame_bytes = 1", "hl7.channel[1].max_frame_bytes"),
+            ("max_connections = 0", "hl7.channel[1].max_connections"),
+            ("port = 1", "port"),
+        ];
+        for (line, word) in table {
+            let toml = format!("[[hl7.channel]]\nname = \"a\"\n[[hl7.channel]]\n{line}");
+            let error = format!("{:#}", load(&toml, &[]).unwrap_err());
+            assert!(error.contains(word) && error.contains("vigia.toml"), "{word} is not in: {error}");
         }
     }
 }

@@ -201,7 +201,7 @@ impl Series {
         self.lane_batch_rows.observe(f64::from(rows));
     }
 
-    /// So many readings came by this door (`device`, `fhir`, `mllp`) to this end (`created`,
+    /// So many readings came by this door (`device`, `fhir`, `hl7`) to this end (`created`,
     /// `duplicate`, `rejected`).
     pub fn readings(&self, door: &'static str, outcome: &'static str, count: u64) {
         self.readings_total.with_label_values(&[door, outcome]).inc_by(count);

@@ -35,18 +35,20 @@ impl Server {
     /// Starts a server on a data directory, which is filled with keys at the first start.
     pub(crate) async fn start(binary: &Path, data: &Path, database: Option<&str>) -> Result<Self> {
         let (http, mllp) = (free_address()?, free_address()?);
+        let system = crate::vitals::RECORD_SYSTEM;
+        let channel =
+            format!("[[hl7.channel]]\nbind = \"{mllp}\"\nassigning_authorities = {{ BENCH = \"{system}\" }}\n");
+        std::fs::write(data.join("hl7.toml"), channel)?;
         let command = || {
             let mut command = Command::new(binary);
             command.current_dir(data).stdin(Stdio::null());
+            command.arg("--config").arg(data.join("hl7.toml"));
             let settings = [
                 ("DATA_DIR", data.display().to_string()),
                 ("SERVER__BIND", http.clone()),
                 ("SERVER__PUBLIC_URL", "http://127.0.0.1".to_owned()),
                 ("SECRETS__SIGNING_KEY_FILE", data.join("signing-key.pem").display().to_string()),
                 ("SECRETS__SEAL_KEY_FILE", data.join("seal-key").display().to_string()),
-                ("MLLP__ENABLED", "true".to_owned()),
-                ("MLLP__BIND", mllp.clone()),
-                ("MLLP__ASSIGNING_AUTHORITIES__BENCH", crate::vitals::RECORD_SYSTEM.to_owned()),
             ];
             command.envs(settings.into_iter().map(|(key, value)| (format!("VIGIA__{key}"), value)));
             command.envs(database.map(|url| ("VIGIA__DATABASE__URL", url)));

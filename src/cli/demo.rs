@@ -84,7 +84,8 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let app = App::build(config, clock.clone())
         .await
         .context("the demo cannot start (see also --port, --mllp-port, --data)")?;
-    let (address, mllp) = (app.address()?, app.mllp_address().context("no HL7 listener")?);
+    let (address, channels) = (app.address()?, app.hl7_addresses()?);
+    let (_, mllp) = channels.into_iter().next().context("no HL7 listener")?;
     let accounts = ground::accounts(app.state(), options.new_passwords).await?;
     let token = ground::example_token(app.state(), &clock, &dir)?;
     let http = Http::new(format!("http://{address}"), ground::monitor_token(app.state(), &clock)?)?;

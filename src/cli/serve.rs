@@ -16,7 +16,7 @@ pub(super) async fn run(config: Config) -> Result<()> {
     }
     telemetry::init(&config.log)?;
     let app = App::build(config, Clock::default()).await?;
-    tracing::info!(http = %app.address()?, mllp = ?app.mllp_address(), "serving");
+    tracing::info!(http = %app.address()?, hl7 = ?app.hl7_addresses()?, "serving");
     let stop = CancellationToken::new();
     on_signal(stop.clone())?;
     app.run(stop).await

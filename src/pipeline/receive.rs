@@ -11,7 +11,7 @@ use crate::auth::access::Access;
 use crate::binding::Found;
 use crate::error::Error;
 use crate::normalize::draft::Draft;
-use crate::store::{CONTROL_ID_TAKEN, Change, Commit, Judge, Judged, Message, Posted, Verdict, Written};
+use crate::store::{CONTROL_ID_TAKEN, Change, Commit, Judge, Judged, KnownBy, Message, Posted, Verdict, Written};
 
 /// A message as it came, before anything of it was taken.
 pub struct Parcel {
@@ -23,6 +23,8 @@ pub struct Parcel {
     pub control: String,
     pub bytes: Vec<u8>,
     pub replays: Option<i64>,
+    /// Its sender uses control ids again for other messages.
+    pub repeats: bool,
     /// How it is answered when nothing more is found to be wrong.
     pub verdict: Verdict,
     /// What is wrong with it already.
@@ -55,13 +57,19 @@ impl Pipeline {
             });
             told.push(Told { place: draft.place, refused: refused.err() });
         }
-        let Parcel { channel, peer, kind, sender, control, bytes, replays, verdict, issues } = parcel;
+        let Parcel { channel, peer, kind, sender, control, bytes, replays, repeats, verdict, issues } = parcel;
         let told = Arc::new(told);
         let judge: Judge = {
             let told = told.clone();
             Arc::new(move |groups| judged(verdict, &issues, &told, groups))
         };
-        let message = Message { channel, peer, kind, sender, control, bytes, replays, judge };
+        let known_by = match verdict {
+            // What is refused by this channel may have been accepted by another.
+            Verdict::Error | Verdict::Rejected => KnownBy::Nothing,
+            Verdict::Accepted if repeats => KnownBy::Content,
+            Verdict::Accepted => KnownBy::ControlId,
+        };
+        let message = Message { channel, peer, kind, sender, control, bytes, replays, known_by, judge };
         let (posted, groups) = self.store.post(access, commits, message).await?;
         self.metrics.ingest_to_commit_seconds.observe(started.elapsed().as_secs_f64());
         if let Posted::Stored { .. } = posted {

@@ -73,6 +73,17 @@ pub struct Judged {
 /// What is said of a message once it is known what became of its groups; it may be asked more than once.
 pub type Judge = Arc<dyn Fn(&[Result<Vec<Written>, Error>]) -> Judged + Send + Sync>;
 
+/// By what a message is known that was accepted before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnownBy {
+    /// Its control id: the same one on other content is a mistake.
+    ControlId,
+    /// Its content as well: its sender uses control ids again.
+    Content,
+    /// It is looked at as if it were new.
+    Nothing,
+}
+
 /// A message that is to be stored.
 #[derive(Clone)]
 pub struct Message {
@@ -87,6 +98,7 @@ pub struct Message {
     pub bytes: Vec<u8>,
     /// The message that this one is sent again for, by a person who has decided that it is to be taken.
     pub replays: Option<i64>,
+    pub known_by: KnownBy,
     pub judge: Judge,
 }
 
@@ -130,15 +142,19 @@ pub(super) enum Before {
 
 /// Whether a message of this sender and control id was accepted before. The log's head is locked.
 pub(super) fn before(conn: &mut Conn, posting: &Posting) -> Result<Before, Error> {
-    let Message { sender, control, replays, .. } = &posting.message;
-    if control.is_empty() || replays.is_some() {
+    let Message { sender, control, replays, known_by, .. } = &posting.message;
+    if control.is_empty() || replays.is_some() || *known_by == KnownBy::Nothing {
         return Ok(Before::Nothing);
     }
-    let accepted = message::table
+    let mut accepted = message::table
         .filter(message::sender.eq(sender).and(message::control.eq(control)))
         .filter(message::verdict.eq(Verdict::Accepted.code()))
         .select((message::id, message::hash, message::issues, message::made))
-        .order(message::id.desc());
+        .order(message::id.desc())
+        .into_boxed();
+    if *known_by == KnownBy::Content {
+        accepted = accepted.filter(message::hash.eq(&posting.hash));
+    }
     let found: Vec<(i64, Vec<u8>, String, String)> = accepted.load(conn).map_err(database)?;
     let same = found.iter().find(|(_, hash, ..)| *hash == posting.hash);
     Ok(match same {

@@ -40,7 +40,10 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut
 /// The server under test.
 pub(crate) struct TestApp {
     pub(crate) address: SocketAddr,
+    /// The first channel.
     pub(crate) mllp: SocketAddr,
+    /// All that listen, by their names.
+    pub(crate) channels: Vec<(String, SocketAddr)>,
     pub(crate) state: State,
     pub(crate) place: Place,
     http: reqwest::Client,
@@ -63,11 +66,12 @@ impl TestApp {
         let mut config = place.config();
         change(&mut config);
         let app = App::build(config, clock).await.expect("the server can be built");
-        let (address, mllp) = (app.address().unwrap(), app.mllp_address().unwrap());
+        let (address, channels) = (app.address().unwrap(), app.hl7_addresses().unwrap());
         let (state, stop) = (app.state().clone(), CancellationToken::new());
         let running = tokio::spawn(app.run(stop.clone()));
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        let app = Self { address, mllp, state, place, http, stop, running };
+        let mllp = channels.first().unwrap().1;
+        let app = Self { address, mllp, channels, state, place, http, stop, running };
         eventually("the server is ready", || async {
             (app.anonymous().get("/health/ready").await.status == 200).then_some(())
         })
@@ -84,6 +88,11 @@ impl TestApp {
         running.await.expect("no panic").expect("an orderly end");
         drop(state);
         place
+    }
+
+    /// Where a channel listens.
+    pub(crate) fn channel(&self, name: &str) -> SocketAddr {
+        self.channels.iter().find(|(own, _)| own == name).unwrap().1
     }
 
     fn client(&self, actor: Actor) -> Client {

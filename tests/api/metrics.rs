@@ -32,7 +32,7 @@ async fn traffic_leaves_its_marks() {
         "vigia_lane_batch_rows_count",
         "vigia_http_request_seconds_count{method=\"POST\",route=\"/device/v1/observations\",status=\"2xx\"}",
         "vigia_readings_total{door=\"device\",outcome=\"created\"}",
-        "vigia_readings_total{door=\"mllp\",outcome=\"created\"}",
+        "vigia_readings_total{door=\"hl7\",outcome=\"created\"}",
         "vigia_readings_total{door=\"fhir\",outcome=\"created\"}",
         "vigia_hl7_messages_total{ack=\"AA\"}",
         "vigia_alerts_total{",

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::helpers::{Client, PATIENCE, TestApp, eventually, ids};
@@ -11,18 +11,24 @@ const START: u8 = 0x0b;
 const END: [u8; 2] = [0x1c, 0x0d];
 
 /// One sender's connection.
-pub(crate) struct Sender {
-    stream: TcpStream,
+pub(crate) struct Sender<S = TcpStream> {
+    stream: S,
     /// What was received and belongs to the next answers.
     received: Vec<u8>,
 }
 
 impl Sender {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        Self { stream: TcpStream::connect(address).await.unwrap(), received: Vec::new() }
+        Self::over(TcpStream::connect(address).await.unwrap())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
+    pub(crate) fn over(stream: S) -> Self {
+        Self { stream, received: Vec::new() }
     }
 
-    async fn write(&mut self, bytes: &[u8]) {
+    pub(crate) async fn write(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
         self.stream.flush().await.unwrap();
     }
@@ -50,12 +56,16 @@ impl Sender {
     }
 
     pub(crate) async fn send(&mut self, message: &str) -> String {
-        self.write(&framed(message.as_bytes())).await;
+        self.send_bytes(message.as_bytes()).await
+    }
+
+    pub(crate) async fn send_bytes(&mut self, message: &[u8]) -> String {
+        self.write(&framed(message)).await;
         self.answer().await.expect("every message is answered")
     }
 }
 
-fn framed(message: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
     [&[START], message, &END].concat()
 }
 
@@ -161,7 +171,7 @@ async fn frames_come_in_any_pieces() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frame_without_end_is_never_stored_and_blocks_nobody() {
-    let app = TestApp::with(|config| config.mllp.max_frame_bytes = 4096).await;
+    let app = TestApp::with(|config| config.hl7.channel[0].max_frame_bytes = 4096).await;
     let id = app.admit("r1", "Vega").await;
     let gateway = app.gateway();
     let message = oru("m1", "r1", "72");

@@ -15,6 +15,7 @@ use crate::api::State;
 use crate::auth::access::Role;
 use crate::auth::password;
 use crate::clock::Clock;
+use crate::config::hl7::Channel;
 use crate::config::{Config, DatabaseUrl, Secrets};
 
 const ACCOUNTS: [(&str, &str, Role); 2] =
@@ -46,9 +47,11 @@ pub(super) fn config(mut config: Config, dir: &Path, port: u16, mllp_port: u16) 
     config.secrets = Secrets { signing_key_file: Some(signing), seal_key: None, seal_key_file: Some(seal) };
     config.server.bind = SocketAddr::from(([127, 0, 0, 1], port));
     config.server.public_url = None;
-    config.mllp.enabled = true;
-    config.mllp.bind = SocketAddr::from(([127, 0, 0, 1], mllp_port));
-    config.mllp.assigning_authorities.insert(AUTHORITY.to_owned(), MRN.to_owned());
+    config.hl7.channel = vec![Channel {
+        bind: Some(SocketAddr::from(([127, 0, 0, 1], mllp_port))),
+        assigning_authorities: [(AUTHORITY.to_owned(), MRN.to_owned())].into(),
+        ..Channel::default()
+    }];
     config.alert.enabled = true;
     Ok(config)
 }

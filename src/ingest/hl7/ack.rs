@@ -7,11 +7,13 @@ use super::Channel;
 use super::charset::Charset;
 use super::header::Header;
 use super::message::Separators;
+use crate::config::hl7::Acks;
 use crate::fhir::time;
 use crate::store::Verdict;
 
 /// The answers to a message: one in original mode; in enhanced mode (MSH-15, MSH-16) those that the sender asked for,
-/// perhaps none; one rejection where no header could be read.
+/// perhaps none; one rejection where no header could be read. A
+/// channel may know better than its senders which ones they take.
 pub fn answer(
     header: Option<&Header>,
     verdict: Verdict,
@@ -20,16 +22,18 @@ pub fn answer(
     now_us: i64,
 ) -> Vec<Vec<u8>> {
     match header {
-        Some(header) => {
-            codes(header, verdict).into_iter().map(|code| write(header, &code, issues, channel, now_us)).collect()
-        }
+        Some(header) => codes(header, verdict, channel.acks)
+            .into_iter()
+            .map(|code| write(header, &code, issues, channel, now_us))
+            .collect(),
         None => vec![write(&unknown(), verdict.code(), issues, channel, now_us)],
     }
 }
 
-fn codes(header: &Header, verdict: Verdict) -> Vec<String> {
+fn codes(header: &Header, verdict: Verdict, acks: Acks) -> Vec<String> {
     let letter = verdict.letter();
-    if header.accept_ack.is_empty() && header.application_ack.is_empty() {
+    let silent = header.accept_ack.is_empty() && header.application_ack.is_empty();
+    if acks == Acks::Original || (acks == Acks::Auto && silent) {
         return vec![format!("A{letter}")];
     }
     let wanted = |condition: &str| match condition {
@@ -40,7 +44,7 @@ fn codes(header: &Header, verdict: Verdict) -> Vec<String> {
         _ => true,
     };
     let mut codes = Vec::new();
-    if wanted(&header.accept_ack) {
+    if acks == Acks::Enhanced || wanted(&header.accept_ack) {
         codes.push(format!("C{letter}"));
     }
     if wanted(&header.application_ack) {
@@ -200,21 +204,27 @@ mod tests {
     }
 
     #[test]
-    fn the_sender_says_which_answers_it_wants() {
+    fn the_sender_says_which_answers_it_wants_unless_the_channel_does() {
+        let (accepted, error, rejected) = (Verdict::Accepted, Verdict::Error, Verdict::Rejected);
         let table = [
-            ("", "", Verdict::Accepted, "AA"),
-            ("", "", Verdict::Rejected, "AR"),
-            ("AL", "NE", Verdict::Accepted, "CA"),
-            ("NE", "AL", Verdict::Error, "AE"),
-            ("AL", "AL", Verdict::Accepted, "CA AA"),
-            ("AL", "ER", Verdict::Accepted, "CA"),
-            ("AL", "ER", Verdict::Error, "CE AE"),
-            ("SU", "NE", Verdict::Error, ""),
-            ("NE", "NE", Verdict::Accepted, ""),
+            (Acks::Auto, "", "", accepted, "AA"),
+            (Acks::Auto, "", "", rejected, "AR"),
+            (Acks::Auto, "AL", "NE", accepted, "CA"),
+            (Acks::Auto, "NE", "AL", error, "AE"),
+            (Acks::Auto, "AL", "AL", accepted, "CA AA"),
+            (Acks::Auto, "AL", "ER", accepted, "CA"),
+            (Acks::Auto, "AL", "ER", error, "CE AE"),
+            (Acks::Auto, "SU", "NE", error, ""),
+            (Acks::Auto, "NE", "NE", accepted, ""),
+            (Acks::Original, "AL", "NE", accepted, "AA"),
+            (Acks::Original, "NE", "NE", error, "AE"),
+            (Acks::Enhanced, "", "", accepted, "CA"),
+            (Acks::Enhanced, "NE", "NE", rejected, "CR"),
+            (Acks::Enhanced, "", "AL", error, "CE AE"),
         ];
-        for (accept, application, verdict, want) in table {
+        for (acks, accept, application, verdict, want) in table {
             let sender = header(&format!("MSH|^~\\&|A|F|||||ORU^R01|42|P|2.6|||{accept}|{application}"));
-            assert_eq!(codes(&sender, verdict).join(" "), want, "{accept} {application}");
+            assert_eq!(codes(&sender, verdict, acks).join(" "), want, "{acks:?} {accept} {application}");
         }
     }
 

@@ -59,7 +59,12 @@ pub struct Message {
 
 /// Takes a message apart.
 pub fn parse(bytes: &[u8]) -> Result<Message, Refusal> {
-    let (text, charset) = read(bytes)?;
+    parse_as(bytes, Charset::UTF_8)
+}
+
+/// The same, of a sender whose messages are in this set unless they say otherwise.
+pub fn parse_as(bytes: &[u8], unless_named: Charset) -> Result<Message, Refusal> {
+    let (text, charset) = read(bytes, unless_named)?;
     let text = text.trim_start_matches(['\u{feff}', '\r', '\n', ' ', '\0']).to_owned();
     let header = Header::parse(&text, charset).map_err(|issue| Refusal { header: None, rejected: true, issue })?;
     let refuse = |issue| Refusal { header: Some(Box::new(header.clone())), rejected: false, issue };
@@ -104,14 +109,15 @@ fn is_name(name: &str) -> bool {
 }
 
 /// The text of a message, and the character set that its answer is written in.
-fn read(bytes: &[u8]) -> Result<(String, Charset), Refusal> {
+fn read(bytes: &[u8], unless_named: Charset) -> Result<(String, Charset), Refusal> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let bytes = bytes.trim_ascii_start();
     if let Some(text) = charset::from_utf16(bytes) {
         return Ok((text, Charset::UTF_8));
     }
     let name = Header::charset_name(bytes);
-    Charset::named(&name).and_then(|charset| charset.decode(bytes)).map_err(|why| {
+    let named = if name.trim().is_empty() { Ok(unless_named) } else { Charset::named(&name) };
+    named.and_then(|charset| charset.decode(bytes)).map_err(|why| {
         let issue = match why {
             NoText::Unknown => Issue::error("code-invalid", "MSH[1].18", "this character set is not known here"),
             NoText::Invalid => Issue::error("value", "MSH[1].18", "the message is not written in its character set"),

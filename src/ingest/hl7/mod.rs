@@ -1,11 +1,12 @@
 //! HL7 v2 over MLLP: frames ([`frame`]), messages ([`message`]), what they mean as drafts ([`map`]) and how
-//! they are answered ([`ack`]): functions of bytes. [`listener`] reads sockets, waits for the commit and only
+//! they are answered ([`ack`]), each by the rules of its [`channel`]: functions of bytes. [`listener`] reads sockets, waits for the commit and only
 //! then sends an answer.
 //!
 //! The way of a message: [`frame::Codec`] → [`read`] → commit of the drafts → [`ack::answer`]; or, when it
 //! cannot be read, [`ack::refuse`]. Every frame gets its answer, and a positive one never before the commit.
 
 pub mod ack;
+mod channel;
 pub mod charset;
 mod coded;
 mod escape;
@@ -18,40 +19,14 @@ mod obx;
 mod party;
 pub mod receive;
 pub mod time;
+pub mod tls;
 
 use fhir_r4::Issue;
 
+pub use channel::{Channel, channels};
 pub use header::Header;
 pub use map::Mapped;
 pub use message::{Message, Refusal};
-
-/// How one sender (or a group of the same kind) speaks, and how it is spoken to.
-#[derive(Clone, Debug)]
-pub struct Channel {
-    pub name: String,
-    /// The zone of times that have none.
-    pub default_zone: time::Zone,
-    /// The longest message in bytes.
-    pub max_frame: usize,
-    /// Who this server is in its answers (MSH-3 and MSH-4), as plain names.
-    pub application: String,
-    pub facility: String,
-    /// Names of assigning authorities (PID-3.4) and the identifier systems that they stand for.
-    pub assigning_authorities: Vec<(String, String)>,
-}
-
-impl Default for Channel {
-    fn default() -> Self {
-        Self {
-            name: "default".to_owned(),
-            default_zone: time::Zone::UTC,
-            max_frame: 1 << 20,
-            application: "VIGIA".to_owned(),
-            facility: String::new(),
-            assigning_authorities: Vec::new(),
-        }
-    }
-}
 
 /// A message that was read: what an answer needs, and what is to be stored.
 #[derive(Clone, Debug)]
@@ -62,7 +37,11 @@ pub struct Received {
 
 /// Reads one message of one frame.
 pub fn read(bytes: &[u8], channel: &Channel) -> Result<Received, Refusal> {
-    let message = message::parse(bytes)?;
+    let message = message::parse_as(bytes, channel.charset)?;
+    if !channel.admits(message.header()) {
+        let issue = Issue::error("forbidden", "MSH[1].3", "this sender may not send here");
+        return Err(message.refuse(true, issue));
+    }
     let mapped = map::drafts(&message, channel)?;
     Ok(Received { header: message.header().clone(), mapped })
 }

@@ -95,6 +95,7 @@ fn parcel(bytes: &[u8], header: Option<&Header>, origin: &Origin<'_>, verdict: V
         control: kept(header.map(|header| header.control_id.clone())),
         bytes: bytes.to_vec(),
         replays: origin.replays,
+        repeats: origin.channel.control_id_repeats,
         verdict,
         issues,
     }

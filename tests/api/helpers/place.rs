@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use vigia::app::App;
 use vigia::auth::token::generate_pem;
 use vigia::clock::{Clock, new_id};
+use vigia::config::hl7::Channel;
 use vigia::config::{Config, DatabaseUrl};
 
 /// Issuer of tokens and base of links: the same whatever port a server gets.
@@ -180,9 +181,11 @@ fn config(directory: &TempDir, url: &str) -> Config {
     config.server.public_url = Some(PUBLIC_URL.to_owned());
     config.database.url = DatabaseUrl::new(url);
     config.database.readers = 4;
-    config.mllp.enabled = true;
-    config.mllp.bind = any();
-    config.mllp.assigning_authorities.insert("WARD".into(), super::samples::RECORDS.into());
+    config.hl7.channel = vec![Channel {
+        bind: Some(any()),
+        assigning_authorities: [("WARD".into(), super::samples::RECORDS.into())].into(),
+        ..Channel::default()
+    }];
     config.secrets.signing_key_file = Some(directory.path().join("signing-key.pem"));
     config.secrets.seal_key_file = Some(directory.path().join("seal-key"));
     config

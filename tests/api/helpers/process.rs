@@ -94,7 +94,7 @@ impl Drop for Process {
 fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
     let http = line["http"].as_str()?.parse().ok()?;
-    let mllp = line["mllp"].as_str()?.strip_prefix("Some(")?.strip_suffix(')')?.parse().ok()?;
+    let mllp = line["hl7"].as_str()?.strip_prefix("[(\"default\", ")?.strip_suffix(")]")?.parse().ok()?;
     Some((http, mllp))
 }
 
@@ -108,10 +108,9 @@ workers = 2
 public_url = "{PUBLIC_URL}"
 [database]
 url = "{url}"
-[mllp]
-enabled = true
+[[hl7.channel]]
 bind = "127.0.0.1:0"
-[mllp.assigning_authorities]
+[hl7.channel.assigning_authorities]
 WARD = "{}"
 [log]
 format = "json"
