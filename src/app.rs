@@ -32,6 +32,7 @@ use crate::deliver::notify::{Notifier, Sender};
 use crate::fhir::time;
 use crate::ingest::hl7::channels;
 use crate::ingest::hl7::listener::{self, Listener};
+use crate::ingest::hl7::order::Order;
 use crate::ingest::hl7::receive::Receiver;
 use crate::pipeline::Pipeline;
 use crate::profiles::Profiles;
@@ -83,7 +84,7 @@ impl App {
             &public_url,
             &format!("{public_url}/fhir"),
         )?;
-        let receiver = Receiver { pipeline: pipeline.clone(), metrics: metrics.clone() };
+        let receiver = Receiver { pipeline: pipeline.clone(), metrics: metrics.clone(), order: Order::default() };
         let hl7 = listener::bind(&config.hl7, &channels, &receiver)?;
         let state = api::State {
             pipeline: pipeline.clone(),

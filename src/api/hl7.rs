@@ -80,7 +80,9 @@ pub(crate) async fn message(
     let channel = state.hl7.channel(asked.channel.as_deref())?;
     let bytes = content(&request, payload, channel.max_frame.min(state.settings.max_body_bytes)).await?;
     let origin = Origin { channel, peer: caller.principal().to_string(), replays: None };
-    let received = state.hl7.receiver.take(&caller, &bytes, None, &origin).await;
+    let receiver = &state.hl7.receiver;
+    let turn = receiver.turn(&bytes, channel);
+    let received = receiver.take(&caller, &bytes, None, turn, &origin).await;
     let answers = received.answers(channel, state.store.clock().now());
     let status = match received.judged.verdict {
         _ if received.id.is_none() => StatusCode::SERVICE_UNAVAILABLE,

@@ -41,6 +41,8 @@ mod hl7_channels;
 #[cfg(test)]
 mod hl7_messages;
 #[cfg(test)]
+mod hl7_order;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod live;

@@ -192,8 +192,9 @@ async fn again(state: &State, caller: &Caller, kept: Kept, bytes: &[u8]) -> Resu
     let channel = state.hl7.channel(Some(&kept.channel)).or_else(|_| state.hl7.channel(None))?;
     let peer = caller.principal().to_string();
     let origin = Origin { channel, peer, replays: Some(kept.id) };
-    let Received { id, judged, .. } =
-        state.hl7.receiver.take(&Access::system("hl7 replay"), bytes, None, &origin).await;
+    let (receiver, access) = (&state.hl7.receiver, Access::system("hl7 replay"));
+    let turn = receiver.turn(bytes, channel);
+    let Received { id, judged, .. } = receiver.take(&access, bytes, None, turn, &origin).await;
     let id = id.ok_or(Error::Unavailable("The message could not be stored."))?;
     let settled = judged.verdict == Verdict::Accepted;
     let verdict = judged.verdict.code().to_owned();

@@ -4,7 +4,7 @@
 //! Tolerated: junk between frames (counted), an end without `0x0D`, doubled starts. A `0x1C` that is followed
 //! by anything else belongs to the message. One that is the last byte so far ends the message when a segment
 //! end stands before it; otherwise the next byte decides, and at the end of the connection (or when the server
-//! loses patience) `decode_eof` does.
+//! loses patience: [`Codec::is_undecided`]) `decode_eof` does.
 
 use std::io;
 
@@ -54,6 +54,11 @@ impl Codec {
     /// Takes messages of at most so many bytes.
     pub fn new(max: usize) -> Self {
         Self { max, looked: None, junk: 0 }
+    }
+
+    /// Is the last byte so far one that may end the message or be part of it?
+    pub fn is_undecided(&self, buffer: &[u8]) -> bool {
+        self.looked.is_some() && buffer.last() == Some(&END)
     }
 
     /// Goes on to the start of a message, dropping what is before it.

@@ -1,5 +1,6 @@
-//! The MLLP listener of a channel: one task a connection, one message at a time on each, so answers come in order
-//! and a sender that is too fast waits (nothing is read meanwhile). A positive answer is written after the commit.
+//! The MLLP listener of a channel. Of each connection a few messages are taken in at once: those about one patient in
+//! their order, whatever connection they came by ([`super::order`]). Answers go out in the order of the messages, a
+//! positive one after the commit. A sender that is too fast waits: nothing is read meanwhile.
 
 use std::net::{SocketAddr, TcpListener as Socket};
 use std::sync::Arc;
@@ -7,19 +8,21 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use fhir_r4::Issue;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{FuturesOrdered, StreamExt};
 use ipnet::IpNet;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio_util::codec::Framed;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::frame::{Broken, Codec};
+use super::frame::{Broken, Frame};
 use super::receive::{Origin, Receiver};
 use super::tls::Tls;
+use super::wire::{self, Reader};
 use super::{Channel, ack};
 use crate::auth::access::Access;
 use crate::config;
@@ -29,6 +32,15 @@ use crate::store::Verdict;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// A peer that has vanished is asked after this time whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_mins(1);
+
+/// So many messages of one connection are taken in at once.
+const AHEAD: usize = 16;
+
+/// What is sent back for a frame, and how long that was.
+struct Answered {
+    answers: Vec<Vec<u8>>,
+    bytes: usize,
+}
 
 /// The listener of one channel, bound, not yet accepting.
 pub struct Listener {
@@ -97,9 +109,9 @@ impl Listener {
                 () = cancelled.cancelled() => break,
             };
             let Ok((stream, peer)) = stream else { continue };
-            let (listener, cancelled) = (listener.clone(), cancelled.clone());
+            let (listener, tasks, cancelled) = (listener.clone(), connections.clone(), cancelled.clone());
             connections.spawn(async move {
-                listener.connected(stream, peer, cancelled).await;
+                listener.connected(stream, peer, tasks, cancelled).await;
                 drop(place);
             });
         }
@@ -108,8 +120,14 @@ impl Listener {
         Ok(())
     }
 
-    async fn connected(&self, stream: TcpStream, peer: SocketAddr, cancelled: CancellationToken) {
-        let channel = self.channel.name.as_str();
+    async fn connected(
+        self: Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        tasks: TaskTracker,
+        cancelled: CancellationToken,
+    ) {
+        let channel = self.channel.name.clone();
         if !self.networks.is_empty() && !self.networks.iter().any(|net| net.contains(&peer.ip().to_canonical())) {
             tracing::warn!(%peer, channel, "connection refused: not from a network of this channel");
             return;
@@ -118,47 +136,90 @@ impl Listener {
         let _ = SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE));
         let Some(tls) = &self.tls else {
             tracing::debug!(%peer, channel, "connected");
-            return self.serve(stream, peer.to_string(), cancelled).await;
+            return self.serve(stream, peer.to_string(), tasks, cancelled).await;
         };
-        match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+        match timeout(HANDSHAKE, tls.accept(stream)).await {
             Ok(Ok((stream, name))) => {
                 let peer = name.map_or_else(|| peer.to_string(), |name| format!("{peer} {name}"));
                 tracing::debug!(peer, channel, "connected");
-                self.serve(stream, peer, cancelled).await;
+                self.serve(stream, peer, tasks, cancelled).await;
             }
             Ok(Err(error)) => tracing::warn!(%peer, channel, %error, "connection refused"),
             Err(_) => tracing::warn!(%peer, channel, "connection refused: no handshake"),
         }
     }
 
-    async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: String, cancelled: CancellationToken) {
-        let mut framed = Framed::new(stream, Codec::new(self.channel.max_frame));
-        let access = Access::system("hl7 listener");
-        let origin = Origin { channel: &self.channel, peer, replays: None };
+    /// Reads ahead as long as what is in hand stays small, and answers in the order of what was read.
+    async fn serve(
+        self: Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite,
+        peer: String,
+        tasks: TaskTracker,
+        cancelled: CancellationToken,
+    ) {
+        let (from, mut to) = tokio::io::split(Box::pin(stream));
+        let mut reader = Reader::new(from, self.channel.max_frame, self.idle);
+        let mut in_hand: FuturesOrdered<BoxFuture<'static, Answered>> = FuturesOrdered::new();
+        let (mut bytes, mut open) = (0, true);
         loop {
+            let room = open && in_hand.len() < AHEAD && bytes <= self.channel.max_frame;
             let next = tokio::select! {
-                next = tokio::time::timeout(self.idle, framed.next()) => next,
-                () = cancelled.cancelled() => return,
-            };
-            let received = match next {
-                Ok(Some(Ok(frame))) => {
-                    let refused = (!frame.ended).then(|| super::unended(&frame.message));
-                    self.receiver.take(&access, &frame.message, refused, &origin).await
-                }
-                Ok(Some(Err(broken))) => {
-                    if let Some(answer) = self.broken(&broken) {
-                        let _ = framed.send(answer).await;
+                biased;
+                Some(answered) = in_hand.next() => {
+                    bytes = bytes.saturating_sub(answered.bytes);
+                    for answer in answered.answers {
+                        if !wire::write(&mut to, answer, self.idle).await {
+                            return;
+                        }
                     }
-                    return;
+                    continue;
                 }
-                Ok(None) | Err(_) => return,
+                () = cancelled.cancelled(), if open => {
+                    open = false;
+                    continue;
+                }
+                next = reader.next(), if room => next,
+                else => break,
             };
-            for answer in received.answers(&self.channel, self.now()) {
-                if framed.send(answer).await.is_err() {
-                    return;
+            match next {
+                Ok(Some(frame)) => {
+                    bytes += frame.message.len();
+                    in_hand.push_back(self.clone().begin(frame, peer.clone(), &tasks));
+                }
+                Ok(None) => open = false,
+                Err(broken) => {
+                    open = false;
+                    let answers = self.broken(&broken).into_iter().collect();
+                    in_hand.push_back(async { Answered { answers, bytes: 0 } }.boxed());
                 }
             }
         }
+        let _ = timeout(HANDSHAKE, to.shutdown()).await;
+    }
+
+    /// Begins to take a message in; its place among those of its patient is taken when this returns.
+    fn begin(self: Arc<Self>, frame: Frame, peer: String, tasks: &TaskTracker) -> BoxFuture<'static, Answered> {
+        let (turn, message) = (self.receiver.turn(&frame.message, &self.channel), frame.message.clone());
+        let listener = self.clone();
+        let work = tasks.spawn(async move {
+            let refused = (!frame.ended).then(|| super::unended(&frame.message));
+            let origin = Origin { channel: &self.channel, peer, replays: None };
+            let access = Access::system("hl7 listener");
+            let received = self.receiver.take(&access, &frame.message, refused, turn, &origin).await;
+            received.answers(&self.channel, self.now())
+        });
+        let answered = async move {
+            let answers = work.await.unwrap_or_else(|_| listener.failed(&message));
+            Answered { answers, bytes: message.len() }
+        };
+        answered.boxed()
+    }
+
+    /// The answer to a message that was not taken in by a fault of ours.
+    fn failed(&self, message: &[u8]) -> Vec<Vec<u8>> {
+        let header = super::message::parse_as(message, self.channel.charset).ok().map(|m| m.header().clone());
+        let issue = Issue::error("exception", "MSH[1]", "the message could not be taken in");
+        ack::answer(header.as_ref(), Verdict::Error, &[issue], &self.channel, self.now())
     }
 
     /// Why the connection cannot go on, told before it is closed. What has no end is not kept.

@@ -148,6 +148,13 @@ impl Message {
         self.lines.is_empty()
     }
 
+    /// The segments of these names that can be read, in their order.
+    pub fn named<'m>(&'m self, names: &'m [&str]) -> impl Iterator<Item = Segment<'m>> {
+        let lines = self.lines.iter().filter_map(|range| self.text.get(range.clone()));
+        let named = lines.filter(|line| names.iter().any(|name| line.starts_with(name)));
+        named.filter_map(|line| Segment::parse(line, &self.header.separators))
+    }
+
     /// A refusal of this message.
     pub fn refuse(&self, rejected: bool, issue: Issue) -> Refusal {
         Refusal { header: Some(Box::new(self.header.clone())), rejected, issue }

@@ -16,10 +16,12 @@ pub mod listener;
 pub mod map;
 pub mod message;
 mod obx;
+pub mod order;
 mod party;
 pub mod receive;
 pub mod time;
 pub mod tls;
+mod wire;
 
 use fhir_r4::Issue;
 

@@ -5,7 +5,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fhir_r4::Issue;
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 
+use super::order::{self, Order, Turn};
 use super::{Channel, Header, Refusal, ack};
 use crate::auth::access::Access;
 use crate::error::Error;
@@ -15,11 +17,14 @@ use crate::pipeline::{Parcel, Pipeline};
 use crate::store::{Judged, Posted, Verdict};
 use crate::telemetry::Metrics;
 
+const TOO_LATE: &str = "It could not be stored in time.";
+
 /// What messages are taken in with.
 #[derive(Clone)]
 pub struct Receiver {
     pub pipeline: Pipeline,
     pub metrics: Metrics,
+    pub order: Order,
 }
 
 /// Where a message comes from.
@@ -47,8 +52,20 @@ impl Received {
 }
 
 impl Receiver {
-    /// Takes one message in. `refused`: why it is not taken whatever it says.
-    pub async fn take(&self, access: &Access, bytes: &[u8], refused: Option<Refusal>, origin: &Origin<'_>) -> Received {
+    /// Takes a place for a message in the order of its patient's messages. To be called as messages come.
+    pub fn turn(&self, bytes: &[u8], channel: &Channel) -> Turn {
+        self.order.take(order::keys(bytes, channel))
+    }
+
+    /// Takes one message in, when its turn comes. `refused`: why it is not taken whatever it says.
+    pub async fn take(
+        &self,
+        access: &Access,
+        bytes: &[u8],
+        refused: Option<Refusal>,
+        turn: Turn,
+        origin: &Origin<'_>,
+    ) -> Received {
         let read = refused.map_or_else(|| super::read(bytes, origin.channel), Err);
         let (header, drafts, verdict, issues) = match read {
             Ok(read) => {
@@ -61,7 +78,11 @@ impl Receiver {
             }
         };
         let parcel = parcel(bytes, header.as_ref(), origin, verdict, issues.clone());
-        let (id, judged) = match self.pipeline.receive(access, "hl7", drafts, parcel).await {
+        let stored = timeout(origin.channel.patience, async {
+            turn.comes().await;
+            self.pipeline.receive(access, "hl7", drafts, parcel).await
+        });
+        let (id, judged) = match stored.await.unwrap_or(Err(Error::Unavailable(TOO_LATE))) {
             Ok(Posted::Stored { id, judged } | Posted::Known { id, judged }) => (Some(id), judged),
             Err(error) => (None, unstored(&error, verdict, issues)),
         };
