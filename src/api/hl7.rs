@@ -59,7 +59,8 @@ pub(crate) struct Asked {
     channel: Option<String>,
 }
 
-/// One HL7 v2 message. The answer is an HL7 acknowledgement, given after the commit: 200 AA or CA, 400 AR (not for this
+/// One HL7 v2 message, or a batch of them (FHS, BHS). The answer is an HL7 acknowledgement, or a batch of them, given
+/// after the commit; of a batch the message that fared worst says which: 200 AA or CA, 400 AR (not for this
 /// server), 422 AE (something of it was not taken; the rest is stored), 503 AE (nothing was stored: send it again), 204
 /// where the message asks for no answer.
 #[utoipa::path(post, path = "/hl7/v2", tag = "hl7", params(Asked),
@@ -81,14 +82,13 @@ pub(crate) async fn message(
     let bytes = content(&request, payload, channel.max_frame.min(state.settings.max_body_bytes)).await?;
     let origin = Origin { channel, peer: caller.principal().to_string(), replays: None };
     let receiver = &state.hl7.receiver;
-    let turn = receiver.turn(&bytes, channel);
-    let received = receiver.take(&caller, &bytes, None, turn, &origin).await;
-    let answers = received.answers(channel, state.store.clock().now());
-    let status = match received.judged.verdict {
-        _ if received.id.is_none() => StatusCode::SERVICE_UNAVAILABLE,
-        Verdict::Accepted => StatusCode::OK,
-        Verdict::Rejected => StatusCode::BAD_REQUEST,
-        Verdict::Error => StatusCode::UNPROCESSABLE_ENTITY,
+    let reply = receiver.take(&caller, receiver.arrive(bytes, None, channel), &origin).await;
+    let answers = reply.answers(channel, state.store.clock().now());
+    let status = match reply.worst().map(|worst| (worst.id, worst.judged.verdict)) {
+        Some((None, _)) => StatusCode::SERVICE_UNAVAILABLE,
+        Some((_, Verdict::Rejected)) => StatusCode::BAD_REQUEST,
+        Some((_, Verdict::Error)) => StatusCode::UNPROCESSABLE_ENTITY,
+        Some((_, Verdict::Accepted)) | None => StatusCode::OK,
     };
     // One message has one answer here: where both are asked for, the one that says more.
     Ok(match answers.into_iter().next_back() {

@@ -203,6 +203,36 @@ async fn a_frame_without_end_is_never_stored_and_blocks_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_answered_by_a_batch() {
+    let app = TestApp::start().await;
+    let id = app.admit("r1", "Vega").await;
+    let mut sender = Sender::connect(app.mllp).await;
+    let head = "BHS|^~\\&|MONITOR|WARD|VIGIA||20260102||||b1\r";
+    let (good, bad, quiet) = (oru("m1", "r1", "72"), oru("m2", "nobody", "72"), oru("m3", "r1", "74"));
+    let quiet = quiet.replace("|P|2.6", "|P|2.6|||NE|ER");
+    let answer = sender.send(&format!("FHS|^~\\&|MONITOR|WARD\r{head}{good}{bad}{quiet}BTS|3\rFTS|1\r")).await;
+    let lines: Vec<&str> = answer.split('\r').map(|line| line.get(..9).unwrap_or(line)).collect();
+    let want = ["FHS|^~\\&|", "BHS|^~\\&|", "MSH|^~\\&|", "MSA|AA|m1", "MSH|^~\\&|", "MSA|AE|m2"];
+    assert!(lines.starts_with(&want) && lines.ends_with(&["BTS|2", "FTS|1", ""]), "{answer}");
+    assert!(answer.contains("BHS|^~\\&|VIGIA||MONITOR|WARD|") && answer.contains("|b1\r"), "{answer}");
+    assert_eq!(count(&app.gateway(), &id).await, 6);
+
+    let lost = sender.send(&format!("{head}{}BTS|2\r", oru("m4", "r1", "75"))).await;
+    assert!(lost.contains("\rMSA|AE|b1\rERR||BTS^1^1|"), "nothing of it is taken: {lost}");
+    assert_eq!(count(&app.gateway(), &id).await, 6);
+    let reply = app.gateway().post_raw("/hl7/v2", "application/hl7-v2", format!("{head}{good}{bad}BTS|2\r")).await;
+    assert!(reply.status == 422 && reply.text().contains("\rBTS|2\r"), "{}", reply.text());
+    let silent = oru("m6", "r1", "76").replace("|P|2.6", "|P|2.6|||NE|NE");
+    sender.write(&framed(format!("{head}{silent}BTS|1\r").as_bytes())).await;
+    let next = sender.send(&oru("m7", "r1", "77")).await;
+    assert!(next.contains("\rMSA|AA|m7\r"), "who wants no answers has none: {next}");
+    let list = app.administrator().await.get("/hl7/messages?settled=false").await.expect(200).json();
+    let open: Vec<&str> = list["messages"].as_array().unwrap().iter().map(|m| m["control"].as_str().unwrap()).collect();
+    assert_eq!(open, ["m2", "b1", "m2"], "a batch that is refused is kept whole");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_senders_at_once() {
     let app = TestApp::start().await;
     let id = app.admit("r1", "Vega").await;

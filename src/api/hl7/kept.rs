@@ -148,7 +148,7 @@ pub(crate) async fn replay(
     let opened = state.store.message(&caller, *id).await?;
     let edited = content(&request, payload, state.settings.max_body_bytes).await?;
     let bytes = if edited.is_empty() { opened.bytes } else { edited.to_vec() };
-    let line = again(&state, &caller, opened.kept, &bytes).await?;
+    let line = again(&state, &caller, opened.kept, bytes).await?;
     let accepted = usize::from(line.settled);
     let told = Replayed { sent: 1, accepted, messages: vec![line], more: false };
     Ok(HttpResponse::Ok().insert_header(NO_STORE).json(told))
@@ -166,7 +166,7 @@ pub(crate) async fn replay_many(state: Shared, caller: Caller, asked: web::Query
     let mut lines = Vec::with_capacity(found.len());
     for kept in found {
         let opened = state.store.message(&caller, kept.id).await?;
-        lines.push(again(&state, &caller, opened.kept, &opened.bytes).await?);
+        lines.push(again(&state, &caller, opened.kept, opened.bytes).await?);
     }
     let accepted = lines.iter().filter(|line| line.settled).count();
     let told = Replayed { sent: lines.len(), accepted, messages: lines, more };
@@ -188,13 +188,14 @@ pub(crate) async fn settle(state: Shared, caller: Caller, id: web::Path<i64>) ->
 const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 
 /// A message once more, in the way of the channel that it came by; of one that is gone the first.
-async fn again(state: &State, caller: &Caller, kept: Kept, bytes: &[u8]) -> Result<MessageLine, Error> {
+async fn again(state: &State, caller: &Caller, kept: Kept, bytes: Vec<u8>) -> Result<MessageLine, Error> {
     let channel = state.hl7.channel(Some(&kept.channel)).or_else(|_| state.hl7.channel(None))?;
     let peer = caller.principal().to_string();
     let origin = Origin { channel, peer, replays: Some(kept.id) };
     let (receiver, access) = (&state.hl7.receiver, Access::system("hl7 replay"));
-    let turn = receiver.turn(bytes, channel);
-    let Received { id, judged, .. } = receiver.take(&access, bytes, None, turn, &origin).await;
+    let arrived = receiver.arrive(bytes.into(), None, channel);
+    let worst = receiver.take(&access, arrived, &origin).await.worst();
+    let Received { id, judged, .. } = worst.ok_or(Error::invalid("required", "MSH[1]", "there is no message"))?;
     let id = id.ok_or(Error::Unavailable("The message could not be stored."))?;
     let settled = judged.verdict == Verdict::Accepted;
     let verdict = judged.verdict.code().to_owned();

@@ -153,7 +153,7 @@ fn condition(code: &str) -> (&'static str, &'static str) {
 }
 
 /// Text that breaks no structure: separators and controls become spaces.
-fn plain(text: &str, separators: &Separators) -> String {
+pub(super) fn plain(text: &str, separators: &Separators) -> String {
     let Separators { field, component, repetition, escape, subcomponent, .. } = *separators;
     let breaks = |c: char| c.is_control() || [field, component, repetition, escape, subcomponent].contains(&c);
     text.chars().map(|c| if breaks(c) { ' ' } else { c }).collect()

@@ -3,7 +3,7 @@
 
 use fhir_r4::Issue;
 
-use super::charset::Charset;
+use super::charset::{Charset, NoText};
 use super::message::Separators;
 
 /// What an answer needs of the message; texts are as they were sent, in the sender's separators.
@@ -38,10 +38,7 @@ impl Header {
     pub(super) fn parse(text: &str, charset: Charset) -> Result<Self, Issue> {
         let line = text.split(['\r', '\n']).next().unwrap_or_default();
         let Some(rest) = line.strip_prefix("MSH") else {
-            let batch = line.starts_with("FHS") || line.starts_with("BHS");
-            let why =
-                if batch { "batches are not taken; send the messages one by one" } else { "a message begins with MSH" };
-            return Err(Issue::error(if batch { "not-supported" } else { "structure" }, "MSH[1]", why));
+            return Err(Issue::error("structure", "MSH[1]", "a message begins with MSH"));
         };
         let separator = rest.chars().next().filter(|c| may_separate(*c));
         let field = separator.ok_or_else(|| Issue::error("structure", "MSH[1].1", "this cannot separate fields"))?;
@@ -71,14 +68,14 @@ impl Header {
         })
     }
 
-    /// The first repetition of MSH-18, found in bytes that are not decoded yet: all sets that it can name write
-    /// the header's separators as ASCII does.
-    pub(super) fn charset_name(bytes: &[u8]) -> String {
+    /// The character set that MSH-18 names, found in bytes that are not decoded yet: all sets that it can name write
+    /// the header's separators as ASCII does. None: it names none.
+    pub(super) fn charset(bytes: &[u8]) -> Option<Result<Charset, NoText>> {
         let line = bytes.split(|b| matches!(*b, b'\r' | b'\n')).next().unwrap_or_default();
-        let (Some(field), Some(repetition)) = (line.get(3), line.get(5)) else { return String::new() };
-        let named = line.split(|b| b == field).nth(17).unwrap_or_default();
-        let first = named.split(|b| b == repetition).next().unwrap_or_default();
-        first.iter().copied().filter(u8::is_ascii).map(char::from).collect()
+        let (field, repetition) = (line.get(3)?, line.get(5)?);
+        let named = line.split(|b| b == field).nth(17)?;
+        let named: String = named.iter().copied().filter(u8::is_ascii).map(char::from).collect();
+        (!matches!(named.trim(), "" | "\"\"")).then(|| Charset::listed(&named, char::from(*repetition)))
     }
 
     /// Is it marked as training or debugging? Then nothing of it may alert.
@@ -142,8 +139,9 @@ mod tests {
         assert_eq!(header.kind, ("ORU".to_owned(), "R01".to_owned()));
         assert_eq!((header.accept_ack.as_str(), header.application_ack.as_str()), ("AL", "NE"));
         assert!(header.is_test() && !header.since_2_5());
-        assert_eq!(Header::charset_name(b"MSH|^~\\&||||||||||||||||8859/1~X|\rPID"), "8859/1");
-        assert_eq!(Header::charset_name(b"MSH"), "");
+        let named = Header::charset(b"MSH|^~\\&||||||||||||||||8859/1~X|\rPID");
+        assert_eq!(named, Some(Charset::named("8859/1")));
+        assert_eq!((Header::charset(b"MSH"), Header::charset(b"MSH|^~\\&||||||||||||||||\"\"")), (None, None));
         assert!(parse("MSH|^~\\&").unwrap().since_2_5());
         assert_eq!(parse("MSH|^~\\\\&").unwrap().separators, Separators::default());
         assert!(parse("MSH|^~\\&|||||||||P|2.8.2").unwrap().since_2_5());
@@ -161,8 +159,8 @@ mod tests {
             ("MSH|^^\\&|A", "value"),
             ("MSH|^~\\&#$|A", "value"),
             ("MSH|^~\\a|A", "value"),
-            ("FHS|^~\\&|", "not-supported"),
-            ("BHS|^~\\&|", "not-supported"),
+            ("FHS|^~\\&|", "structure"),
+            ("BHS|^~\\&|", "structure"),
         ] {
             assert_eq!(parse(text), Err(code), "{text}");
         }

@@ -199,14 +199,14 @@ impl Listener {
 
     /// Begins to take a message in; its place among those of its patient is taken when this returns.
     fn begin(self: Arc<Self>, frame: Frame, peer: String, tasks: &TaskTracker) -> BoxFuture<'static, Answered> {
-        let (turn, message) = (self.receiver.turn(&frame.message, &self.channel), frame.message.clone());
+        let (message, refused) = (frame.message.clone(), (!frame.ended).then(|| super::unended(&frame.message)));
+        let arrived = self.receiver.arrive(frame.message, refused, &self.channel);
         let listener = self.clone();
         let work = tasks.spawn(async move {
-            let refused = (!frame.ended).then(|| super::unended(&frame.message));
             let origin = Origin { channel: &self.channel, peer, replays: None };
             let access = Access::system("hl7 listener");
-            let received = self.receiver.take(&access, &frame.message, refused, turn, &origin).await;
-            received.answers(&self.channel, self.now())
+            let reply = self.receiver.take(&access, arrived, &origin).await;
+            reply.answers(&self.channel, self.now())
         });
         let answered = async move {
             let answers = work.await.unwrap_or_else(|_| listener.failed(&message));

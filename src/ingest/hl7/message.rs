@@ -9,7 +9,7 @@ use std::ops::Range;
 use fhir_r4::Issue;
 use hl7_parser::message as hl7;
 
-use super::charset::{self, Charset, NoText};
+use super::charset::{Charset, NoText};
 use super::{escape, header::Header};
 use crate::store::Verdict;
 
@@ -112,12 +112,8 @@ fn is_name(name: &str) -> bool {
 fn read(bytes: &[u8], unless_named: Charset) -> Result<(String, Charset), Refusal> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let bytes = bytes.trim_ascii_start();
-    if let Some(text) = charset::from_utf16(bytes) {
-        return Ok((text, Charset::UTF_8));
-    }
-    let name = Header::charset_name(bytes);
-    let named = if name.trim().is_empty() { Ok(unless_named) } else { Charset::named(&name) };
-    named.and_then(|charset| charset.decode(bytes)).map_err(|why| {
+    let charset = Charset::wide(bytes).map(Ok).or_else(|| Header::charset(bytes)).unwrap_or(Ok(unless_named));
+    charset.and_then(|charset| charset.decode(bytes)).map_err(|why| {
         let issue = match why {
             NoText::Unknown => Issue::error("code-invalid", "MSH[1].18", "this character set is not known here"),
             NoText::Invalid => Issue::error("value", "MSH[1].18", "the message is not written in its character set"),
@@ -216,6 +212,11 @@ impl<'m> Segment<'m> {
         !matches!(self.raw(field).trim(), "" | "\"\"")
     }
 
+    /// Is the field HL7's `""`: what is known shall be taken away? A field that is not there says nothing.
+    pub fn clears(&self, field: usize) -> bool {
+        self.raw(field).trim() == "\"\""
+    }
+
     /// The repetitions of a field that hold anything.
     pub fn repetitions(&self, field: usize) -> impl Iterator<Item = Repetition<'_, 'm>> {
         let all = self.field(field).map_or(&[][..], |field| field.repeats.as_slice());
@@ -310,7 +311,7 @@ mod tests {
             (pid.text(4, 1).as_str(), pid.text(5, 1).as_str(), pid.text(99, 1).as_str(), pid.text(0, 0).as_str()),
             ("a\nb", "z", "", "")
         );
-        assert!(!pid.has(2) && pid.has(1));
+        assert!(!pid.has(2) && pid.has(1) && pid.clears(2) && !pid.clears(1) && !pid.clears(9));
     }
 
     #[test]
@@ -325,7 +326,10 @@ mod tests {
         assert_eq!(parse(&latin).unwrap().segments().nth(1).unwrap().unwrap().text(5, 1), "Lóf");
         let broken = [HEAD.as_bytes(), b"||||||UNICODE UTF-8\rPID|||7||L\xf3f"].concat();
         assert_eq!(parse(&broken).unwrap_err().header.unwrap().control_id, "42");
-        assert_eq!(refused(&[HEAD.as_bytes(), b"||||||ISO IR87\r"].concat()), ("code-invalid", "MSH[1].18".to_owned()));
+        assert_eq!(
+            refused(&[HEAD.as_bytes(), b"||||||CNS 11643-1992\r"].concat()),
+            ("code-invalid", "MSH[1].18".to_owned())
+        );
     }
 
     proptest! {

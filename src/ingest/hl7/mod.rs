@@ -6,6 +6,7 @@
 //! cannot be read, [`ack::refuse`]. Every frame gets its answer, and a positive one never before the commit.
 
 pub mod ack;
+pub mod batch;
 mod channel;
 pub mod charset;
 mod coded;

@@ -1,12 +1,16 @@
-//! One message to its answers, whatever brought it: read, taken in and stored with what came of it, answered. What
+//! Messages to their answers, whatever brought them: each read, taken in and stored with what came of it, answered. What
 //! cannot be read is stored too, and every refusal is answered; a positive answer follows the commit.
+
+use std::ops::Range;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use fhir_r4::Issue;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
+use super::batch::{self, Batch};
 use super::order::{self, Order, Turn};
 use super::{Channel, Header, Refusal, ack};
 use crate::auth::access::Access;
@@ -35,6 +39,15 @@ pub struct Origin<'o> {
     pub replays: Option<i64>,
 }
 
+/// A frame, or what else brings messages, with its place among those of its patients.
+pub struct Arrived {
+    bytes: Bytes,
+    batch: Option<Batch>,
+    messages: Vec<(Range<usize>, Turn)>,
+    /// Why it is not taken whatever it says.
+    refused: Option<Refusal>,
+}
+
 /// What became of a message.
 pub struct Received {
     /// As far as it could be read.
@@ -44,21 +57,67 @@ pub struct Received {
     pub judged: Judged,
 }
 
-impl Received {
-    /// The answers that the sender has asked for.
+/// What became of all that arrived together.
+pub struct Reply {
+    batch: Option<Batch>,
+    received: Vec<Received>,
+}
+
+impl Reply {
+    /// The answers that the sender has asked for; a batch has one.
     pub fn answers(&self, channel: &Channel, now: i64) -> Vec<Vec<u8>> {
-        ack::answer(self.header.as_ref(), self.judged.verdict, &self.judged.issues, channel, now)
+        let each = self.received.iter().map(|received| {
+            ack::answer(received.header.as_ref(), received.judged.verdict, &received.judged.issues, channel, now)
+        });
+        match &self.batch {
+            Some(batch) => batch.answer(each.collect(), channel, now).into_iter().collect(),
+            None => each.flatten().collect(),
+        }
+    }
+
+    /// The message that fared worst: not stored, refused, in error, accepted. None: an empty batch.
+    pub fn worst(self) -> Option<Received> {
+        let rank = |received: &Received| match (received.id, received.judged.verdict) {
+            (None, _) => 0,
+            (_, Verdict::Rejected) => 1,
+            (_, Verdict::Error) => 2,
+            (_, Verdict::Accepted) => 3,
+        };
+        self.received.into_iter().min_by_key(rank)
     }
 }
 
 impl Receiver {
-    /// Takes a place for a message in the order of its patient's messages. To be called as messages come.
-    pub fn turn(&self, bytes: &[u8], channel: &Channel) -> Turn {
-        self.order.take(order::keys(bytes, channel))
+    /// Takes the places of what has arrived in the order of its patients' messages: to be called as they come.
+    pub fn arrive(&self, bytes: Bytes, refused: Option<Refusal>, channel: &Channel) -> Arrived {
+        let turn = |range: Range<usize>| {
+            let keys = order::keys(bytes.get(range.clone()).unwrap_or_default(), channel);
+            (range, self.order.take(keys))
+        };
+        let whole = |refused| (None, vec![turn(0..bytes.len())], refused);
+        let (batch, messages, refused) = match batch::split(&bytes).filter(|_| refused.is_none()) {
+            None => whole(refused),
+            Some(Err(refusal)) => whole(Some(refusal)),
+            Some(Ok(batch)) => {
+                let messages = batch.messages().map(turn).collect();
+                (Some(batch), messages, None)
+            }
+        };
+        Arrived { bytes, batch, messages, refused }
     }
 
-    /// Takes one message in, when its turn comes. `refused`: why it is not taken whatever it says.
-    pub async fn take(
+    /// Takes in what has arrived, each message when its turn comes.
+    pub async fn take(&self, access: &Access, arrived: Arrived, origin: &Origin<'_>) -> Reply {
+        let Arrived { bytes, batch, messages, refused } = arrived;
+        let mut received = Vec::with_capacity(messages.len());
+        for (range, turn) in messages {
+            let message = bytes.get(range).unwrap_or_default();
+            received.push(self.take_one(access, message, refused.clone(), turn, origin).await);
+        }
+        Reply { batch, received }
+    }
+
+    async fn take_one(
         &self,
         access: &Access,
         bytes: &[u8],

@@ -158,9 +158,8 @@ fn messages_of_other_projects() {
 
 #[test]
 fn messages_that_are_refused_whole() {
-    let table: [(&[u8], &str, &str, bool); 5] = [
+    let table: [(&[u8], &str, &str, bool); 4] = [
         (include_bytes!("../../../tests/data/hl7/msfc_ADT-A01-02.hl7"), "not-supported", "MSH[1].9", true),
-        (include_bytes!("../../../tests/data/hl7/pyhl7_sample_batch1.hl7"), "not-supported", "MSH[1]", true),
         (b"MSH|^~\\&|A|F|||||ORU^R01||P|2.6\rPID|||7", "required", "MSH[1].10", false),
         (b"MSH|^~\\&|A|F|||||ORU^R01|1|P|2.6\rPID|||^^^X\rOBX|1|NM|8867-4^^LN||72", "required", "PID[1].3", false),
         (
