@@ -31,6 +31,7 @@ use crate::deliver::live::Live;
 use crate::deliver::notify::{Notifier, Sender};
 use crate::fhir::time;
 use crate::ingest::hl7::channels;
+use crate::ingest::hl7::keep::Keeper;
 use crate::ingest::hl7::listener::{self, Listener};
 use crate::ingest::hl7::order::Order;
 use crate::ingest::hl7::receive::Receiver;
@@ -149,6 +150,8 @@ impl App {
         }
         reading.spawn(state.latest.clone().run(readers.clone()));
         reading.spawn(state.days.clone().run(readers.clone()));
+        let keeper = Keeper { store: state.store.clone(), metrics: state.metrics.clone(), days: config.hl7.keep_days };
+        reading.spawn(keeper.run(readers.clone()));
         for listener in hl7 {
             receiving.spawn(listener.run(doors.clone()));
         }

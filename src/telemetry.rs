@@ -63,6 +63,12 @@ pub struct Series {
     pub alert_answer_seconds: Histogram,
     /// Open live streams.
     pub live_clients: IntGauge,
+    /// Open MLLP connections.
+    pub hl7_connections: IntGauge,
+    /// HL7 v2 messages that somebody has to look at.
+    pub hl7_open_messages: IntGauge,
+    /// From the receipt of an HL7 v2 message to its answer.
+    pub hl7_answer_seconds: Histogram,
     http_request_seconds: HistogramVec,
     alert_behind_seconds: Gauge,
     lane_queue_depth: IntGauge,
@@ -111,6 +117,16 @@ impl Metrics {
                 )?,
             )?,
             live_clients: add(&registry, IntGauge::new("vigia_live_clients", "Open live streams")?)?,
+            hl7_connections: add(&registry, IntGauge::new("vigia_hl7_connections", "Open MLLP connections")?)?,
+            hl7_open_messages: add(
+                &registry,
+                IntGauge::new("vigia_hl7_open_messages", "HL7 v2 messages that somebody has to look at")?,
+            )?,
+            hl7_answer_seconds: seconds(
+                &registry,
+                "hl7_answer",
+                "From the receipt of an HL7 v2 message to its answer",
+            )?,
             http_request_seconds: add(
                 &registry,
                 HistogramVec::new(

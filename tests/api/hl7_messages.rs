@@ -1,8 +1,9 @@
 //! HL7 messages that are kept: byte for byte, with what became of them; put right and sent again; over HTTP too.
 
 use serde_json::{Value, json};
+use vigia::clock::Clock;
 
-use crate::helpers::{Client, TestApp};
+use crate::helpers::{Client, TestApp, eventually};
 use crate::mllp::{Sender, oru};
 
 const HL7: &str = "application/hl7-v2";
@@ -171,4 +172,29 @@ async fn engines_that_speak_http_are_answered_alike() {
     gateway.post_raw("/hl7/v2?channel=other", HL7, "MSH").await.expect(400);
     app.machine("system/Patient.r").post_raw("/hl7/v2", HL7, oru("m3", "r1", "1")).await.expect(403);
     app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_kept_as_long_as_the_house_says_and_those_to_be_looked_at_for_ever() {
+    for (days, left) in [(90, vec!["m2"]), (0, vec!["m3", "m2", "m1"]), (20_000, vec!["m3", "m2", "m1"])] {
+        let app = TestApp::start().await;
+        app.admit("r1", "Vega").await;
+        let mut sender = Sender::connect(app.mllp).await;
+        for (id, who) in [("m1", "r1"), ("m2", "nobody"), ("m3", "r1")] {
+            sender.send(&oru(id, who, "72")).await;
+        }
+        drop(sender);
+        let place = app.stop().await;
+        place.execute("UPDATE message SET received = 1000000000000000").await;
+        let app = TestApp::on(place, Clock::default(), |config| config.hl7.keep_days = days).await;
+        let (administrator, gateway) = (app.administrator().await, app.gateway());
+        eventually("the rest is gone, and what is open is counted", || async {
+            let kept = messages(&administrator, "").await;
+            let kept: Vec<&str> = kept.iter().map(|m| m["control"].as_str().unwrap()).collect();
+            let counted = gateway.get("/metrics").await.text().contains("vigia_hl7_open_messages 1\n");
+            (kept == left && counted).then_some(())
+        })
+        .await;
+        app.stop().await;
+    }
 }

@@ -23,7 +23,8 @@ async fn traffic_leaves_its_marks() {
         .post("/fhir/Observation", &observation(&id, "8867-4", "142", "/min", &minutes_from_now(0)))
         .await
         .expect(201);
-    Sender::connect(app.mllp).await.send(&oru("m1", "r1", "72")).await;
+    let mut sender = Sender::connect(app.mllp).await;
+    sender.send(&oru("m1", "r1", "72")).await;
     page.until("alarm", |_| true).await;
     let counted = [
         "vigia_ingest_to_commit_seconds_count",
@@ -35,9 +36,11 @@ async fn traffic_leaves_its_marks() {
         "vigia_readings_total{door=\"hl7\",outcome=\"created\"}",
         "vigia_readings_total{door=\"fhir\",outcome=\"created\"}",
         "vigia_hl7_messages_total{ack=\"AA\"}",
+        "vigia_hl7_answer_seconds_count",
         "vigia_alerts_total{",
         "vigia_alerts_raised_total{rule=\"limits-8867-4\",severity=\"high\"}",
         "vigia_live_clients 1",
+        "vigia_hl7_connections 1",
     ];
     eventually("everything is counted", || async {
         let text = gateway.get("/metrics").await.expect(200).text();

@@ -111,7 +111,10 @@ impl Listener {
             let Ok((stream, peer)) = stream else { continue };
             let (listener, tasks, cancelled) = (listener.clone(), connections.clone(), cancelled.clone());
             connections.spawn(async move {
+                let open = listener.receiver.metrics.hl7_connections.clone();
+                open.inc();
                 listener.connected(stream, peer, tasks, cancelled).await;
+                open.dec();
                 drop(place);
             });
         }

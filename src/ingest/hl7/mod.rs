@@ -13,6 +13,7 @@ mod coded;
 mod escape;
 pub mod frame;
 pub mod header;
+pub mod keep;
 pub mod listener;
 pub mod map;
 pub mod message;

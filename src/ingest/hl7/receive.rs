@@ -2,6 +2,7 @@
 //! cannot be read is stored too, and every refusal is answered; a positive answer follows the commit.
 
 use std::ops::Range;
+use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -109,11 +110,13 @@ impl Receiver {
     /// Takes in what has arrived, each message when its turn comes.
     pub async fn take(&self, access: &Access, arrived: Arrived, origin: &Origin<'_>) -> Reply {
         let Arrived { bytes, batch, messages, refused } = arrived;
+        let started = Instant::now();
         let mut received = Vec::with_capacity(messages.len());
         for (range, turn) in messages {
             let message = bytes.get(range).unwrap_or_default();
             received.push(self.take_one(access, message, refused.clone(), turn, origin).await);
         }
+        self.metrics.hl7_answer_seconds.observe(started.elapsed().as_secs_f64());
         Reply { batch, received }
     }
 
