@@ -133,7 +133,8 @@ fn messages() -> Result<Vec<Value>> {
         let frame = ward(n).message(n, 18);
         let bytes = frame.strip_prefix(b"\x0b").and_then(|f| f.strip_suffix(b"\x1c\r")).context("no frame")?;
         let received = hl7::read(bytes, &hl7::Channel::default()).map_err(|refusal| anyhow!("{refusal:?}"))?;
-        for (at, draft) in received.mapped.items.into_iter().filter_map(Result::ok).enumerate() {
+        let hl7::Content::Readings(mapped) = received.content else { continue };
+        for (at, draft) in mapped.items.into_iter().filter_map(Result::ok).enumerate() {
             all.push(observation(&draft, n * 100 + u64::try_from(at)?)?);
         }
         n += 1;

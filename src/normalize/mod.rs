@@ -6,6 +6,7 @@ pub mod codes;
 pub mod draft;
 mod pressure;
 mod quantity;
+pub mod record;
 
 use fhir_r4::Issue;
 use serde_json::{Map, Value, json};

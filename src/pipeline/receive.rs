@@ -14,6 +14,7 @@ use crate::normalize::draft::Draft;
 use crate::store::{CONTROL_ID_TAKEN, Change, Commit, Judge, Judged, KnownBy, Message, Posted, Verdict, Written};
 
 /// A message as it came, before anything of it was taken.
+#[derive(Clone)]
 pub struct Parcel {
     pub channel: String,
     pub peer: String,
@@ -29,6 +30,19 @@ pub struct Parcel {
     pub verdict: Verdict,
     /// What is wrong with it already.
     pub issues: Vec<Issue>,
+}
+
+impl Parcel {
+    pub(super) fn message(self, judge: Judge) -> Message {
+        let Self { channel, peer, kind, sender, control, bytes, replays, repeats, verdict, .. } = self;
+        let known_by = match verdict {
+            // What is refused by this channel may have been accepted by another.
+            Verdict::Error | Verdict::Rejected => KnownBy::Nothing,
+            Verdict::Accepted if repeats => KnownBy::Content,
+            Verdict::Accepted => KnownBy::ControlId,
+        };
+        Message { channel, peer, kind, sender, control, bytes, replays, known_by, judge }
+    }
 }
 
 /// What is to be said of one draft: refused already, or waiting for its commit.
@@ -57,20 +71,12 @@ impl Pipeline {
             });
             told.push(Told { place: draft.place, refused: refused.err() });
         }
-        let Parcel { channel, peer, kind, sender, control, bytes, replays, repeats, verdict, issues } = parcel;
         let told = Arc::new(told);
         let judge: Judge = {
-            let told = told.clone();
-            Arc::new(move |groups| judged(verdict, &issues, &told, groups))
+            let (told, verdict, issues) = (told.clone(), parcel.verdict, parcel.issues.clone());
+            Arc::new(move |groups| Some(judged(verdict, &issues, &told, groups)))
         };
-        let known_by = match verdict {
-            // What is refused by this channel may have been accepted by another.
-            Verdict::Error | Verdict::Rejected => KnownBy::Nothing,
-            Verdict::Accepted if repeats => KnownBy::Content,
-            Verdict::Accepted => KnownBy::ControlId,
-        };
-        let message = Message { channel, peer, kind, sender, control, bytes, replays, known_by, judge };
-        let (posted, groups) = self.store.post(access, commits, message).await?;
+        let (posted, groups) = self.store.post(access, commits, parcel.message(judge)).await?;
         self.metrics.ingest_to_commit_seconds.observe(started.elapsed().as_secs_f64());
         if let Posted::Stored { .. } = posted {
             self.count(door, &receipts(&told, groups));
@@ -89,10 +95,19 @@ fn receipts(told: &[Told], groups: Vec<Result<Vec<Written>, Error>>) -> Vec<Rece
     told.iter().zip(outcomes).map(|(told, outcome)| Receipt { place: told.place.clone(), outcome }).collect()
 }
 
+/// What is said when another message of this sender had the same control id.
+pub(super) fn taken(groups: &[Result<Vec<Written>, Error>]) -> Option<Judged> {
+    let is_taken = |group: &Result<_, Error>| matches!(group, Err(Error::Conflict(CONTROL_ID_TAKEN)));
+    groups.iter().any(is_taken).then(|| Judged {
+        verdict: Verdict::Error,
+        issues: vec![Issue::error("duplicate", "MSH[1].10", CONTROL_ID_TAKEN)],
+        made: vec![],
+    })
+}
+
 fn judged(verdict: Verdict, issues: &[Issue], told: &[Told], groups: &[Result<Vec<Written>, Error>]) -> Judged {
-    if groups.iter().any(|group| matches!(group, Err(Error::Conflict(CONTROL_ID_TAKEN)))) {
-        let issue = Issue::error("duplicate", "MSH[1].10", CONTROL_ID_TAKEN);
-        return Judged { verdict: Verdict::Error, issues: vec![issue], made: vec![] };
+    if let Some(taken) = taken(groups) {
+        return taken;
     }
     let (mut issues, mut made) = (issues.to_vec(), Vec::new());
     let mut groups = groups.iter();

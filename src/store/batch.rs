@@ -96,7 +96,8 @@ impl<'a> Batch<'a> {
                 job.groups.iter().map(|group| self.group(group, &mut budget)).collect::<Result<_, Error>>()?
             }
         };
-        let posted = job.posting.as_ref().map(|posting| message::store(self.conn, posting, &groups)).transpose()?;
+        let posted =
+            job.posting.as_ref().map(|posting| message::store(self.conn, posting, &groups)).transpose()?.flatten();
         Ok(Answer { groups, posted })
     }
 

@@ -70,8 +70,9 @@ pub struct Judged {
     pub made: Vec<String>,
 }
 
-/// What is said of a message once it is known what became of its groups; it may be asked more than once.
-pub type Judge = Arc<dyn Fn(&[Result<Vec<Written>, Error>]) -> Judged + Send + Sync>;
+/// What is said of a message once it is known what became of its groups; it may be asked more than once. None: it is
+/// to be made again from what stands now, and nothing is kept of this attempt, whose groups have all failed.
+pub type Judge = Arc<dyn Fn(&[Result<Vec<Written>, Error>]) -> Option<Judged> + Send + Sync>;
 
 /// By what a message is known that was accepted before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,8 +195,8 @@ pub(super) fn store(
     conn: &mut Conn,
     posting: &Posting,
     groups: &[Result<Vec<Written>, Error>],
-) -> Result<Posted, Error> {
-    let judged = (posting.message.judge)(groups);
+) -> Result<Option<Posted>, Error> {
+    let Some(judged) = (posting.message.judge)(groups) else { return Ok(None) };
     let Message { channel, peer, kind, sender, control, replays, .. } = &posting.message;
     let settled = judged.verdict == Verdict::Accepted;
     if settled {
@@ -218,7 +219,7 @@ pub(super) fn store(
     };
     let insert = diesel::insert_into(message::table).values(&row);
     let id = each!(conn, c => insert.returning(message::id).get_result(c)).map_err(database)?;
-    Ok(Posted::Stored { id, judged })
+    Ok(Some(Posted::Stored { id, judged }))
 }
 
 /// The sender has sent it once more, or a person has, and now it was taken.
@@ -239,7 +240,8 @@ fn settle(conn: &mut Conn, posting: &Posting) -> Result<(), Error> {
 
 impl Store {
     /// Commits each group by itself, and the message with what is said of it, in one transaction. Returns after
-    /// COMMIT. An error is the server's: nothing was stored then, nor the message.
+    /// COMMIT. An error is the server's, or that of a group when the message is to be made again: nothing was stored
+    /// then, nor the message.
     pub async fn post(
         &self,
         access: &Access,
@@ -261,7 +263,10 @@ impl Store {
             (Some(posted), groups) if !groups.iter().filter_map(|group| group.as_ref().err()).any(broken) => {
                 Ok((posted, groups))
             }
-            (_, groups) => Err(groups.into_iter().find_map(Result::err).filter(broken).unwrap_or_else(unanswered)),
+            (Some(_), groups) => {
+                Err(groups.into_iter().filter_map(Result::err).find(broken).unwrap_or_else(unanswered))
+            }
+            (None, groups) => Err(groups.into_iter().find_map(Result::err).unwrap_or_else(unanswered)),
         }
     }
 }

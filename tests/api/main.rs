@@ -37,6 +37,8 @@ mod fhir;
 #[cfg(test)]
 mod helpers;
 #[cfg(test)]
+mod hl7_admission;
+#[cfg(test)]
 mod hl7_channels;
 #[cfg(test)]
 mod hl7_messages;

@@ -1,12 +1,14 @@
 //! A channel as messages meet it: how one sender, or a group of the same kind, speaks and is spoken to. Made of the
 //! settings, and of the files that they name; nothing is read later.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 
 use super::charset::Charset;
 use super::header::Header;
+use super::record::Tables;
 use super::time::Zone;
 use crate::config::{self, hl7::Acks};
 
@@ -30,8 +32,8 @@ pub struct Channel {
     pub assigning_authorities: Vec<(String, String)>,
     /// A control id that was used before is no mistake here.
     pub control_id_repeats: bool,
-    /// What the site maps by itself, as it is written.
-    pub mapping: Option<String>,
+    /// What fields and codes become: ours, with what the site maps by itself.
+    pub tables: Arc<Tables>,
     /// What is not stored by then is answered as not stored.
     pub patience: Duration,
 }
@@ -49,7 +51,7 @@ impl Default for Channel {
             facility: String::new(),
             assigning_authorities: Vec::new(),
             control_id_repeats: false,
-            mapping: None,
+            tables: Arc::new(Tables::new(None).unwrap_or_default()),
             patience: Duration::from_secs(30),
         }
     }
@@ -68,12 +70,11 @@ impl Channel {
     /// The error names the key, seen from the channel.
     pub fn of(settings: &config::hl7::Channel) -> Result<Self> {
         let charset = settings.charset.as_deref().unwrap_or_default();
-        let mapping = settings.mapping.as_ref().map(|path| {
-            let text = std::fs::read_to_string(path).with_context(|| format!("mapping: {}", path.display()))?;
-            let toml = text.parse::<toml_edit::DocumentMut>();
-            ensure!(toml.is_ok(), "mapping: {} is no TOML", path.display());
-            Ok(text)
-        });
+        let site = settings
+            .mapping
+            .as_ref()
+            .map(|path| std::fs::read_to_string(path).with_context(|| format!("mapping: {}", path.display())));
+        let tables = Tables::new(site.transpose()?.as_deref()).context("mapping")?;
         Ok(Self {
             name: settings.name.clone(),
             default_zone: settings.zone.parse().map_err(|why| anyhow!("zone: {why}"))?,
@@ -85,7 +86,7 @@ impl Channel {
             facility: settings.facility.clone(),
             assigning_authorities: settings.assigning_authorities.clone().into_iter().collect(),
             control_id_repeats: settings.control_id_repeats,
-            mapping: mapping.transpose()?,
+            tables: Arc::new(tables),
             patience: Duration::from_secs(settings.answer_timeout_s),
         })
     }

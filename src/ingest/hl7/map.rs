@@ -26,7 +26,7 @@ pub fn drafts(message: &Message, channel: &Channel) -> Result<Mapped, Refusal> {
     let header = message.header();
     let (kind, event) = (header.kind.0.as_str(), header.kind.1.as_str());
     if (kind, event) != ("ORU", "R01") {
-        let why = "only results (ORU^R01) are taken";
+        let why = "results (ORU^R01) and admissions (ADT) are taken";
         return Err(message.refuse(true, Issue::error("not-supported", "MSH[1].9", why)));
     }
     if header.control_id.trim().is_empty() {

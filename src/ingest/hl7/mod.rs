@@ -21,6 +21,7 @@ mod obx;
 pub mod order;
 mod party;
 pub mod receive;
+pub mod record;
 pub mod time;
 pub mod tls;
 mod wire;
@@ -36,7 +37,14 @@ pub use message::{Message, Refusal};
 #[derive(Clone, Debug)]
 pub struct Received {
     pub header: Header,
-    pub mapped: Mapped,
+    pub content: Content,
+}
+
+/// What a message says.
+#[derive(Clone, Debug)]
+pub enum Content {
+    Readings(Mapped),
+    Record(Box<record::Read>),
 }
 
 /// Reads one message of one frame.
@@ -46,8 +54,13 @@ pub fn read(bytes: &[u8], channel: &Channel) -> Result<Received, Refusal> {
         let issue = Issue::error("forbidden", "MSH[1].3", "this sender may not send here");
         return Err(message.refuse(true, issue));
     }
-    let mapped = map::drafts(&message, channel)?;
-    Ok(Received { header: message.header().clone(), mapped })
+    let (kind, event) = &message.header().kind;
+    let content = if record::is_taken(kind, event) {
+        Content::Record(Box::new(record::read(&message, channel)?))
+    } else {
+        Content::Readings(map::drafts(&message, channel)?)
+    };
+    Ok(Received { header: message.header().clone(), content })
 }
 
 /// Why a message that has no end is not taken, whatever it looks like.

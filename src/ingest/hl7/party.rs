@@ -20,8 +20,13 @@ pub(super) fn patient(pid: &Segment<'_>, channel: &Channel) -> Option<Subject> {
 }
 
 /// The identifier system of an assigning authority (component 4: namespace & universal id & its type).
-fn authority(cx: Repetition<'_, '_>, channel: &Channel) -> Option<String> {
-    let (name, id, kind) = (cx.part(4, 1), cx.part(4, 2), cx.part(4, 3));
+pub(super) fn authority(cx: Repetition<'_, '_>, channel: &Channel) -> Option<String> {
+    authority_at(cx, 4, channel)
+}
+
+/// The same of another component.
+pub(super) fn authority_at(value: Repetition<'_, '_>, component: usize, channel: &Channel) -> Option<String> {
+    let (name, id, kind) = (value.part(component, 1), value.part(component, 2), value.part(component, 3));
     if let Some(system) = uri(&id, &kind) {
         return Some(system);
     }
@@ -33,7 +38,7 @@ fn authority(cx: Repetition<'_, '_>, channel: &Channel) -> Option<String> {
 }
 
 /// A universal id as a URI.
-fn uri(id: &str, kind: &str) -> Option<String> {
+pub(super) fn uri(id: &str, kind: &str) -> Option<String> {
     let is_oid = id.contains('.') && id.split('.').all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
     match kind.to_ascii_uppercase().as_str() {
         "ISO" | "" if is_oid => Some(format!("urn:oid:{id}")),

@@ -13,11 +13,11 @@ use tokio::time::timeout;
 
 use super::batch::{self, Batch};
 use super::order::{self, Order, Turn};
-use super::{Channel, Header, Refusal, ack};
+use super::{Channel, Content, Header, Refusal, ack};
 use crate::auth::access::Access;
 use crate::error::Error;
-use crate::ingest::device::Rejected;
 use crate::normalize::draft::Draft;
+use crate::normalize::record::Record;
 use crate::pipeline::{Parcel, Pipeline};
 use crate::store::{Judged, Posted, Verdict};
 use crate::telemetry::Metrics;
@@ -129,20 +129,23 @@ impl Receiver {
         origin: &Origin<'_>,
     ) -> Received {
         let read = refused.map_or_else(|| super::read(bytes, origin.channel), Err);
-        let (header, drafts, verdict, issues) = match read {
+        let (header, content, verdict, issues) = match read {
             Ok(read) => {
-                let (drafts, issues) = parted(read.mapped.items);
-                (Some(read.header), drafts, Verdict::Accepted, issues)
+                let (content, issues) = parted(read.content);
+                (Some(read.header), content, Verdict::Accepted, issues)
             }
             Err(refusal) => {
                 let verdict = refusal.verdict();
-                (refusal.header.map(|header| *header), vec![], verdict, vec![refusal.issue])
+                (refusal.header.map(|header| *header), Taken::Drafts(vec![]), verdict, vec![refusal.issue])
             }
         };
         let parcel = parcel(bytes, header.as_ref(), origin, verdict, issues.clone());
         let stored = timeout(origin.channel.patience, async {
             turn.comes().await;
-            self.pipeline.receive(access, "hl7", drafts, parcel).await
+            match content {
+                Taken::Drafts(drafts) => self.pipeline.receive(access, "hl7", drafts, parcel).await,
+                Taken::Record(record) => self.pipeline.admit(access, &record, parcel).await,
+            }
         });
         let (id, judged) = match stored.await.unwrap_or(Err(Error::Unavailable(TOO_LATE))) {
             Ok(Posted::Stored { id, judged } | Posted::Known { id, judged }) => (Some(id), judged),
@@ -153,15 +156,25 @@ impl Receiver {
     }
 }
 
-fn parted(items: Vec<Result<Draft, Rejected>>) -> (Vec<Draft>, Vec<Issue>) {
+/// What is to be stored of a message.
+enum Taken {
+    Drafts(Vec<Draft>),
+    Record(Box<Record>),
+}
+
+fn parted(content: Content) -> (Taken, Vec<Issue>) {
+    let mapped = match content {
+        Content::Record(read) => return (Taken::Record(Box::new(read.record)), read.issues),
+        Content::Readings(mapped) => mapped,
+    };
     let (mut drafts, mut issues) = (Vec::new(), Vec::new());
-    for item in items {
+    for item in mapped.items {
         match item {
             Ok(draft) => drafts.push(draft),
             Err(rejected) => issues.extend(rejected.issues),
         }
     }
-    (drafts, issues)
+    (Taken::Drafts(drafts), issues)
 }
 
 fn parcel(bytes: &[u8], header: Option<&Header>, origin: &Origin<'_>, verdict: Verdict, issues: Vec<Issue>) -> Parcel {
