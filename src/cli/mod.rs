@@ -4,6 +4,7 @@ mod backtest;
 mod check_config;
 mod client;
 mod demo;
+mod hl7;
 mod keygen;
 mod notify;
 mod output;
@@ -66,6 +67,9 @@ enum Command {
     /// Try rules on recordings: what they would have raised, and what another version of them would have.
     #[command(verbatim_doc_comment)]
     Backtest(backtest::Options),
+    /// HL7 v2 messages: send, listen, validate, replay.
+    #[command(subcommand)]
+    Hl7(hl7::Command),
     /// Machines that call with bearer tokens.
     #[command(subcommand)]
     Client(client::Command),
@@ -95,6 +99,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Notify(command) => on_runtime(notify::run(load()?, command)),
         Command::Rule(command) => on_runtime(rule::run(load, command)),
         Command::Backtest(options) => on_runtime(backtest::run(load, options)),
+        Command::Hl7(command) => on_runtime(hl7::run(load, command)),
         Command::Client(command) => client::run(&load()?, command),
     }
 }

@@ -110,17 +110,17 @@ async fn only_the_networks_of_a_channel_reach_it() {
 }
 
 /// An authority and what it signs, as files.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(vec![]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
     /// Writes a certificate for a name, its key and the authority's own.
-    fn write(&self, folder: &Path, name: &str) -> Tls {
+    pub(crate) fn write(&self, folder: &Path, name: &str) -> Tls {
         let key = KeyPair::generate().unwrap();
         let cert = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
         let write = |end: &str, text: String| {

@@ -41,6 +41,8 @@ mod hl7_admission;
 #[cfg(test)]
 mod hl7_channels;
 #[cfg(test)]
+mod hl7_cli;
+#[cfg(test)]
 mod hl7_messages;
 #[cfg(test)]
 mod hl7_order;

@@ -24,7 +24,7 @@ pub mod receive;
 pub mod record;
 pub mod time;
 pub mod tls;
-mod wire;
+pub mod wire;
 
 use fhir_r4::Issue;
 

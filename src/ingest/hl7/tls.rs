@@ -6,15 +6,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::client::TlsStream as ClientStream;
 use tokio_rustls::rustls::client::verify_server_name;
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::server::{ParsedCertificate, WebPkiClientVerifier};
-use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::config;
 
@@ -63,8 +65,32 @@ fn verifier(
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().context("tls.client_ca")
 }
 
+/// The client's side: a connection to a server of this name, whose certificate is of an authority of the file or of
+/// those of the system; with a certificate and key of our own where there are any.
+pub async fn connect(
+    stream: TcpStream,
+    name: &str,
+    authorities: Option<&Path>,
+    own: Option<(&Path, &Path)>,
+) -> Result<ClientStream<TcpStream>> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let verified = match authorities {
+        Some(path) => versions.with_root_certificates(roots("the authority", path)?),
+        None => versions.with_platform_verifier()?,
+    };
+    let client = match own {
+        Some((cert, path)) => {
+            verified.with_client_auth_cert(certificates("the certificate", cert)?, key("the key", path)?)?
+        }
+        None => verified.with_no_client_auth(),
+    };
+    let name = ServerName::try_from(name.to_owned()).with_context(|| format!("{name} is no name of a server"))?;
+    TlsConnector::from(Arc::new(client)).connect(name, stream).await.context("no TLS")
+}
+
 /// The authorities of a PEM file.
-pub fn roots(name: &str, path: &Path) -> Result<RootCertStore> {
+fn roots(name: &str, path: &Path) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     for authority in certificates(name, path)? {
         roots.add(authority).with_context(|| format!("{name}: {}", path.display()))?;

@@ -17,7 +17,7 @@ const CHUNK: usize = 16 << 10;
 const UNDECIDED: Duration = Duration::from_secs(3);
 
 /// Frames out of bytes.
-pub(super) struct Reader<R> {
+pub struct Reader<R> {
     from: R,
     codec: Codec,
     buffer: BytesMut,
@@ -26,12 +26,12 @@ pub(super) struct Reader<R> {
 
 impl<R: AsyncRead + Unpin> Reader<R> {
     /// Frames of at most so many bytes, from a sender that is never silent for longer than `idle`.
-    pub(super) fn new(from: R, max: usize, idle: Duration) -> Self {
+    pub fn new(from: R, max: usize, idle: Duration) -> Self {
         Self { from, codec: Codec::new(max), buffer: BytesMut::new(), idle }
     }
 
     /// The next frame; none when the sender has closed, or was silent for too long. May be dropped and called again.
-    pub(super) async fn next(&mut self) -> Result<Option<Frame>, Broken> {
+    pub async fn next(&mut self) -> Result<Option<Frame>, Broken> {
         loop {
             if let Some(frame) = self.codec.decode(&mut self.buffer)? {
                 return Ok(Some(frame));
@@ -47,7 +47,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 }
 
 /// Writes a frame. False: the other end does not take it.
-pub(super) async fn write(to: &mut (impl AsyncWrite + Unpin), message: Vec<u8>, patience: Duration) -> bool {
+pub async fn write(to: &mut (impl AsyncWrite + Unpin), message: Vec<u8>, patience: Duration) -> bool {
     let mut frame = BytesMut::new();
     if Codec::new(message.len()).encode(message, &mut frame).is_err() {
         return false;
