@@ -110,11 +110,59 @@ async fn what_cannot_be_stored_is_never_accepted() {
     let gateway = app.gateway();
     let address = format!("/fhir/Observation?patient={id}&code=8867-4&_summary=count");
     assert_eq!(gateway.get(&address).await.expect(200).json()["total"], 3, "each once");
+    // The database refuses what is written.
+    app.place.execute("ALTER TABLE message RENAME TO elsewhere").await;
+    let answer = sender.send(&oru("m5", "r1", "74")).await;
+    assert!(answer.contains("\rMSA|AE|m5\r"), "{answer}");
+    assert_eq!(gateway.get(&address).await.expect(200).json()["total"], 3, "nothing of it is there");
+    app.place.execute("ALTER TABLE elsewhere RENAME TO message").await;
+    assert!(sender.send(&oru("m5", "r1", "74")).await.contains("\rMSA|AA|m5\r"));
     // The database is gone for good: there is an answer all the same.
     app.state.store.close().await;
     let answer = sender.send(&oru("m3", "r1", "72")).await;
     assert!(answer.contains("\rMSA|AE|m3\r"), "{answer}");
     let answer = sender.send(&oru("m4", "r1", "72").replace("|P|2.6", "|P|2.6|||AL|NE")).await;
     assert!(answer.contains("\rMSA|CE|m4\r"), "{answer}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_hand_at_a_stop_is_answered() {
+    let app = TestApp::start().await;
+    let id = app.admit("r1", "Vega").await;
+    let access = Access::system("test");
+    let (held, first) = busy(&app, &access, &id).await;
+    let mut sender = Sender::connect(app.mllp).await;
+    sender.write(&framed(oru("m1", "r1", "72").as_bytes())).await;
+    eventually("it waits", || async { (app.state.store.queue_depth() == ROWS).then_some(()) }).await;
+    // The beginning of another one, which nobody will ever end.
+    sender.write(&framed(oru("m2", "r1", "73").as_bytes())[..40]).await;
+    let (state, stopping) = (app.state.clone(), tokio::spawn(app.stop()));
+    eventually("it is stopping", || async {
+        state.settings.stopping.load(std::sync::atomic::Ordering::Relaxed).then_some(())
+    })
+    .await;
+    held.release();
+    first.await.unwrap();
+    let answer = sender.answer().await.unwrap();
+    assert!(answer.contains("\rMSA|AA|m1\r"), "{answer}");
+    assert_eq!(sender.answer().await, None, "then it is closed");
+    drop(state);
+    stopping.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_one_too_many_waits_for_a_place() {
+    let app = TestApp::with(|config| config.hl7.channel[0].max_connections = 1).await;
+    app.admit("r1", "Vega").await;
+    let mut one = Sender::connect(app.mllp).await;
+    assert!(one.send(&oru("m1", "r1", "72")).await.contains("\rMSA|AA|m1\r"));
+    let mut other = Sender::connect(app.mllp).await;
+    other.write(&framed(oru("m2", "r1", "73").as_bytes())).await;
+    assert!(one.send(&oru("m3", "r1", "74")).await.contains("\rMSA|AA|m3\r"), "one goes on");
+    drop(one);
+    assert!(other.answer().await.unwrap().contains("\rMSA|AA|m2\r"), "then it is the other's turn");
+    let list = app.administrator().await.get("/hl7/messages").await.expect(200).json();
+    assert_eq!((&list["messages"][0]["control"], &list["messages"][1]["control"]), (&"m2".into(), &"m3".into()));
     app.stop().await;
 }
