@@ -62,13 +62,14 @@ fn split(bytes: &[u8]) -> Result<Vec<Vec<u8>>> {
 
 /// Lines as they are sent: each ends with a carriage return.
 fn returns(bytes: &[u8]) -> Vec<u8> {
-    let mut lines = Vec::with_capacity(bytes.len());
-    for byte in bytes {
+    let (mut lines, mut before) = (Vec::with_capacity(bytes.len()), 0);
+    for byte in bytes.iter().copied() {
         match byte {
-            b'\n' if lines.last() == Some(&b'\r') => {}
+            b'\n' if before == b'\r' => {}
             b'\n' => lines.push(b'\r'),
-            other => lines.push(*other),
+            other => lines.push(other),
         }
+        before = byte;
     }
     lines
 }

@@ -36,6 +36,7 @@ pub(in crate::cli) struct Options {
     /// Our own certificate, PEM.
     #[arg(long, value_name = "FILE", requires = "tls", requires = "key")]
     cert: Option<PathBuf>,
+    /// Its key, PEM.
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
     /// Messages a second at most.
