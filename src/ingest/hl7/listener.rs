@@ -30,6 +30,8 @@ use crate::store::Verdict;
 
 /// A handshake takes no longer.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// So long nobody is accepted when that has failed.
+const NO_FILES: Duration = Duration::from_millis(100);
 /// A peer that has vanished is asked after this time whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_mins(1);
 
@@ -108,7 +110,11 @@ impl Listener {
                 accepted = socket.accept() => accepted,
                 () = cancelled.cancelled() => break,
             };
-            let Ok((stream, peer)) = stream else { continue };
+            let Ok((stream, peer)) = stream else {
+                // No more files can be open, most likely: somebody has to close one first.
+                tokio::time::sleep(NO_FILES).await;
+                continue;
+            };
             let (listener, tasks, cancelled) = (listener.clone(), connections.clone(), cancelled.clone());
             connections.spawn(async move {
                 let open = listener.receiver.metrics.hl7_connections.clone();
