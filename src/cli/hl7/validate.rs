@@ -62,14 +62,13 @@ fn one(bytes: &[u8], channel: &Channel, of_batch: bool) -> Told {
     match hl7::read(bytes, channel) {
         Err(refusal) => Told { of_batch, what: "refused".to_owned(), problems: vec![refusal.issue] },
         Ok(read) => {
-            let readings = read.mapped.items.iter().filter(|item| item.is_ok()).count();
+            let (readings, used, unused) = read.content.counts();
             let (kind, event) = &read.header.kind;
             let what = format!(
-                "{kind}^{event} {}: {readings} readings, {} segments used, {} not",
-                read.header.control_id, read.mapped.used, read.mapped.unused
+                "{kind}^{event} {}: {readings} readings, {used} segments used, {unused} not",
+                read.header.control_id
             );
-            let problems = read.mapped.items.into_iter().filter_map(Result::err).flat_map(|item| item.issues).collect();
-            Told { of_batch, what, problems }
+            Told { of_batch, what, problems: read.content.issues() }
         }
     }
 }

@@ -47,6 +47,28 @@ pub enum Content {
     Record(Box<record::Read>),
 }
 
+impl Content {
+    /// How many readings it holds, segments that were heard, and those that mean nothing here.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        match self {
+            Self::Readings(mapped) => {
+                (mapped.items.iter().filter(|item| item.is_ok()).count(), mapped.used, mapped.unused)
+            }
+            Self::Record(read) => (0, read.used, read.unused),
+        }
+    }
+
+    /// What could not be read, or is not mapped.
+    pub fn issues(self) -> Vec<Issue> {
+        match self {
+            Self::Readings(mapped) => {
+                mapped.items.into_iter().filter_map(Result::err).flat_map(|rejected| rejected.issues).collect()
+            }
+            Self::Record(read) => read.issues,
+        }
+    }
+}
+
 /// Reads one message of one frame.
 pub fn read(bytes: &[u8], channel: &Channel) -> Result<Received, Refusal> {
     let message = message::parse_as(bytes, channel.charset)?;
