@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use fhir_r4::Issue;
+use fhir_r4::{Issue, Severity};
 
 use super::file;
 use crate::cli::output;
@@ -30,7 +30,7 @@ pub(super) fn run(config: &Config, options: &Options) -> Result<()> {
     for found in file::read(&options.files)? {
         for (number, told) in (1..).zip(told(&found.bytes, channel)) {
             all += 1;
-            bad += usize::from(!told.problems.is_empty());
+            bad += usize::from(told.problems.iter().any(|problem| problem.severity == Severity::Error));
             let part = if told.of_batch { format!(" message {number}") } else { String::new() };
             output::line(format!("{}{part}: {}", found.name, told.what));
             for problem in told.problems {

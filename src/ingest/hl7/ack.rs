@@ -120,7 +120,11 @@ fn error(issue: &Issue, header: &Header) -> String {
     }
     let place = place.join(&component.to_string());
     let coded = [code, text, "HL70357"].join(&component.to_string());
-    let severity = if issue.severity == Severity::Error { "E" } else { "W" };
+    let severity = match issue.severity {
+        Severity::Error => "E",
+        Severity::Warning => "W",
+        Severity::Information => "I",
+    };
     let why = plain(&issue.diagnostics, &header.separators);
     ["ERR", "", place.trim_end_matches(component), &coded, severity, "", "", "", &why].join(&field.to_string())
 }

@@ -189,6 +189,8 @@ fn datatype_of(text: &str) -> Option<Datatype> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     #[test]
@@ -208,6 +210,30 @@ mod tests {
         let (before, after) = (ours.segment("PID").unwrap(), own.segment("PID").unwrap());
         assert_eq!((after.rows.len(), after.resource.as_str()), (before.rows.len() + 1, "Patient"));
         assert!(ours.segment("ZPI").is_none() && own.segment("ZPI").is_some());
+    }
+
+    #[test]
+    fn the_rows_stand_in_the_manual() {
+        let mut table = String::from("| segment | resource | field | read as | element |\n|---|---|---|---|---|\n");
+        let document: DocumentMut = OURS.parse().unwrap();
+        for (name, segment) in document["segment"].as_table().unwrap() {
+            for row in segment["fields"].as_array().unwrap() {
+                let text = |at: usize| row.as_array().unwrap().get(at).unwrap().as_str().unwrap();
+                let field = row.as_array().unwrap().get(0).unwrap().as_integer().unwrap();
+                let resource = segment["resource"].as_str().unwrap();
+                writeln!(table, "| {name} | {resource} | {field} | {} | `{}` |", text(1), text(2).replace('*', "[]"))
+                    .unwrap();
+            }
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/hl7v2.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = text.split_once("<!-- fields -->\n").unwrap();
+        let after = rest.split_once("<!-- end -->").unwrap().1;
+        let expected = format!("{before}<!-- fields -->\n{table}<!-- end -->{after}");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, &expected).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), expected, "UPDATE_DOCS=1 writes it");
     }
 
     #[test]
