@@ -6,18 +6,22 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fhir_r4::Issue;
+use serde_json::Value;
 
 use crate::auth::access::Access;
 use crate::error::Error;
 use crate::fhir::params;
 use crate::fhir::query::{Filter, Operand, Query};
+use crate::fhir::reading::list;
 use crate::fhir::reference;
 use crate::normalize::Bound;
 use crate::normalize::draft::{Draft, Subject};
-use crate::store::Store;
+use crate::store::{Store, Stored};
 
 /// More than the patients and devices of a large hospital; then it starts afresh.
 const MAX_KEPT: usize = 100_000;
+/// Merges of merges are followed so far.
+const MAX_MERGES: usize = 8;
 /// A sender's name for something is kept when it is no longer than this.
 const MAX_NAME: usize = 200;
 
@@ -110,6 +114,10 @@ impl Binding {
                 let Some(param) = params::find(kind, "identifier") else { return Ok(None) };
                 let query = Query::of(kind, vec![Filter::new(param, vec![operand])], 2);
                 match self.store.search(&access, query).await?.hits.as_slice() {
+                    [one] if kind == "Patient" => {
+                        let id = survivor(&self.store, &access, one.clone()).await?.id;
+                        Ok(Some(format!("Patient/{id}")))
+                    }
                     [one] => Ok(Some(format!("{kind}/{}", one.id))),
                     // Two that fit are as good as none.
                     _ => Ok(None),
@@ -117,6 +125,25 @@ impl Binding {
             }
         }
     }
+}
+
+/// The Patient that stands for this one by now: the end of its `replaced-by` links.
+pub(crate) async fn survivor(store: &Store, access: &Access, mut patient: Stored) -> Result<Stored, Error> {
+    for _ in 0..MAX_MERGES {
+        let Some(next) = replaced_by(&patient.value()?) else { break };
+        match store.find(access, "Patient", &next).await {
+            Ok(found) => patient = found,
+            Err(Error::NotFound { .. } | Error::Gone { .. }) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(patient)
+}
+
+fn replaced_by(patient: &Value) -> Option<String> {
+    let mut links = list(patient.get("link")).filter(|link| link.get("type").is_some_and(|kind| kind == "replaced-by"));
+    let other = links.next()?.pointer("/other/reference")?.as_str()?;
+    reference::local(other).filter(|local| local.resource_type == "Patient").map(|local| local.id.to_owned())
 }
 
 fn length(subject: &Subject) -> usize {

@@ -15,6 +15,21 @@ pub struct Part {
     pub cleared: Vec<String>,
 }
 
+impl Part {
+    /// The same without these identifiers.
+    #[must_use]
+    pub fn without(&self, identifiers: &[Value]) -> Self {
+        let mut part = self.clone();
+        if let Some(Value::Array(all)) = part.elements.get_mut("identifier") {
+            all.retain(|own| !identifiers.iter().any(|known| same(known, own)));
+            if all.is_empty() {
+                part.elements.shift_remove("identifier");
+            }
+        }
+        part
+    }
+}
+
 /// All that a message says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {

@@ -10,6 +10,7 @@ use super::intent::{Intent, Planned};
 use super::{Parcel, Pipeline, receive};
 use crate::alert::issue::derived_id;
 use crate::auth::access::Access;
+use crate::binding::survivor;
 use crate::clock::new_id;
 use crate::error::Error;
 use crate::fhir::params;
@@ -92,14 +93,14 @@ impl Admission<'_> {
     /// The inner error is the sender's.
     async fn plan(&mut self, record: &Record) -> Result<Result<(), Issue>, Error> {
         let identifiers: Vec<Value> = list(record.patient.elements.get("identifier")).cloned().collect();
-        let found = self.found("Patient", &identifiers).await?;
+        let (found, old) = self.people(&identifiers).await?;
         let standing = match found.as_slice() {
             [] => None,
             [one] => Some(one),
             _ => return Ok(Err(several("PID[1].3"))),
         };
         let before = standing.map(Stored::value).transpose()?;
-        let merged = record::merged(before.as_ref(), "Patient", &record.patient);
+        let merged = record::merged(before.as_ref(), "Patient", &record.patient.without(&old));
         let mut patient = Held { id: standing.map_or_else(new_id, |found| found.id.clone()), resource: merged };
         for old in self.found("Patient", &record.replaced).await? {
             if old.id != patient.id
@@ -128,6 +129,23 @@ impl Admission<'_> {
             }
         }
         Ok(Ok(()))
+    }
+
+    /// The records of these identifiers, each as the one that stands for it by now; and the identifiers of those that
+    /// another stands for, which stay theirs.
+    async fn people(&self, identifiers: &[Value]) -> Result<(Vec<Stored>, Vec<Value>), Error> {
+        let (mut all, mut old): (Vec<Stored>, Vec<Value>) = (Vec::new(), Vec::new());
+        for found in self.found("Patient", identifiers).await? {
+            let (id, value) = (found.id.clone(), found.value()?);
+            let found = survivor(&self.pipeline.store, &Access::system("admission"), found).await?;
+            if found.id != id {
+                old.extend(list(value.get("identifier")).cloned());
+            }
+            if all.iter().all(|known| known.id != found.id) {
+                all.push(found);
+            }
+        }
+        Ok((all, old))
     }
 
     /// The id of the Encounter.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::helpers::{Client, TestApp, resources};
-use crate::mllp::Sender;
+use crate::mllp::{Sender, oru};
 
 const RECORDS: &str = "urn:test:records";
 
@@ -142,9 +142,23 @@ async fn what_is_known_of_a_person_changes_and_records_are_merged() {
     assert_eq!(gone["link"][0]["other"]["reference"], format!("Patient/{}", new.as_str().unwrap()));
     assert_eq!(stays["link"], json!([{"other": {"reference": format!("Patient/{old}")}, "type": "replaces"}]));
 
+    // Who still sends by the old number means the one who stands for it; and taking the links away undoes it.
+    accepted(&mut sender, &oru("m5", "r1", "72")).await;
+    let count = |patient: &str| format!("/fhir/Observation?patient={patient}&code=8867-4");
+    one(&gateway, &count(new.as_str().unwrap())).await;
+    accepted(&mut sender, &adt("A08", "m6", &["PID|1||r1^^^WARD^MR||SOL^ANA"])).await;
+    assert_eq!(gateway.get(&address).await.expect(200).json()["name"][0]["family"], "SOL");
+    let mut undone = gateway.get(&format!("/fhir/Patient/{old}")).await.expect(200).json();
+    undone["active"] = json!(true);
+    undone.as_object_mut().unwrap().remove("link");
+    gateway.put(&format!("/fhir/Patient/{old}"), &undone).await.expect(200);
+    accepted(&mut sender, &oru("m7", "r1", "73")).await;
+    one(&gateway, &count(&old)).await;
+
+    app.admit("r2", "Mora").await;
     for (message, code) in [
         (adt("A01", "x1", &["PID|1||||VEGA"]), "AE|x1"),
-        (adt("A01", "x2", &["PID|1||r7^^^WARD~r1^^^WARD||VEGA"]), "AE|x2"),
+        (adt("A01", "x2", &["PID|1||r7^^^WARD~r2^^^WARD||VEGA"]), "AE|x2"),
         (adt("Z99", "x3", &[PID]), "AR|x3"),
     ] {
         let answer = sender.send(&message).await;

@@ -1,9 +1,9 @@
-//! HL7 v2 over MLLP: frames ([`frame`]), messages ([`message`]), what they mean as drafts ([`map`]) and how
-//! they are answered ([`ack`]), each by the rules of its [`channel`]: functions of bytes. [`listener`] reads sockets, waits for the commit and only
-//! then sends an answer.
+//! HL7 v2 over MLLP: frames ([`frame`]), messages ([`message`]), what they mean as drafts ([`map`]) or as records of
+//! persons and stays ([`record`]) and how they are answered ([`ack`]), each by the rules of its [`Channel`]: functions
+//! of bytes. [`listener`] reads sockets, waits for the commit and only then sends an answer.
 //!
 //! The way of a message: [`frame::Codec`] → [`read`] → commit of the drafts → [`ack::answer`]; or, when it
-//! cannot be read, [`ack::refuse`]. Every frame gets its answer, and a positive one never before the commit.
+//! cannot be read, [`ack::answer`] too. Every frame gets its answer, and a positive one never before the commit.
 
 pub mod ack;
 pub mod batch;

@@ -1,4 +1,4 @@
-//! Admissions, moves, discharges and changed records (ADT) to [`Record`]s: segments by the rows of [`table`], events by
+//! Admissions, moves, discharges and changed records (ADT) to [`Record`]s: segments by the rows of [`Tables`], events by
 //! what they mean for the stay. What is not mapped is named, and kept with the message.
 
 mod build;
