@@ -2,9 +2,12 @@
 //! and nobody waits for their next reading. Who is heard again is judged again: a discharge may be a slip of the pen.
 //! Layer 5, beside the engine: it reads the store.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::Value;
 
 use super::lifecycle::Superseded;
+use super::reading::Taken;
 use super::round;
 use crate::auth::access::Access;
 use crate::error::Error;
@@ -37,6 +40,23 @@ pub(super) async fn told(store: &Store, access: &Access, entry: &Entry) -> Resul
     let Some(patient) = round::patient_of(was) else { return Ok(None) };
     let left = !has_encounter(store, access, patient).await?;
     Ok(left.then(|| (patient.to_owned(), Superseded::PatientLeft)))
+}
+
+/// Who of the patients of these readings has left since the last of them: nobody waits for theirs. What is judged an
+/// instant at a time waits for no reading, and is not asked about.
+pub(super) async fn left(store: &Store, access: &Access, taken: &[Taken]) -> Result<HashSet<String>, Error> {
+    let mut last: HashMap<&str, i64> = HashMap::new();
+    for taken in taken.iter().filter(|taken| !taken.rule.condition.is_joint()) {
+        let known = last.entry(taken.patient()).or_insert(i64::MIN);
+        *known = taken.entry.updated.max(*known);
+    }
+    let mut left = HashSet::new();
+    for (patient, committed) in last {
+        if since(store, access, patient, committed).await? {
+            left.insert(patient.to_owned());
+        }
+    }
+    Ok(left)
 }
 
 /// Has somebody (`Patient/…`) left since this was committed (µs UTC)?

@@ -117,6 +117,11 @@ impl Patients {
         slots.iter_mut().find(|slot| Arc::ptr_eq(&slot.rule, &key.rule) && slot.device == key.device)
     }
 
+    pub(super) fn has(&self, key: &Key) -> bool {
+        let slots = self.all.get(&key.patient).map(|own| own.slots.as_slice()).unwrap_or_default();
+        slots.iter().any(|slot| Arc::ptr_eq(&slot.rule, &key.rule) && slot.device == key.device)
+    }
+
     /// Lets windows of rules go that are no longer in force.
     pub(super) fn keep(&mut self, rules: &RuleSet) {
         let stands = |slot: &Slot| rules.rules().iter().any(|rule| Arc::ptr_eq(rule, &slot.rule));

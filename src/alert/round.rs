@@ -2,7 +2,10 @@
 //! rules that take it. What came late, was corrected or was retracted is gone through again from its instant, once
 //! the round has judged the rest. Layer 5, beside the engine: it reads the store.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::amend::{self, Amendment};
 use super::departure;
@@ -13,13 +16,16 @@ use super::reading::Taken;
 use super::rule::Condition;
 use super::scores;
 use super::watch::Watch;
-use super::window::Terms;
+use super::window::{Terms, Window};
 use serde_json::Value;
 
 use crate::auth::access::Access;
 use crate::error::Error;
 use crate::fhir::reading::Reading;
 use crate::store::{Content, Entry, Store, Stored};
+
+/// So many patients and windows are looked up at a time.
+const AT_ONCE: usize = 8;
 
 pub(super) struct Round {
     /// In the order of their times.
@@ -92,14 +98,23 @@ impl Round {
     ) -> Result<Vec<Conclusion>, Error> {
         let mut conclusions = Vec::new();
         let now = store.clock().now();
-        for taken in std::mem::take(&mut self.taken) {
+        let all = std::mem::take(&mut self.taken);
+        let corrected = |taken: &Taken| {
+            let key = Key::of(taken);
+            self.corrections.iter().any(|correction| correction.key.same(&key))
+        };
+        let (late, taken): (Vec<Taken>, Vec<Taken>) = all.into_iter().partition(corrected);
+        for taken in late {
+            self.late(Key::of(&taken), taken);
+        }
+        slots(store, access, watch, &taken, false).await?;
+        for taken in taken {
             let key = Key::of(&taken);
             // What is gone through again takes all readings of the round: from the earliest of them on.
             if self.corrections.iter().any(|correction| correction.key.same(&key)) {
                 self.late(key, taken);
                 continue;
             }
-            slot(store, access, watch, &taken, false).await?;
             match watch.patients.judge(&key, &taken) {
                 Judged::Past => self.late(key, taken),
                 Judged::Changes(changes) => {
@@ -222,20 +237,61 @@ async fn correct(
     Ok(conclusions)
 }
 
-/// Makes the window of a key if there is none: as it stood before this round. `open`: its last instant may not be
-/// judged yet.
-pub(super) async fn slot(
+/// Makes the windows of these readings that are not there yet, several at a time: as they stood before this round.
+/// `open`: the last instant of one may not be judged yet.
+pub(super) async fn slots(
     store: &Store,
     access: &Access,
     watch: &mut Watch,
-    taken: &Taken,
+    taken: &[Taken],
     open: bool,
 ) -> Result<(), Error> {
-    let key = &Key::of(taken);
-    know(store, access, watch, &key.patient).await?;
-    if watch.patients.get(key).is_some() {
-        return Ok(());
+    let new = firsts(watch, taken);
+    let unknown: HashSet<Arc<str>> = new.iter().map(|(key, _)| key.patient.clone()).collect();
+    let unknown = unknown.into_iter().filter(|patient| watch.patients.is_unknown(patient));
+    let looked_up = stream::iter(unknown.collect::<Vec<_>>())
+        .map(
+            |patient| async move { Ok::<_, Error>((patient.clone(), lookup::context(store, access, &patient).await?)) },
+        )
+        .buffer_unordered(AT_ONCE);
+    for (patient, context) in looked_up.try_collect::<Vec<_>>().await? {
+        watch.patients.know(&patient, context);
     }
+    let standing = &*watch;
+    let made = stream::iter(new)
+        .map(|(key, taken)| async move {
+            let (window, code, heard) = window(store, access, standing, &key, &taken, open).await?;
+            Ok::<_, Error>((key, window, code, heard))
+        })
+        .buffer_unordered(AT_ONCE);
+    for (key, window, code, heard) in made.try_collect::<Vec<_>>().await? {
+        watch.patients.put(&key, window, code, heard);
+    }
+    Ok(())
+}
+
+/// The first reading of each window that is not there.
+fn firsts(watch: &Watch, taken: &[Taken]) -> Vec<(Key, Taken)> {
+    let mut named = HashSet::new();
+    let mut new = Vec::new();
+    for taken in taken {
+        let key = Key::of(taken);
+        let name = (key.patient.clone(), Arc::as_ptr(&key.rule), key.device.clone());
+        if !watch.patients.has(&key) && named.insert(name) {
+            new.push((key, taken.clone()));
+        }
+    }
+    new
+}
+
+async fn window(
+    store: &Store,
+    access: &Access,
+    watch: &Watch,
+    key: &Key,
+    taken: &Taken,
+    open: bool,
+) -> Result<(Window, u16, i64), Error> {
     let mut past = patients::past(store, key, taken, taken.sample.at, watch.judged).await?.unwrap_or_default();
     if let (Condition::Missing { after, .. }, Some(last)) = (&key.rule.condition, past.last())
         && taken.sample.at - last.sample.at > *after
@@ -249,7 +305,5 @@ pub(super) async fn slot(
     let context = watch.patients.context(&key.patient);
     let terms = Terms { rule: &key.rule, context: &context };
     let window = patients::resumed(&terms, &watch.episodes.firing(key), &past);
-    let window = if open { window } else { window.settled(&terms) };
-    watch.patients.put(key, window, code, heard);
-    Ok(())
+    Ok((if open { window } else { window.settled(&terms) }, code, heard))
 }

@@ -55,9 +55,8 @@ impl Watch {
         }
         // From the earliest on: what a window is made of reaches back from there.
         open.sort_by_key(|taken| taken.sample.at);
-        for taken in open.into_iter().filter(|taken| taken.rule.condition.is_joint()) {
-            round::slot(store, access, self, &taken, true).await?;
-        }
+        open.retain(|taken| taken.rule.condition.is_joint());
+        round::slots(store, access, self, &open, true).await?;
         let codes = timed.rules().iter().flat_map(|rule| rule.codes().cloned());
         let codes = codes.chain([(LOINC.to_owned(), patients::BLOOD_PRESSURE.to_owned())]);
         let codes = if first { vec![] } else { codes.collect() };
@@ -65,16 +64,14 @@ impl Watch {
         let reached = self.reached.min(store.clock().now());
         let devices = timed.rules().iter().filter(|rule| rule.is_per_device()).map(|rule| rule.look_back().1).max();
         let devices = devices.map(|back| reached - back);
-        for entry in store.alive(reached - back, devices, codes).await? {
-            let taken = patients::taken(store, &timed, &entry).await?;
-            let Some(first) = taken.first() else { continue };
-            // Nobody waits for readings of who is no longer here.
-            if departure::since(store, access, first.patient(), entry.updated).await? {
-                continue;
+        for some in store.alive(reached - back, devices, codes).await?.chunks(BATCH) {
+            let mut alive = Vec::new();
+            for entry in some {
+                alive.extend(patients::taken(store, &timed, entry).await?);
             }
-            for taken in &taken {
-                round::slot(store, access, self, taken, false).await?;
-            }
+            let left = departure::left(store, access, &alive).await?;
+            alive.retain(|taken| !left.contains(taken.patient()));
+            round::slots(store, access, self, &alive, false).await?;
         }
         Ok(())
     }
