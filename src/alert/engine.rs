@@ -10,7 +10,6 @@ use std::time::Duration;
 use fhir_r4::Checked;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::departure;
 use super::episodes::{Conclusion, Episodes, Origin};
@@ -119,8 +118,7 @@ impl Engine {
             patients: Patients::default(),
             episodes: Episodes::open(&self.store, &self.access, self.policy.clone()).await?,
         };
-        // What takes long, as waking or going through a long past, must not look like a dead node.
-        let _renewing = self.store.is_shared().then(|| self.renew(taken.epoch));
+        let _kept = self.store.keep_reader(READER, taken.epoch, LEASE);
         self.reload(&mut watch).await?;
         tracing::info!(seq = taken.seq, rules = watch.rules.rules().len(), "alert engine watches");
         let mut bell = self.store.bell();
@@ -141,20 +139,6 @@ impl Engine {
             }
         }
         Ok(())
-    }
-
-    /// Renews the lease from time to time, as long as the answer is kept.
-    fn renew(&self, epoch: i64) -> AbortOnDropHandle<()> {
-        let store = self.store.clone();
-        AbortOnDropHandle::new(tokio::spawn(async move {
-            let pause = Duration::from_micros(LEASE.unsigned_abs() / 3);
-            loop {
-                tokio::time::sleep(pause).await;
-                if let Err(error) = store.renew_reader(READER, epoch, LEASE).await {
-                    tracing::warn!(%error, "the alert engine's lease was not renewed");
-                }
-            }
-        }))
     }
 
     /// When an entry of the log was committed, µs UTC; now, before there is one.

@@ -30,11 +30,10 @@ mod transitions;
 mod words;
 
 use serde_json::{Map, Number, Value, json};
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use super::rule::{Cause, Condition, Level, Limit, Per, Priority, Rule, Side};
 use super::window::{Kind, Sample, Transition, level_told};
+use crate::clock::derived_id;
 use crate::fhir::{OURS, UCUM, reading, reference, time, ucum};
 pub use transitions::Step;
 
@@ -107,20 +106,6 @@ pub enum Standing {
 /// before. A UUID of version 8: milliseconds of the onset (ids sort by time), then a hash.
 pub fn episode_id(patient: &str, rule_url: &str, rule_key: &str, trigger: &str, onset: i64) -> String {
     derived_id(&[patient, rule_url, rule_key, trigger], onset)
-}
-
-/// An id that the same parts and instant (µs UTC) always have.
-pub fn derived_id(parts: &[&str], at: i64) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part.as_bytes());
-        hash.update([0]);
-    }
-    let millis = u64::try_from(at / 1_000).unwrap_or(0).to_be_bytes();
-    let mut bytes = [0_u8; 16];
-    let source = millis.iter().skip(2).copied().chain(hash.finalize());
-    bytes.iter_mut().zip(source).for_each(|(byte, from)| *byte = from);
-    Uuid::new_v8(bytes).to_string()
 }
 
 /// The first version of an episode.

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::episodes::{Conclusion, Origin, Outcome};
-use super::issue::derived_id;
 use super::patients::Key;
 use super::rule::Condition;
 use super::score::{self, DEVICE};
 use super::window::Scored;
 use crate::auth::access::Access;
+use crate::clock::derived_id;
 use crate::error::Error;
 use crate::fhir::query::{MAX_COUNT, Query};
 use crate::fhir::{reading, time};

@@ -4,15 +4,15 @@
 use fhir_r4::Issue;
 use serde_json::{Map, Value, json};
 
-const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
+const NULL_FLAVOR: &str = "http://terminology.hl7.org/CodeSystem/v3-NullFlavor";
 const PARTICIPATION: &str = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType";
 
 /// A part of a resource.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Part {
     pub elements: Map<String, Value>,
-    /// Elements that shall be there no more.
-    pub cleared: Vec<String>,
+    /// Elements that shall be there no more, each with those above it.
+    pub cleared: Vec<Vec<String>>,
 }
 
 impl Part {
@@ -85,8 +85,8 @@ impl Deed {
 pub fn merged(standing: Option<&Value>, kind: &str, part: &Part) -> Value {
     let mut resource = standing.and_then(Value::as_object).cloned().unwrap_or_default();
     resource.insert("resourceType".to_owned(), kind.into());
-    for name in &part.cleared {
-        resource.shift_remove(name);
+    for path in &part.cleared {
+        clear(&mut resource, path);
     }
     for (name, value) in &part.elements {
         match (name.as_str(), resource.get_mut(name)) {
@@ -113,6 +113,27 @@ pub fn merged(standing: Option<&Value>, kind: &str, part: &Part) -> Value {
     Value::Object(resource)
 }
 
+fn clear(object: &mut Map<String, Value>, path: &[String]) {
+    match path {
+        // By these it is known.
+        [] => {}
+        [only] if only == "identifier" => {}
+        [last] => _ = object.shift_remove(last),
+        [first, rest @ ..] => {
+            let inner = match object.get_mut(first) {
+                Some(Value::Array(all)) => all.first_mut(),
+                other => other,
+            };
+            if let Some(inner) = inner.and_then(Value::as_object_mut) {
+                clear(inner, rest);
+            }
+            if object.get(first).and_then(Value::as_object).is_some_and(Map::is_empty) {
+                object.shift_remove(first);
+            }
+        }
+    }
+}
+
 /// An identifier without a system is one that is known with one.
 fn same(known: &Value, own: &Value) -> bool {
     let equal = |name: &str| known.get(name) == own.get(name);
@@ -126,7 +147,7 @@ pub fn stay(standing: Option<&Value>, visit: &Visit, subject: &str, place: Optio
     let Some(members) = stay.as_object_mut() else { return stay };
     members.insert("status".to_owned(), status.into());
     members.insert("subject".to_owned(), json!({"reference": subject}));
-    members.entry("class").or_insert_with(|| json!({"system": ACT_CODE, "code": "IMP"}));
+    members.entry("class").or_insert_with(|| json!({"system": NULL_FLAVOR, "code": "UNK"}));
     period(members, visit);
     if let Some(place) = place {
         moved(members, place, visit.at.as_deref());
@@ -231,19 +252,22 @@ mod tests {
 
     fn part(value: Value, cleared: &[&str]) -> Part {
         let Value::Object(elements) = value else { unreachable!() };
-        Part { elements, cleared: cleared.iter().map(|&name| name.to_owned()).collect() }
+        Part { elements, cleared: cleared.iter().map(|path| path.split('.').map(str::to_owned).collect()).collect() }
     }
 
     #[test]
     fn what_is_said_takes_the_place_of_what_stood() {
         let standing = json!({"resourceType": "Patient", "id": "p", "gender": "male", "birthDate": "1960-01-01",
+            "maritalStatus": {"coding": [], "text": "x"},
             "identifier": [{"system": "a", "value": "1", "use": "old"}], "extension": [{"url": "x"}]});
         let fresh = part(
             json!({"gender": "female", "identifier": [{"system": "a", "value": "1"}, {"system": "b", "value": "1"}]}),
-            &["birthDate"],
+            // By its identifiers a record is known: they are never taken away.
+            &["birthDate", "identifier", "maritalStatus.text", "contact.name"],
         );
         let merged = merged(Some(&standing), "Patient", &fresh);
         let expected = json!({"resourceType": "Patient", "id": "p", "gender": "female",
+            "maritalStatus": {"coding": []},
             "identifier": [{"system": "a", "value": "1", "use": "old"}, {"system": "b", "value": "1"}], "extension": [{"url": "x"}]});
         assert_eq!(merged, expected);
     }

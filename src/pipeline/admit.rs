@@ -8,10 +8,9 @@ use serde_json::{Value, json};
 
 use super::intent::{Intent, Planned};
 use super::{Parcel, Pipeline, receive};
-use crate::alert::issue::derived_id;
-use crate::auth::access::Access;
+use crate::auth::access::{Access, Action};
 use crate::binding::survivor;
-use crate::clock::new_id;
+use crate::clock::{derived_id, new_id};
 use crate::error::Error;
 use crate::fhir::params;
 use crate::fhir::query::{Filter, Operand, Query};
@@ -30,12 +29,18 @@ impl Pipeline {
         for attempt in 1.. {
             let mut admission =
                 Admission { pipeline: self, seen: self.store.log_head().await?, changes: vec![], kinds: vec![] };
-            let refused = admission.plan(record).await?.err().into_iter().collect::<Vec<_>>();
+            // Who may not change records learns nothing of them either.
+            let planned = match may_write(access, &["Patient"]) {
+                Ok(()) => admission.plan(record).await?,
+                refused => refused,
+            };
             let Admission { changes, kinds, .. } = admission;
+            let refused = planned.and_then(|()| may_write(access, &kinds)).err();
             let mut commits = Vec::new();
             let mut own = parcel.clone();
-            own.issues.extend(refused.iter().cloned());
-            if refused.is_empty() && !changes.is_empty() {
+            let is_taken = refused.is_none();
+            own.issues.extend(refused);
+            if is_taken && !changes.is_empty() {
                 commits.push(Planned::of(changes).commit);
             }
             let (issues, last) = (own.issues.clone(), attempt == ATTEMPTS);
@@ -47,6 +52,19 @@ impl Pipeline {
             }
         }
         Err(Error::internal("a record without an end"))
+    }
+}
+
+/// Records of persons are written by those alone who may write everybody's.
+fn may_write(access: &Access, kinds: &[&str]) -> Result<(), Issue> {
+    let may = |kind: &&str| {
+        [Action::Create, Action::Update]
+            .into_iter()
+            .all(|action| access.check(action, kind).is_ok_and(|p| p.covers(None)))
+    };
+    match kinds.iter().find(|kind| !may(kind)) {
+        Some(kind) => Err(Issue::error("forbidden", "MSH[1].9", format!("this sender may not write any {kind}"))),
+        None => Ok(()),
     }
 }
 
@@ -83,12 +101,6 @@ struct Admission<'p> {
     kinds: Vec<&'static str>,
 }
 
-/// A record as it will stand.
-struct Held {
-    id: String,
-    resource: Value,
-}
-
 impl Admission<'_> {
     /// The inner error is the sender's.
     async fn plan(&mut self, record: &Record) -> Result<Result<(), Issue>, Error> {
@@ -100,20 +112,19 @@ impl Admission<'_> {
             _ => return Ok(Err(several("PID[1].3"))),
         };
         let before = standing.map(Stored::value).transpose()?;
-        let merged = record::merged(before.as_ref(), "Patient", &record.patient.without(&old));
-        let mut patient = Held { id: standing.map_or_else(new_id, |found| found.id.clone()), resource: merged };
+        let mut patient = record::merged(before.as_ref(), "Patient", &record.patient.without(&old));
+        let id = standing.map_or_else(new_id, |found| found.id.clone());
         for old in self.found("Patient", &record.replaced).await? {
-            if old.id != patient.id
-                && let Some((gone, kept)) = record::replaced(&old.value()?, &old.id, &patient.resource, &patient.id)
+            if old.id != id
+                && let Some((gone, kept)) = record::replaced(&old.value()?, &old.id, &patient, &id)
             {
-                patient.resource = kept;
+                patient = kept;
                 if let Err(issue) = self.update("Patient", Some(&old), &old.id, gone).await? {
                     return Ok(Err(issue));
                 }
             }
         }
-        let (id, resource) = (patient.id.clone(), patient.resource);
-        if let Err(issue) = self.write("Patient", standing, &id, resource, &identifiers).await? {
+        if let Err(issue) = self.write("Patient", standing, &id, patient, &identifiers).await? {
             return Ok(Err(issue));
         }
         let stay = match &record.visit {

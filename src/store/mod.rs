@@ -44,6 +44,7 @@ use std::time::Duration;
 use fhir_r4::Issue;
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
+use tokio_util::task::AbortOnDropHandle;
 
 pub use account::{Account, Session};
 pub use attended::Attended;
@@ -371,10 +372,20 @@ impl Store {
         self.write_aside(move |conn| reader::take(conn, name, &holder, now, lease, alone)).await
     }
 
-    /// Tells the other nodes that the holder of this epoch is still at work. One whose epoch is over changes nothing.
-    pub async fn renew_reader(&self, name: &'static str, epoch: i64, lease: i64) -> Result<(), Error> {
-        let until = self.inner.clock.now() + lease;
-        self.write_aside(move |conn| reader::renew(conn, name, epoch, until)).await
+    /// Holds a reader for longer from time to time, as long as the answer is kept: what takes long must not look like a
+    /// dead node. Nobody else can take one of the embedded database.
+    pub fn keep_reader(&self, name: &'static str, epoch: i64, lease: i64) -> Option<AbortOnDropHandle<()>> {
+        let (store, pause) = (self.clone(), Duration::from_micros(lease.unsigned_abs() / 3));
+        let renew = async move {
+            loop {
+                tokio::time::sleep(pause).await;
+                let until = store.inner.clock.now() + lease;
+                if let Err(error) = store.write_aside(move |conn| reader::renew(conn, name, epoch, until)).await {
+                    tracing::warn!(%error, reader = name, "a lease was not renewed");
+                }
+            }
+        };
+        self.is_shared().then(|| AbortOnDropHandle::new(tokio::spawn(renew)))
     }
 
     /// Gives a reader up at an orderly stop.

@@ -160,9 +160,49 @@ async fn what_is_known_of_a_person_changes_and_records_are_merged() {
         (adt("A01", "x1", &["PID|1||||VEGA"]), "AE|x1"),
         (adt("A01", "x2", &["PID|1||r7^^^WARD~r2^^^WARD||VEGA"]), "AE|x2"),
         (adt("Z99", "x3", &[PID]), "AR|x3"),
+        (adt("A47", "x4", &[PID]), "AR|x4"),
+        // Of two persons nothing may be made one.
+        (adt("A40", "x5", &["PID|1||r7^^^WARD", "MRG|r8^^^WARD", "PID|2||r9^^^WARD", "MRG|r1^^^WARD"]), "AE|x5"),
     ] {
         let answer = sender.send(&message).await;
         assert!(answer.contains(&format!("\rMSA|{code}")), "{answer}");
     }
+    let found = gateway.get(&format!("/fhir/Patient?identifier={RECORDS}|r9")).await.expect(200).json();
+    assert!(resources(&found).is_empty());
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn empty_fields_take_away_no_more_than_they_say() {
+    let app = TestApp::start().await;
+    let (gateway, mut sender) = (app.gateway(), Sender::connect(app.mllp).await);
+    let visit = |end: &str| format!("PV1|1|X|{}V9^^^WARD{}20260101080000+0000|{end}", "|".repeat(16), "|".repeat(25));
+    let person = "PID|1|own-7|r7^^^WARD^MR||VEGA^ANA||||||||+34 600^PRN^PH|+34 700^WPN^PH";
+    accepted(&mut sender, &adt("A01", "e1", &[person, &visit("")])).await;
+    let empty = "PID|1|\"\"|r7^^^WARD^MR||VEGA^ANA||||\"\"|||||\"\"";
+    accepted(&mut sender, &adt("A08", "e2", &[empty, &visit("\"\"")])).await;
+    let patient = one(&gateway, &format!("/fhir/Patient?identifier={RECORDS}|r7")).await;
+    let numbers: Vec<&str> =
+        patient["identifier"].as_array().unwrap().iter().map(|i| i["value"].as_str().unwrap()).collect();
+    assert_eq!((numbers, patient["telecom"].as_array().map(Vec::len)), (vec!["r7", "own-7"], Some(2)), "{patient}");
+    let stay = one(&gateway, "/fhir/Encounter").await;
+    assert_eq!(
+        (&stay["period"], &stay["class"]["code"]),
+        (&json!({"start": "2026-01-01T08:00:00Z"}), &json!("UNK")),
+        "{stay}"
+    );
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_only_measure_changes_nobodys_record() {
+    let app = TestApp::start().await;
+    let monitor = app.machine("system/Observation.c");
+    let answer = monitor.post_raw("/hl7/v2", "application/hl7-v2", adt("A28", "f1", &[PID])).await.expect(422);
+    assert!(answer.text().contains("\rMSA|AE|f1"), "{}", answer.text());
+    let found = app.gateway().get(&format!("/fhir/Patient?identifier={RECORDS}|r7")).await.expect(200).json();
+    assert!(resources(&found).is_empty());
+    let kept = app.administrator().await.get("/hl7/messages?control=f1").await.expect(200).json();
+    assert_eq!(kept["messages"][0]["issues"][0]["code"], "forbidden");
     app.stop().await;
 }

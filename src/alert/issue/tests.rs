@@ -210,7 +210,7 @@ fn ids_are_stable_sort_by_onset_and_differ_by_cause() {
     let id = |patient, key, onset| episode_id(patient, "https://r", key, "Observation/o1", onset);
     let first = id("Patient/p1", "threshold:8867-4:high", 1_736_121_600_000_000);
     assert_eq!(first, id("Patient/p1", "threshold:8867-4:high", 1_736_121_600_000_000));
-    assert_eq!(Uuid::parse_str(&first).unwrap().get_version_num(), 8);
+    assert_eq!(uuid::Uuid::parse_str(&first).unwrap().get_version_num(), 8);
     assert_eq!(first.get(..13), Some("019438e9-4800"));
     assert!(first < id("Patient/p1", "threshold:8867-4:high", 1_736_121_600_001_000));
     assert_ne!(first, id("Patient/p2", "threshold:8867-4:high", 1_736_121_600_000_000));

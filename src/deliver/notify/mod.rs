@@ -74,7 +74,6 @@ struct Watch {
     /// Everything up to here is planned, and stored as planned.
     seq: i64,
     saved: i64,
-    leased: i64,
     /// What is not done with, by id.
     waiting: BTreeMap<String, Notice>,
     /// Recipients with a message on its way, and the notices in it.
@@ -113,11 +112,11 @@ impl Notifier {
     /// Takes the reader and tells until something stands against it. Returns when another node holds it.
     async fn watch(&self, cancelled: &CancellationToken) -> Result<(), Error> {
         let Some(taken) = self.store.take_reader(READER, &self.holder, LEASE).await? else { return Ok(()) };
+        let _kept = self.store.keep_reader(READER, taken.epoch, LEASE);
         let mut watch = Watch {
             taken,
             seq: taken.seq,
             saved: taken.seq,
-            leased: self.now() + LEASE,
             waiting: self.waiting().await?,
             flying: HashSet::new(),
             flights: JoinSet::new(),
@@ -176,13 +175,7 @@ impl Notifier {
     /// Plans what the log has to say. The number of entries looked through.
     async fn look(&self, watch: &mut Watch) -> Result<usize, Error> {
         let entries = self.store.log_after(watch.seq, BATCH).await?;
-        let Some(last) = entries.last().map(|entry| entry.seq) else {
-            // With nothing to tell, the lease is renewed all the same.
-            if self.store.is_shared() && self.now() > watch.leased - LEASE / 2 {
-                self.commit(watch, vec![]).await?;
-            }
-            return Ok(0);
-        };
+        let Some(last) = entries.last().map(|entry| entry.seq) else { return Ok(0) };
         let mut told = Vec::new();
         for entry in entries.iter().filter(|entry| entry.resource_type == ALERT) {
             told.extend(self.news(entry).await?);
@@ -357,9 +350,8 @@ impl Notifier {
 
     /// Communications and the reader's place in one transaction.
     async fn commit(&self, watch: &mut Watch, told: Vec<(Value, Option<i32>)>) -> Result<(), Error> {
-        watch.leased = self.now() + LEASE;
-        let cursor =
-            CursorMove { reader: READER.to_owned(), epoch: watch.taken.epoch, seq: watch.seq, leased: watch.leased };
+        let (epoch, leased) = (watch.taken.epoch, self.now() + LEASE);
+        let cursor = CursorMove { reader: READER.to_owned(), epoch, seq: watch.seq, leased };
         let mut intents = Vec::with_capacity(told.len());
         for (resource, expect) in &told {
             let id = resource.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();

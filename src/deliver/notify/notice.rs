@@ -15,8 +15,9 @@
 use serde_json::{Value, json};
 
 use super::plan::Occasion;
-use crate::alert::issue::{derived_id, extend, ours};
+use crate::alert::issue::{extend, ours};
 use crate::alert::score::DEVICE;
+use crate::clock::derived_id;
 use crate::config::notify::{AtLeast, Recipient};
 use crate::fhir::{OURS, time};
 

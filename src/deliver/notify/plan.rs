@@ -81,8 +81,10 @@ pub(super) fn occasion(previous: Option<&Value>, next: &Value) -> Option<Occasio
     let now = Standing::of(next)?;
     let before = previous.and_then(Standing::of);
     let Some(before) = before else {
-        // What is heard of for the first time and is over already calls nobody.
-        return (!now.state.is_over()).then_some(Occasion::Raised);
+        // What is heard of for the first time and is over, or quiet, already calls nobody.
+        let calls =
+            !now.state.is_over() && !matches!(now.state, State::Suppressed | State::Acknowledged | State::Pending);
+        return calls.then_some(Occasion::Raised);
     };
     match now.state {
         State::Resolved | State::Superseded if !before.state.is_over() => Some(Occasion::Resolved),

@@ -25,7 +25,7 @@ pub struct Read {
 }
 
 /// What an event means for the stay; none: it is about the person alone.
-const EVENTS: [(&str, Option<Deed>); 18] = [
+const EVENTS: [(&str, Option<Deed>); 15] = [
     ("A01", Some(Deed::Begin)),
     ("A02", Some(Deed::Update)),
     ("A03", Some(Deed::End)),
@@ -40,14 +40,14 @@ const EVENTS: [(&str, Option<Deed>); 18] = [
     ("A28", None),
     ("A31", None),
     ("A34", None),
-    ("A36", None),
-    ("A39", None),
     ("A40", None),
-    ("A47", None),
 ];
 
 /// Segments that say when, by whom and what for, and make nothing by themselves.
 const HEARD: [&str; 3] = ["MSH", "EVN", "MRG"];
+
+/// Segments of which there is one at most.
+const ONCE: [&str; 3] = ["PID", "PV1", "MRG"];
 
 /// PV1 fields that name somebody, and the part that they take.
 const STAFF: [(usize, &str); 4] = [(7, "ATND"), (8, "REF"), (9, "CON"), (17, "ADM")];
@@ -76,6 +76,11 @@ pub fn read(message: &Message, channel: &Channel) -> Result<Read, Refusal> {
         reader.take(&segment?);
     }
     let Reader { mut record, visit, occurred, place, staff, issues, counts, used, unused, .. } = reader;
+    // Of two persons nothing may be made one.
+    if let Some(name) = ONCE.iter().find(|name| counts.get(**name).is_some_and(|count| count.as_u64() != Some(1))) {
+        let issue = Issue::error("not-supported", format!("{name}[2]"), "a message is about one person and one stay");
+        return Err(message.refuse(false, issue));
+    }
     if !record.patient.elements.contains_key("identifier") {
         return Err(message.refuse(false, record::unnamed("PID[1].3")));
     }

@@ -28,6 +28,7 @@ fn what_is_new_about_an_alert() {
     let table = [
         (None, raised(), Some(Occasion::Raised)),
         (None, alert("resolved", "moderate", 0), None),
+        (None, alert("suppressed", "low", 0), None),
         (None, with(raised(), "alert-late"), None),
         (None, with(raised(), "alert-shadow"), None),
         (Some(with(raised(), "alert-late")), raised(), Some(Occasion::Raised)),

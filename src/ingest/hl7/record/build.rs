@@ -13,7 +13,7 @@ use crate::ingest::hl7::message::Segment;
 pub(super) struct Part {
     pub elements: Map<String, Value>,
     /// Elements that shall be there no more (HL7's `""`).
-    pub cleared: Vec<String>,
+    pub cleared: Vec<Vec<String>>,
     /// What could not be read, with the place: it is left out and told.
     pub issues: Vec<Issue>,
 }
@@ -21,17 +21,20 @@ pub(super) struct Part {
 /// `place`: of the segment, as `PID[1]`.
 pub(super) fn part(segment: &Segment<'_>, tables: &Tables, channel: &Channel, place: &str) -> Part {
     let mut part = Part::default();
-    for row in tables.segment(segment.name).into_iter().flat_map(|known| &known.rows) {
+    let rows = tables.segment(segment.name).map(|known| known.rows.as_slice()).unwrap_or_default();
+    for row in rows {
         part.add(row, segment, tables, channel, place);
+        // Of several fields that make one list, the first speaks for all of it.
+        let speaks = rows.iter().find(|other| other.path == row.path) == Some(row);
+        if speaks && segment.clears(row.field) {
+            part.cleared.push(row.path.clone());
+        }
     }
     part
 }
 
 impl Part {
     fn add(&mut self, row: &Row, segment: &Segment<'_>, tables: &Tables, channel: &Channel, place: &str) {
-        if segment.clears(row.field) {
-            return self.cleared.extend(row.path.first().cloned());
-        }
         let most = if row.list { usize::MAX } else { 1 };
         for own in segment.repetitions(row.field).take(most) {
             match datatype::value(&row.datatype, own, tables, channel) {

@@ -25,15 +25,8 @@ pub(super) fn value(
         Datatype::Xtn(used) => telecom(own, used),
         Datatype::Xon => text(own.text(1)).map(|name| json!({"display": name})),
         Datatype::Cwe(table) => concept(own, table.as_ref().and_then(codes)),
-        Datatype::Coding(table) => coding(&own.text(1), codes(table)),
-        Datatype::Code(table) => {
-            let own = own.text(1);
-            let known = codes(table).and_then(|codes| codes.get(&own));
-            if known.is_none() && !own.is_empty() {
-                return Err("this code is not in its table");
-            }
-            known.map(Value::from)
-        }
+        Datatype::Coding(table) => known(&own.text(1), |code| coding(code, codes(table)))?,
+        Datatype::Code(table) => known(&own.text(1), |code| codes(table)?.get(code).map(Value::from))?,
         Datatype::Date => match instant(&own.text(1), channel)? {
             Some(at) => at.get(..10.min(at.len())).map(Value::from),
             None => None,
@@ -47,6 +40,13 @@ pub(super) fn value(
         },
         Datatype::Text => text(own.whole()),
     })
+}
+
+fn known(code: &str, find: impl Fn(&str) -> Option<Value>) -> Result<Option<Value>, &'static str> {
+    if code.is_empty() {
+        return Ok(None);
+    }
+    find(code).map(Some).ok_or("this code is not in its table")
 }
 
 fn text(text: String) -> Option<Value> {

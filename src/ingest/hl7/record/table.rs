@@ -30,7 +30,7 @@ pub(super) enum Datatype {
     Xon,
     /// With a table of codes that stand beside what was sent.
     Cwe(Option<String>),
-    /// A Coding of a table; what is not in it is left as it was sent.
+    /// A Coding of a table; what is not in it is not taken.
     Coding(String),
     /// A code of a table; what is not in it is not taken.
     Code(String),
