@@ -54,23 +54,15 @@ fn severity(code: &str) -> Severity {
     known.unwrap_or(Severity::Warning)
 }
 
-/// The codes that an issue of ours may have.
+/// The codes of <http://hl7.org/fhir/issue-type>, R4, without `processing`, which stands for any other.
+#[rustfmt::skip]
 fn code(text: &str) -> &'static str {
-    const CODES: [&str; 14] = [
-        "structure",
-        "required",
-        "value",
-        "invariant",
-        "code-invalid",
-        "not-found",
-        "not-supported",
-        "too-long",
-        "informational",
-        "business-rule",
-        "duplicate",
-        "conflict",
-        "transient",
-        "exception",
+    const CODES: [&str; 30] = [
+        "invalid", "structure", "required", "value", "invariant",
+        "security", "login", "unknown", "expired", "forbidden", "suppressed",
+        "not-supported", "duplicate", "multiple-matches", "not-found", "deleted", "too-long", "code-invalid",
+        "extension", "too-costly", "business-rule", "conflict",
+        "transient", "lock-error", "no-store", "exception", "timeout", "incomplete", "throttled", "informational",
     ];
     CODES.into_iter().find(|known| *known == text).unwrap_or("processing")
 }
