@@ -1,6 +1,8 @@
-//! `kill -9` under load: whatever was acknowledged is there afterwards.
+//! `kill -9` under load: whatever was acknowledged is there afterwards, and what follows from it is told once.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -8,6 +10,8 @@ use crate::helpers::process::Process;
 use crate::helpers::samples::{bundle, encounter, entry, heart_rate, observation, patient};
 use crate::helpers::{Client, Place, eventually, ids, minutes_from_now};
 use crate::mllp::{Sender, oru};
+use crate::replay::oracle::{self, HEART, Reading};
+use crate::replay::series::{Request, device, fhir, generate, is_taken, prepare, random, told};
 
 /// Acknowledged Observations, and the heart rates of acknowledged HL7 messages.
 #[derive(Default)]
@@ -124,4 +128,92 @@ async fn nothing_that_was_acknowledged_is_lost() {
         assert_eq!(ids(&found.expect(200).json()).len(), 1, "{value}");
     }
     server.stop().await;
+}
+
+/// The ways to the nodes that are up.
+type Doors = Arc<Mutex<Vec<Option<Client>>>>;
+
+/// Sends until it is taken, by whichever node is there. What nobody answered may have been stored or not.
+async fn deliver(doors: &Doors, request: &Request, number: usize) {
+    let body = request.body.to_string();
+    let method = if request.method == "PUT" { reqwest::Method::PUT } else { reqwest::Method::POST };
+    for attempt in number.. {
+        let up: Vec<Client> = doors.lock().unwrap().iter().flatten().cloned().collect();
+        let Some(client) = up.get(attempt % up.len().max(1)) else {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        let ask = client.request(method.clone(), &request.path).header("Content-Type", "application/json");
+        let Ok(response) = ask.body(body.clone()).send().await else { continue };
+        let status = response.status().as_u16();
+        let Ok(answer) = response.bytes().await else { continue };
+        let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
+        if is_taken(status, &answer) {
+            return;
+        }
+        assert!([429, 503].contains(&status), "{}: {status} {answer}", request.path);
+    }
+}
+
+/// Readings of several patients in parcels of five, one after the other; half of them by each door.
+async fn lane(doors: Doors, done: Arc<AtomicUsize>, patients: Vec<(String, Vec<Reading>)>) {
+    for (number, (id, readings)) in patients.iter().enumerate() {
+        for (parcel, chunk) in readings.chunks(5).enumerate() {
+            let form = if number % 2 == 0 { fhir } else { device };
+            deliver(&doors, &form(id, chunk), parcel).await;
+            done.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_episode_is_told_once_whatever_is_killed() {
+    let place = Place::new().await;
+    // On PostgreSQL two nodes, one of which at a time is killed.
+    let places: Vec<Place> = place.beside().into_iter().collect();
+    let places: Vec<&Place> = std::iter::once(&place).chain(&places).collect();
+    let (mut servers, doors) = (Vec::new(), Doors::default());
+    for place in &places {
+        let server = Process::serve(place, "info").await;
+        doors.lock().unwrap().push(Some(server.client("system/*.cruds")));
+        servers.push(server);
+    }
+    let all: Vec<(String, Vec<Reading>)> = (0..12).map(|n| (format!("p{n}"), generate(1_000 + n, 100))).collect();
+    let ids: Vec<String> = all.iter().map(|(id, _)| id.clone()).chain(["fence".to_owned()]).collect();
+    prepare(&servers[0].client("system/*.cruds"), &ids).await;
+
+    let done = Arc::new(AtomicUsize::new(0));
+    let mut lanes = tokio::task::JoinSet::new();
+    for own in all.chunks(4) {
+        lanes.spawn(lane(doors.clone(), done.clone(), own.to_vec()));
+    }
+    let (total, mut state) = (12 * 20, 7);
+    for kill in 0..3 {
+        let moment = total / 4 * (kill + 1) - usize::try_from(random(&mut state, 40)).unwrap();
+        eventually("so much was sent", || async { (done.load(Ordering::Relaxed) >= moment).then_some(()) }).await;
+        let victim = kill % servers.len();
+        doors.lock().unwrap()[victim] = None;
+        servers[victim].kill();
+        servers[victim] = Process::serve(places[victim], "info").await;
+        doors.lock().unwrap()[victim] = Some(servers[victim].client("system/*.cruds"));
+    }
+    while let Some(ended) = lanes.join_next().await {
+        ended.unwrap();
+    }
+    // The log is judged in its order: once this alert is there, everything before it was judged.
+    let gateway = servers[0].client("system/*.cruds");
+    let alarming = [0, 1].map(|at| Reading { at, signal: HEART, tenths: 1400 });
+    deliver(&doors, &device("fence", &alarming), 0).await;
+    eventually("all is judged", || async { (!told(&gateway, "fence").await.is_empty()).then_some(()) }).await;
+    let mut count = 1;
+    for (id, readings) in &all {
+        let expected = oracle::episodes(readings);
+        assert_eq!(told(&gateway, id).await, expected, "{id}");
+        count += expected.len();
+    }
+    let stand = gateway.get("/fhir/DetectedIssue?status:not=entered-in-error&_summary=count").await.expect(200).json();
+    assert!(count > 50 && stand["total"] == count, "{count} episodes, {stand}");
+    for server in servers {
+        server.stop().await;
+    }
 }
