@@ -25,7 +25,7 @@ fn state(alert: &Value) -> &str {
 }
 
 /// Waits until everything is judged; the cursor is stored a second of the server's clock after the last commit.
-async fn judged(app: &TestApp, clock: &Clock) {
+pub(crate) async fn judged(app: &TestApp, clock: &Clock) {
     let head = app.state.store.log_head().await.unwrap();
     eventually("the alert engine has judged everything", || async {
         clock.advance(MINUTE / 600);

@@ -11,6 +11,8 @@ mod alert_departure;
 #[cfg(test)]
 mod alert_engine;
 #[cfg(test)]
+mod alert_instant;
+#[cfg(test)]
 mod alert_mute;
 #[cfg(test)]
 mod alert_past;
