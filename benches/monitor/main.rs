@@ -11,6 +11,7 @@ mod client;
 #[path = "../load/measure.rs"]
 #[expect(dead_code, reason = "this program has a pace of its own")]
 mod measure;
+mod send;
 #[path = "../load/server.rs"]
 #[expect(dead_code, reason = "this program measures the present only")]
 mod server;
@@ -19,16 +20,17 @@ mod vitals;
 mod ward;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use clap::Parser;
 use tokio::task::JoinSet;
 
-use crate::client::{Answer, Connection, Requests};
+use crate::client::Connection;
 use crate::measure::histogram;
+use crate::send::{Schedule, Sent, send};
 use crate::server::{Server, Usage};
 use crate::ward::Ward;
 
@@ -56,6 +58,9 @@ struct Options {
     /// Seconds between two lines.
     #[arg(long, default_value_t = 30.0)]
     report: f64,
+    /// After so many seconds the server is stopped and started again.
+    #[arg(long)]
+    restart: Option<f64>,
     /// A PostgreSQL database of its own instead of SQLite: `postgres://…`.
     #[arg(long)]
     database: Option<String>,
@@ -67,22 +72,13 @@ struct Options {
     bench: bool,
 }
 
-/// What the uploads have come to.
-#[derive(Default)]
-struct Sent {
-    wrong: AtomicU64,
-    /// Uploads that left more than a second after they were due.
-    late: AtomicU64,
-    took: Mutex<Vec<Duration>>,
-}
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let options = Options::parse();
     ensure!(options.every > 0 && options.gateway > 0 && options.connections > 0, "what is counted must be there");
     let directory = tempfile::tempdir()?;
     let binary = options.server.clone().unwrap_or_else(|| env!("CARGO_BIN_EXE_vigia").into());
-    let server = Server::start(&binary, directory.path(), options.database.as_deref()).await?;
+    let mut server = Server::start(&binary, directory.path(), options.database.as_deref()).await?;
     let idle = server.usage();
     let ward = Ward { alarms: options.alarms, storm: options.storm };
     register(&server, options.patients).await?;
@@ -96,23 +92,25 @@ async fn main() -> Result<()> {
         idle.resident_mb,
         server.usage().resident_mb
     );
-    let sent = Arc::new(Sent::default());
+    let sent = Arc::new(Sent::at(&server.http));
     let begun = Instant::now();
     let until = begun + Duration::from_secs_f64(options.minutes * 60.0);
     let mut senders = JoinSet::new();
     let requests = Arc::new(server.requests());
     for number in 0..options.connections {
         let schedule = Schedule { begun, until, number };
-        senders.spawn(send(server.http.clone(), requests.clone(), schedule, ward, options.clone(), sent.clone()));
+        senders.spawn(send(requests.clone(), schedule, ward, options.clone(), sent.clone()));
     }
     println!(
         "| s | readings/s | wrong | late | upload p50 / p99 ms | alert events | p50 / p99 ms | MB | cores | load |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
-    let first = Mark::of(&server, &sent).await?;
+    let mut first = Mark::of(&server, &sent).await?;
     let mut last = Mark::of(&server, &sent).await?;
+    let mut restart = options.restart.map(|after| begun + Duration::from_secs_f64(after));
     loop {
-        let pause = Duration::from_secs_f64(options.report).min(until.saturating_duration_since(Instant::now()));
+        let next = Duration::from_secs_f64(options.report).min(until.saturating_duration_since(Instant::now()));
+        let pause = restart.map_or(next, |at| next.min(at.saturating_duration_since(Instant::now())));
         let ended = tokio::time::timeout(pause, senders.join_next()).await;
         if let Ok(Some(ended)) = ended {
             ended??;
@@ -124,8 +122,19 @@ async fn main() -> Result<()> {
         if let Ok(None) = ended {
             break;
         }
+        if restart.take_if(|at| *at <= Instant::now()).is_some() {
+            server.stop()?;
+            server = Server::start(&binary, directory.path(), options.database.as_deref()).await?;
+            sent.moved(&server.http);
+            println!("started again: ready after {:.0} ms", server.start.as_secs_f64() * 1000.0);
+            (first, last) = (Mark::of(&server, &sent).await?, Mark::of(&server, &sent).await?);
+        }
     }
-    println!("all of it:\n{}", line(&sent, &first, &last, last.at - begun));
+    println!(
+        "all of it{}:\n{}",
+        if options.restart.is_some() { " since then" } else { "" },
+        line(&sent, &first, &last, last.at - begun)
+    );
     server.stop()
 }
 
@@ -145,12 +154,6 @@ impl Mark {
     }
 }
 
-impl Sent {
-    fn took(&self) -> MutexGuard<'_, Vec<Duration>> {
-        self.took.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 async fn register(server: &Server, patients: u64) -> Result<()> {
     let mut connection = Connection::open(&server.http).await?;
     for first in (0..patients).step_by(500) {
@@ -159,59 +162,6 @@ async fn register(server: &Server, patients: u64) -> Result<()> {
         ensure!(answer.status == 200, "patients are refused: {}", String::from_utf8_lossy(answer.body));
     }
     Ok(())
-}
-
-/// When a sender sends.
-struct Schedule {
-    begun: Instant,
-    until: Instant,
-    number: u64,
-}
-
-/// Its share of the gateways, one after the other, each once in every round.
-async fn send(
-    address: String,
-    requests: Arc<Requests>,
-    schedule: Schedule,
-    ward: Ward,
-    options: Options,
-    sent: Arc<Sent>,
-) -> Result<()> {
-    let gateways = options.patients.div_ceil(options.gateway);
-    let round = Duration::from_secs(options.every);
-    let mut connection = Connection::open(&address).await?;
-    for turn in 0.. {
-        for gateway in (schedule.number..gateways).step_by(usize::try_from(options.connections)?) {
-            let share = f64::from(u32::try_from(gateway)?) / f64::from(u32::try_from(gateways)?);
-            let due = schedule.begun + round * turn + round.mul_f64(share);
-            if due >= schedule.until {
-                return Ok(());
-            }
-            tokio::time::sleep_until(due.into()).await;
-            sent.late.fetch_add(u64::from(due.elapsed() > Duration::from_secs(1)), Ordering::Relaxed);
-            let first = gateway * options.gateway;
-            let count = options.gateway.min(options.patients - first);
-            let body = ward.upload(first, count, u64::from(turn));
-            let asked = Instant::now();
-            let request = requests.post("/device/v1/observations", "application/json", &body);
-            let all = format!("\"created\":{}", count * ward::SIGNS);
-            let mut right = connection.call(&request).await.map(|answer| is_right(&answer, &all));
-            if right.is_err() {
-                // The server lets go of connections that were quiet for some seconds.
-                connection = Connection::open(&address).await?;
-                right = connection.call(&request).await.map(|answer| is_right(&answer, &all));
-            }
-            let right = right?;
-            sent.took().push(asked.elapsed());
-            sent.wrong.fetch_add(u64::from(!right), Ordering::Relaxed);
-        }
-    }
-    Ok(())
-}
-
-/// Was everything in an upload new, and taken?
-fn is_right(answer: &Answer<'_>, all: &str) -> bool {
-    answer.status == 200 && answer.body.windows(all.len()).any(|part| part == all.as_bytes())
 }
 
 /// What happened between two moments; `passed`: since the beginning.

@@ -60,9 +60,10 @@ impl Ward {
 
     /// The sign that is beyond a limit at this turn.
     fn alarm(self, patient: u64, turn: u64) -> Option<u64> {
-        let spell = turn / SPELL;
+        // Not all change at once, but in a storm.
+        let spell = (turn + patient % SPELL) / SPELL;
         let chance = scatter(patient ^ (spell << 32));
-        let alarms = chance % 1000 < self.alarms || (self.storm && spell % 10 == 1);
+        let alarms = chance % 1000 < self.alarms || (self.storm && turn / SPELL % 10 == 1);
         alarms.then_some((chance >> 32) % SIGNS)
     }
 }
