@@ -65,4 +65,6 @@ mod openapi;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
+mod rule_forms;
+#[cfg(test)]
 mod store;
