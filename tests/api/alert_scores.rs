@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::helpers::samples::observation;
-use crate::helpers::{Client, TestApp, minutes_from_now};
+use crate::helpers::{Client, TestApp, eventually, minutes_from_now, resources};
 
 /// All that NEWS2 asks for, at one instant.
 async fn vitals(gateway: &Client, patient: &str, minute: i64, breaths: u32, heart: u32) {
@@ -46,5 +46,48 @@ async fn a_rising_score_is_an_alert_of_its_own() {
         (&json!("National Early Warning Score 2"), "3".to_owned()),
         "{alert}"
     );
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn coded_answers_count_in_a_score() {
+    const SNOMED: &str = "http://snomed.info/sct";
+    const LOINC: &str = "http://loinc.org";
+    const DEVICE: (&str, &str) = ("https://vigia.dev/fhir/CodeSystem/observation", "oxygen-device");
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    // Question, answer, total beside nothing but normal values.
+    let table = [
+        (DEVICE, (SNOMED, "722742002"), 0),
+        (DEVICE, (SNOMED, "371825009"), 2),
+        (DEVICE, (SNOMED, "371907003"), 2),
+        ((SNOMED, "371825009"), (SNOMED, "373066001"), 2),
+        ((SNOMED, "371825009"), (SNOMED, "373067005"), 0),
+        ((LOINC, "67775-7"), (LOINC, "LA9340-6"), 0),
+        ((LOINC, "67775-7"), (LOINC, "LA17108-4"), 3),
+        ((SNOMED, "1104441000000107"), (SNOMED, "130987000"), 3),
+    ];
+    for (number, ((system, code), (of, answer), total)) in table.into_iter().enumerate() {
+        let id = app.admit(&format!("a{number}"), "Vega").await;
+        vitals(&gateway, &id, -11, 16, 80).await;
+        let reading = json!({
+            "resourceType": "Observation", "status": "final", "subject": {"reference": format!("Patient/{id}")},
+            "code": {"coding": [{"system": system, "code": code}]}, "effectiveDateTime": minutes_from_now(-10),
+            "valueCodeableConcept": {"coding": [{"system": of, "code": answer}]}
+        });
+        let answered = gateway.post("/fhir/Observation", &reading).await.expect(201).json()["id"].to_string();
+        let answered = answered.trim_matches('"').to_owned();
+        // A sign of oxygen alone calls for no new score.
+        let heart = observation(&id, "8867-4", "81", "/min", &minutes_from_now(-9));
+        gateway.post("/fhir/Observation", &heart).await.expect(201);
+        let scores =
+            format!("/fhir/Observation?patient={id}&code=https://vigia.dev/fhir/CodeSystem/score|news2&_sort=-date");
+        let score = eventually("a score of the answer", || async {
+            let found = resources(&gateway.get(&scores).await.expect(200).json());
+            found.into_iter().find(|score| score["derivedFrom"].to_string().contains(&answered))
+        })
+        .await;
+        assert_eq!(score["valueQuantity"]["value"].to_string(), total.to_string(), "{code} {answer}: {score}");
+    }
     app.stop().await;
 }

@@ -18,25 +18,39 @@ const SOURCES: [Source; 13] = [
     (Parameter::Spo2, &[(LOINC, "59408-5"), (LOINC, "2708-6")], Some((20.0, 100.0))),
     (Parameter::OxygenFlow, &[(LOINC, "3151-8")], Some((0.0, 80.0))),
     (Parameter::InspiredOxygen, &[(LOINC, "3150-0")], Some((21.0, 100.0))),
-    (Parameter::OxygenDevice, &[("https://vigia.dev/fhir/CodeSystem/observation", "oxygen-device")], None),
+    (Parameter::OxygenDevice, &[("https://vigia.dev/fhir/CodeSystem/observation", "oxygen-device"), (SNOMED, "371825009")], None),
     (Parameter::SystolicPressure, &[(LOINC, "8480-6")], Some((20.0, 300.0))),
     (Parameter::DiastolicPressure, &[(LOINC, "8462-4")], Some((10.0, 220.0))),
     (Parameter::HeartRate, &[(LOINC, "8867-4"), (LOINC, "8889-8"), (MDC, "149514"), (MDC, "147842")], Some((10.0, 300.0))),
-    (Parameter::Consciousness, &[(SNOMED, "1104441000000107")], None),
+    (Parameter::Consciousness, &[(SNOMED, "1104441000000107"), (LOINC, "67775-7")], None),
     (Parameter::Gcs, &[(LOINC, "9269-2")], Some((3.0, 15.0))),
     (Parameter::Temperature, &[(LOINC, "8310-5")], Some((25.0, 45.0))),
     (Parameter::WhiteCells, &[(LOINC, "6690-2")], None),
     (Parameter::Bands, &[(LOINC, "26508-2"), (LOINC, "764-1")], None),
 ];
 
-/// Coded answers: findings of the ACVPU scale by their place in it, and room air.
-const ANSWERS: [(Parameter, &str, u8); 6] = [
-    (Parameter::Consciousness, "248234008", 0),
-    (Parameter::Consciousness, "130987000", 1),
-    (Parameter::Consciousness, "300202002", 2),
-    (Parameter::Consciousness, "450847001", 3),
-    (Parameter::Consciousness, "422768004", 4),
-    (Parameter::OxygenDevice, "722742002", 0),
+/// Coded answers. Of consciousness, by their place in the ACVPU scale: the findings of CareConnect-ACVPU, and LOINC's
+/// answers to "level of responsiveness". Of oxygen: room air or patient on oxygen (the answers of NEWS2 in CareConnect),
+/// high concentration, by nasal cannula or by mask (DICOM CID 3531), yes, no.
+#[rustfmt::skip]
+const ANSWERS: [(Parameter, &str, &str, u8); 17] = [
+    (Parameter::Consciousness, SNOMED, "248234008", 0),
+    (Parameter::Consciousness, SNOMED, "130987000", 1),
+    (Parameter::Consciousness, SNOMED, "300202002", 2),
+    (Parameter::Consciousness, SNOMED, "450847001", 3),
+    (Parameter::Consciousness, SNOMED, "422768004", 4),
+    (Parameter::Consciousness, LOINC, "LA9340-6", 0),
+    (Parameter::Consciousness, LOINC, "LA6560-2", 1),
+    (Parameter::Consciousness, LOINC, "LA17108-4", 2),
+    (Parameter::Consciousness, LOINC, "LA17107-6", 3),
+    (Parameter::Consciousness, LOINC, "LA9343-0", 4),
+    (Parameter::OxygenDevice, SNOMED, "722742002", 0),
+    (Parameter::OxygenDevice, SNOMED, "371825009", 1),
+    (Parameter::OxygenDevice, SNOMED, "315041000", 1),
+    (Parameter::OxygenDevice, SNOMED, "371907003", 1),
+    (Parameter::OxygenDevice, SNOMED, "371908008", 1),
+    (Parameter::OxygenDevice, SNOMED, "373066001", 1),
+    (Parameter::OxygenDevice, SNOMED, "373067005", 0),
 ];
 
 pub(super) fn plans() -> impl Iterator<Item = Value> {
@@ -91,9 +105,9 @@ fn signal((parameter, codes, plausible): &Source, max_age_s: i64) -> Value {
         json!({"url": url("alert-plausible"), "extension": [
             {"url": "low", "valueDecimal": low}, {"url": "high", "valueDecimal": high}]})
     }));
-    own.extend(ANSWERS.iter().filter(|(of, ..)| of == parameter).map(|(_, finding, number)| {
+    own.extend(ANSWERS.iter().filter(|(of, ..)| of == parameter).map(|(_, system, answer, number)| {
         json!({"url": url("alert-answer"), "extension": [
-            {"url": "answer", "valueCoding": {"system": SNOMED, "code": finding}},
+            {"url": "answer", "valueCoding": {"system": system, "code": answer}},
             {"url": "number", "valueDecimal": number}]})
     }));
     let codes: Vec<Value> = codes.iter().map(|(system, code)| json!({"system": system, "code": code})).collect();
