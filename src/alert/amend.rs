@@ -62,6 +62,13 @@ impl Told {
         Some(Self { version, resource, cause, steps, ended })
     }
 
+    /// Was it over, with all that was told of it, before this instant?
+    pub fn is_over(&self, at: i64) -> bool {
+        let resolved = self.steps.last().is_some_and(|step| step.kind == Kind::Resolve);
+        let ended = self.ended.is_some_and(|ended| ended.by_hand.is_none() && ended.at < at);
+        self.steps.iter().all(|step| step.at < at) && (resolved || ended)
+    }
+
     fn before(&self, from: i64) -> &[Step] {
         let count = self.steps.iter().take_while(|step| step.at < from).count();
         self.steps.get(..count).unwrap_or_default()

@@ -5,12 +5,13 @@
 //! the latest values, what days of readings say, what a ward's alarms come to, what of a
 //! reading a rule judges, and what rules would have concluded from a past.
 //! `engine` reads the log and writes alerts round by round (`round`), with `reading` (what the rules take of an entry),
-//! `patients` (windows), `lookup` (what matters of a patient), `episodes` (open alerts), `scores` and `seed` (what must
+//! `patients` (windows), `correction` (windows whose past has changed), `lookup` (what matters of a patient), `episodes` (open alerts), `scores` and `seed` (what must
 //! be in the store) beside it.
 
 pub mod amend;
 pub mod backtest;
 pub mod context;
+mod correction;
 mod departure;
 pub mod door;
 pub mod engine;

@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::context::Context;
@@ -249,15 +250,15 @@ impl Slot {
     }
 }
 
-/// The past of a patient under a rule: everything from `from` on that was committed up to `upto`, with the look back
-/// that a window needs. None when it is too much.
+/// The past of a patient under a rule: everything that was measured in this span (µs UTC) and committed up to `upto`, with
+/// the look back that a window needs. None when it is too much.
 ///
 /// Members of panels are stored under their panel's code: that of the usual one, and that of the reading in hand.
 pub(super) async fn past(
     store: &Store,
     key: &Key,
     cause: &Taken,
-    from: i64,
+    span: Range<i64>,
     upto: i64,
 ) -> Result<Option<Vec<Taken>>, Error> {
     let (count, back) = key.rule.look_back();
@@ -266,12 +267,12 @@ pub(super) async fn past(
     codes.push((LOINC.to_owned(), BLOOD_PRESSURE.to_owned()));
     codes.sort_unstable();
     codes.dedup();
-    let mut past = Past { codes, from: from.saturating_sub(back), count, upto, most: PAST };
+    let mut past = Past { codes, span: span.start.saturating_sub(back)..span.end, count, upto, most: PAST };
     loop {
         let Some(entries) = store.past(&key.patient, past.clone()).await? else { return Ok(None) };
         let taken = of_key(store, key, &entries).await?;
         // A sensor that was off for long has left many readings that count for nothing.
-        let useful = taken.iter().filter(|taken| taken.sample.at < past.from && taken.is_useful()).count();
+        let useful = taken.iter().filter(|taken| taken.sample.at < past.span.start && taken.is_useful()).count();
         if useful >= count || entries.len() < past.count || past.count >= MOST_BEFORE {
             return Ok(Some(taken));
         }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::amend::{self, Amendment};
+use super::correction::Correction;
 use super::departure;
-use super::episodes::{Conclusion, Episodes, Origin};
+use super::episodes::{Conclusion, Origin};
 use super::lookup;
-use super::patients::{self, Judged, Key, PAST};
+use super::patients::{self, Judged, Key};
 use super::reading::Taken;
 use super::rule::Condition;
 use super::scores;
@@ -31,14 +31,6 @@ pub(super) struct Round {
     /// In the order of their times.
     taken: Vec<Taken>,
     corrections: Vec<Correction>,
-}
-
-/// A window whose past has changed from an instant on.
-struct Correction {
-    key: Key,
-    from: i64,
-    /// One of the readings that it is about.
-    cause: Taken,
 }
 
 impl Round {
@@ -84,8 +76,11 @@ impl Round {
     fn late(&mut self, key: Key, cause: Taken) {
         let from = cause.sample.at;
         match self.corrections.iter_mut().find(|known| known.key.same(&key)) {
-            Some(known) => known.from = known.from.min(from),
-            None => self.corrections.push(Correction { key, from, cause }),
+            Some(known) => {
+                known.from = known.from.min(from);
+                known.to = known.to.max(from);
+            }
+            None => self.corrections.push(Correction { key, from, to: from, cause }),
         }
     }
 
@@ -140,7 +135,8 @@ impl Round {
     ) -> Result<Vec<Conclusion>, Error> {
         let mut conclusions = Vec::new();
         for correction in &self.corrections {
-            conclusions.extend(correct(store, access, watch, correction).await?);
+            know(store, access, watch, &correction.key.patient).await?;
+            conclusions.extend(correction.conclude(store, access, watch).await?);
         }
         Ok(conclusions)
     }
@@ -184,57 +180,6 @@ async fn know(store: &Store, access: &Access, watch: &mut Watch, patient: &Arc<s
         watch.patients.know(patient, lookup::context(store, access, patient).await?);
     }
     Ok(())
-}
-
-async fn correct(
-    store: &Store,
-    access: &Access,
-    watch: &mut Watch,
-    correction: &Correction,
-) -> Result<Vec<Conclusion>, Error> {
-    let Correction { key, from, cause } = correction;
-    // An instant that waits to be judged is gone through too.
-    let open = watch.patients.get(key).and_then(|slot| slot.window.open());
-    let from = open.map_or(*from, |open| open.min(*from));
-    know(store, access, watch, &key.patient).await?;
-    let context = watch.patients.context(&key.patient);
-    let terms = Terms { rule: &key.rule, context: &context };
-    let Some(past) = patients::past(store, key, cause, from, watch.judged).await? else {
-        tracing::warn!(rule = %key.rule.id, most = PAST, "too many readings since a corrected one: left as it was told");
-        return Ok(vec![]);
-    };
-    let told = Episodes::told(store, access, key, from).await?;
-    let (before, since) = past.split_at(past.partition_point(|taken| taken.sample.at < from));
-    let mut window = patients::resumed(&terms, &amend::firing_at(&told, from), before).settled(&terms);
-    let (mut changes, mut scored) = (Vec::new(), Vec::new());
-    let mut breaks = amend::breaks(&told, from).into_iter().peekable();
-    for (known, taken) in (before.len()..).zip(since.iter().map(Some).chain([None])) {
-        let over = |at: &i64| taken.is_none_or(|taken| *at < taken.sample.at);
-        while breaks.next_if(over).is_some() {
-            // What an end was put to fires no longer.
-            scored.extend(window.take_scores());
-            window = patients::resumed(&terms, &[], past.get(..known).unwrap_or_default()).settled(&terms);
-        }
-        changes.extend(taken.map(|taken| window.step(&terms, &taken.sample)).unwrap_or_default());
-    }
-    if let Some(now) = watch.patients.get(key).and_then(|slot| slot.window.now()) {
-        changes.extend(window.advance(&terms, now));
-    }
-    scored.extend(window.take_scores());
-    let last = since.last().or(before.last()).unwrap_or(cause);
-    watch.patients.put(key, window, last.code, last.entry.updated);
-    let origin = Origin { place: key, code: last.code, entry: Some(&cause.entry), now: store.clock().now() };
-    let mut conclusions = scores::told_again(store, access, &origin, from, scored).await?;
-    for amendment in amend::amendments(&told, from, &changes, key.rule.timing.regroup) {
-        conclusions.extend(match &amendment {
-            Amendment::Retract(at) => told.get(*at).and_then(|told| watch.episodes.retract(&origin, told)),
-            Amendment::Revise(at, changes) => {
-                watch.episodes.tell_again(store, &origin, told.get(*at), from, changes).await?
-            }
-            Amendment::Raise(changes) => watch.episodes.tell_again(store, &origin, None, from, changes).await?,
-        });
-    }
-    Ok(conclusions)
 }
 
 /// Makes the windows of these readings that are not there yet, several at a time: as they stood before this round.
@@ -292,7 +237,8 @@ async fn window(
     taken: &Taken,
     open: bool,
 ) -> Result<(Window, u16, i64), Error> {
-    let mut past = patients::past(store, key, taken, taken.sample.at, watch.judged).await?.unwrap_or_default();
+    let mut past =
+        patients::past(store, key, taken, taken.sample.at..i64::MAX, watch.judged).await?.unwrap_or_default();
     if let (Condition::Missing { after, .. }, Some(last)) = (&key.rule.condition, past.last())
         && taken.sample.at - last.sample.at > *after
         && departure::since(store, access, &key.patient, last.entry.updated).await?

@@ -3,6 +3,7 @@
 //! beside the engine: it reads the store.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -48,19 +49,21 @@ pub(super) async fn told(
     Ok(conclusions)
 }
 
-/// The same for the scores from an instant on, formed again: those that were never formed are in error.
+/// The same for the scores of a span (µs UTC), formed again: those that were never formed are in error.
 pub(super) async fn told_again(
     store: &Store,
     access: &Access,
     origin: &Origin<'_>,
-    from: i64,
+    span: Range<i64>,
     scored: Vec<Scored>,
 ) -> Result<Vec<Conclusion>, Error> {
     let Condition::Score(kind) = origin.place.rule.condition else { return Ok(vec![]) };
     let formed: HashSet<String> = scored.iter().map(|scored| id(origin.place, scored.at)).collect();
     let mut conclusions = told(store, access, origin, scored).await?;
-    let (code, since) = (format!("{}|{}", score::SYSTEM, kind.code()), format!("ge{}", time::instant(from)));
-    let own = [("patient", origin.place.patient.as_ref()), ("code", code.as_str()), ("date", since.as_str())];
+    let code = format!("{}|{}", score::SYSTEM, kind.code());
+    let (since, until) = (format!("ge{}", time::instant(span.start)), format!("lt{}", time::instant(span.end)));
+    let mut own = vec![("patient", origin.place.patient.as_ref()), ("code", code.as_str()), ("date", since.as_str())];
+    own.extend((span.end < i64::MAX).then_some(("date", until.as_str())));
     for stored in store.search_all(access, Query::new("Observation", &own, MAX_COUNT)?).await? {
         let mut resource = stored.value()?;
         let ours = resource.pointer("/device/reference").and_then(Value::as_str) == Some(DEVICE);

@@ -1,6 +1,7 @@
 //! The readings of one patient and kind, in the order of their times: what a rule's window is rebuilt from.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use diesel::prelude::*;
@@ -26,8 +27,8 @@ const CONCEPTS: usize = 10_000;
 pub struct Past {
     /// Readings of these codes; those of a panel's members are found by the panel's.
     pub codes: Vec<Code>,
-    /// Everything measured from then on, µs UTC, and of each kind so many before it.
-    pub from: i64,
+    /// Everything measured then, µs UTC, and of each kind so many before it.
+    pub span: Range<i64>,
     pub count: usize,
     /// Nothing that was committed after this place of the log.
     pub upto: i64,
@@ -42,12 +43,12 @@ pub(super) fn past(conn: &mut Conn, dict: &Dict, subject: &str, past: &Past) -> 
     for concept in concepts(conn, dict, &past.codes)? {
         let series = Series { subject, concept, upto: past.upto };
         let room = past.most.saturating_sub(found.len());
-        let since = series.since(conn, past.from, room + 1)?;
+        let since = series.within(conn, &past.span, room + 1)?;
         if since.len() > room {
             return Ok(None);
         }
         found.extend(since);
-        found.extend(series.before(conn, past.from, past.count)?);
+        found.extend(series.before(conn, past.span.start, past.count)?);
     }
     found.sort_by_key(|(starts, entry)| (*starts, entry.seq));
     Ok(Some(found.into_iter().map(|(_, entry)| entry).collect()))
@@ -135,9 +136,9 @@ macro_rules! standing {
 }
 
 impl Series {
-    fn since(&self, conn: &mut Conn, from: i64, limit: usize) -> Result<Vec<Timed>, Error> {
+    fn within(&self, conn: &mut Conn, span: &Range<i64>, limit: usize) -> Result<Vec<Timed>, Error> {
         let rows: Vec<(i64, VersionRow)> = standing!(self)
-            .filter(observation::starts.ge(from))
+            .filter(observation::starts.ge(span.start).and(observation::starts.lt(span.end)))
             .order((observation::starts, observation::seq))
             .limit(i64::try_from(limit).map_err(Error::internal)?)
             .load(conn)

@@ -66,6 +66,46 @@ async fn a_late_a_corrected_and_a_retracted_reading_put_the_record_right() {
     app.stop().await;
 }
 
+/// Two readings beyond the limit at each of these minutes, normal ones each minute in between.
+async fn hours(gateway: &Client, patient: &str, from: i64, beyond: &[i64]) {
+    let value = |minute: i64| if beyond.iter().any(|at| (*at..=at + 1).contains(&minute)) { 115 } else { 80 };
+    for minute in from..0 {
+        put(gateway, patient, minute, value(minute), "final").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correction_far_back_leaves_alone_what_it_does_not_touch() {
+    let app = TestApp::start().await;
+    let (id, gateway) = (app.admit("r1", "Vega").await, app.gateway());
+    hours(&gateway, &id, -150, &[-100, -40, -2]).await;
+    let of = |alerts: &[Value], minute: i64| {
+        let word = format!("raise@{minute}");
+        let alert = alerts.iter().find(|alert| told(alert).contains(&word)).unwrap();
+        (alert["id"].clone(), alert["meta"]["versionId"].clone(), told(alert))
+    };
+    let tells = async |steps: &[&str]| {
+        eventually("an alert that tells this", || async {
+            app.alerts(&id).await.into_iter().find(|a| told(a) == steps)
+        })
+        .await;
+    };
+    tells(&["raise@-1"]).await;
+    let before = app.alerts(&id).await;
+    // It goes on for a minute longer, and there was another one that nobody was told of.
+    put(&gateway, &id, -98, 116, "corrected").await;
+    put(&gateway, &id, -130, 117, "corrected").await;
+    put(&gateway, &id, -129, 117, "corrected").await;
+    tells(&["raise@-129", "resolve@-127"]).await;
+    tells(&["raise@-99", "resolve@-96"]).await;
+    let after = app.alerts(&id).await;
+    assert_eq!((before.len(), after.len()), (3, 4));
+    for untouched in [-39, -1] {
+        assert_eq!(of(&before, untouched), of(&after, untouched));
+    }
+    app.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_together_with_a_correction_of_a_later_reading_counts_too() {
     let app = TestApp::start().await;

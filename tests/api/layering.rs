@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Rooms from the ground up. The longest name that fits a module is its room.
-const ROOMS: [(&str, u8); 29] = [
+const ROOMS: [(&str, u8); 30] = [
     ("error", 0),
     ("clock", 0),
     ("config", 0),
@@ -24,6 +24,7 @@ const ROOMS: [(&str, u8); 29] = [
     ("ingest", 5),
     ("deliver", 5),
     ("auth", 5),
+    ("alert::correction", 5),
     ("alert::departure", 5),
     ("alert::engine", 5),
     ("alert::episodes", 5),

@@ -100,7 +100,7 @@ impl Episodes {
             return Ok(Some(rested));
         }
         let access = Access::system("alert engine");
-        let told = Self::told(store, &access, origin.place, transition.at.saturating_sub(regroup)).await?;
+        let told = Self::told(store, &access, origin.place, transition.at.saturating_sub(regroup)..i64::MAX).await?;
         let mut own = told.into_iter().filter(|told| told.cause == transition.cause && goes_on(&told.resource));
         Ok(own.next_back().map(|told| (told.resource, told.version)))
     }

@@ -1,5 +1,6 @@
 //! What becomes of episodes when their past is gone through again: told otherwise, told after all, taken back.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -51,15 +52,17 @@ impl Episodes {
         self.next(&told.resource, Some(told.version), deed, event, origin.moment())
     }
 
-    /// Every episode of this rule and patient that was not over at an instant.
+    /// Every episode of this rule and patient that was in this span, µs UTC.
     pub(in crate::alert) async fn told(
         store: &Store,
         access: &Access,
         place: &Place,
-        from: i64,
+        span: Range<i64>,
     ) -> Result<Vec<Told>, Error> {
-        let since = format!("ge{}", time::instant(from));
-        let query = Query::new("DetectedIssue", &[("patient", &place.patient), ("identified", &since)], MAX_COUNT)?;
+        let (since, until) = (format!("ge{}", time::instant(span.start)), format!("lt{}", time::instant(span.end)));
+        let mut own = vec![("patient", place.patient.as_ref()), ("identified", since.as_str())];
+        own.extend((span.end < i64::MAX).then_some(("identified", until.as_str())));
+        let query = Query::new("DetectedIssue", &own, MAX_COUNT)?;
         let mut all = Vec::new();
         for stored in store.search_all(access, query).await? {
             let resource = stored.value()?;

@@ -30,7 +30,7 @@ const SOURCES: [Source; 13] = [
 ];
 
 /// Coded answers. Of consciousness, by their place in the ACVPU scale: the findings of CareConnect-ACVPU, and LOINC's
-/// answers to "level of responsiveness". Of oxygen: room air or patient on oxygen (the answers of NEWS2 in CareConnect),
+/// answers to "level of responsiveness". Of oxygen: room air or patient on oxygen (the answers of `CareConnect` for NEWS2),
 /// high concentration, by nasal cannula or by mask (DICOM CID 3531), yes, no.
 #[rustfmt::skip]
 const ANSWERS: [(Parameter, &str, &str, u8); 17] = [

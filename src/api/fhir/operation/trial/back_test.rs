@@ -159,7 +159,7 @@ async fn record(
     codes.dedup();
     let count = rules().map(|rule| rule.look_back().0).max().unwrap_or(1);
     let back = rules().map(|rule| rule.look_back().1).max().unwrap_or(0);
-    let past = Past { codes, from: start.saturating_sub(back), count, upto: i64::MAX, most: OF_ONE };
+    let past = Past { codes, span: start.saturating_sub(back)..i64::MAX, count, upto: i64::MAX, most: OF_ONE };
     let entries = store.past(patient, past).await?.ok_or_else(|| costly("readings of one patient"))?;
     let context = lookup::context(store, &Access::system("back-test"), patient).await?;
     let mut record = Record { patient: patient.to_owned(), context, readings: Vec::with_capacity(entries.len()) };
