@@ -3,7 +3,8 @@
 
 use super::amend::{self, Amendment, Told};
 use super::episodes::{Conclusion, Episodes, Origin};
-use super::patients::{self, Key, PAST};
+use super::past;
+use super::patients::{self, Key};
 use super::reading::Taken;
 use super::scores;
 use super::watch::Watch;
@@ -53,7 +54,7 @@ impl Correction {
             // As precise as what was told.
             let until = Some(until - until.rem_euclid(1_000)).filter(|until| *until < now);
             let Some(again) = self.again(store, access, watch, from, until).await? else {
-                tracing::warn!(rule = %key.rule.id, most = PAST, "too many readings since a corrected one: left as it was told");
+                tracing::warn!(rule = %key.rule.id, most = past::MOST, "too many readings since a corrected one: left as it was told");
                 return Ok(vec![]);
             };
             if until.is_none_or(|until| self.is_behind(&again, until)) {
@@ -93,7 +94,7 @@ impl Correction {
         let (key, end) = (&self.key, until.unwrap_or(i64::MAX));
         let context = watch.patients.context(&key.patient);
         let terms = Terms { rule: &key.rule, context: &context };
-        let Some(past) = patients::past(store, key, &self.cause, from..end, watch.judged).await? else {
+        let Some(past) = past::of(store, key, &self.cause, from..end, watch.judged).await? else {
             return Ok(None);
         };
         let told = Episodes::told(store, access, key, from..end).await?;

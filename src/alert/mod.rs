@@ -5,7 +5,7 @@
 //! the latest values, what days of readings say, what a ward's alarms come to, what of a
 //! reading a rule judges, and what rules would have concluded from a past.
 //! `engine` reads the log and writes alerts round by round (`round`), with `reading` (what the rules take of an entry),
-//! `patients` (windows), `correction` (windows whose past has changed), `lookup` (what matters of a patient), `episodes` (open alerts), `scores` and `seed` (what must
+//! `patients` (windows), `past` (what they are made of), `correction` (windows whose past has changed), `lookup` (what matters of a patient), `episodes` (open alerts), `scores` and `seed` (what must
 //! be in the store) beside it.
 
 pub mod amend;
@@ -20,6 +20,7 @@ pub mod issue;
 pub mod judgeable;
 pub mod lifecycle;
 pub mod lookup;
+mod past;
 mod patients;
 pub mod pattern;
 mod reading;

@@ -4,7 +4,6 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::context::Context;
@@ -13,17 +12,7 @@ use super::rule::{Cause, Level, Rule, RuleSet};
 use super::window::{Sample, Scored, Terms, Transition, Window};
 use crate::auth::access::Access;
 use crate::error::Error;
-use crate::fhir::LOINC;
-use crate::fhir::reading::Code;
-use crate::store::{Entry, Past, Store};
-
-/// More readings than this are not gone through again for one correction.
-pub(super) const PAST: usize = 100_000;
-/// Nor are more of one kind looked at for the few that a window starts from.
-const MOST_BEFORE: usize = 10_000;
-
-/// The panel that blood pressures are members of.
-pub(super) const BLOOD_PRESSURE: &str = "85354-9";
+use crate::store::{Entry, Store};
 
 /// Names a window: the patient, the rule, and the device where the rule listens to devices.
 #[derive(Clone, Debug)]
@@ -248,48 +237,6 @@ impl Slot {
         let settle = if self.rule.condition.is_joint() { self.rule.timing.settle } else { 0 };
         Some(self.heard + ahead.max(settle))
     }
-}
-
-/// The past of a patient under a rule: everything that was measured in this span (µs UTC) and committed up to `upto`, with
-/// the look back that a window needs. None when it is too much.
-///
-/// Members of panels are stored under their panel's code: that of the usual one, and that of the reading in hand.
-pub(super) async fn past(
-    store: &Store,
-    key: &Key,
-    cause: &Taken,
-    span: Range<i64>,
-    upto: i64,
-) -> Result<Option<Vec<Taken>>, Error> {
-    let (count, back) = key.rule.look_back();
-    let own = cause.reading().into_iter().flat_map(|reading| &reading.codings).cloned();
-    let mut codes: Vec<Code> = key.rule.codes().cloned().chain(own).collect();
-    codes.push((LOINC.to_owned(), BLOOD_PRESSURE.to_owned()));
-    codes.sort_unstable();
-    codes.dedup();
-    let mut past = Past { codes, span: span.start.saturating_sub(back)..span.end, count, upto, most: PAST };
-    loop {
-        let Some(entries) = store.past(&key.patient, past.clone()).await? else { return Ok(None) };
-        let taken = of_key(store, key, &entries).await?;
-        // A sensor that was off for long has left many readings that count for nothing.
-        let useful = taken.iter().filter(|taken| taken.sample.at < past.span.start && taken.is_useful()).count();
-        if useful >= count || entries.len() < past.count || past.count >= MOST_BEFORE {
-            return Ok(Some(taken));
-        }
-        past.count *= 8;
-    }
-}
-
-/// What the key's rule takes of these entries, in the order of their times.
-async fn of_key(store: &Store, key: &Key, entries: &[Arc<Entry>]) -> Result<Vec<Taken>, Error> {
-    let own = RuleSet::of(key.rule.clone());
-    let mut all = Vec::new();
-    for entry in entries {
-        all.extend(taken(store, &own, entry).await?);
-    }
-    all.retain(|taken: &Taken| taken.device() == key.device.as_deref());
-    all.sort_by_key(|taken| (taken.sample.at, taken.sample.seq));
-    Ok(all)
 }
 
 /// What the rules take of an entry, read whole where a rule asks for that.

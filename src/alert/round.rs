@@ -2,7 +2,7 @@
 //! rules that take it. What came late, was corrected or was retracted is gone through again from its instant, once
 //! the round has judged the rest. Layer 5, beside the engine: it reads the store.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -11,6 +11,7 @@ use super::correction::Correction;
 use super::departure;
 use super::episodes::{Conclusion, Origin};
 use super::lookup;
+use super::past;
 use super::patients::{self, Judged, Key};
 use super::reading::Taken;
 use super::rule::Condition;
@@ -203,13 +204,10 @@ pub(super) async fn slots(
         watch.patients.know(&patient, context);
     }
     let standing = &*watch;
-    let made = stream::iter(new)
-        .map(|(key, taken)| async move {
-            let (window, code, heard) = window(store, access, standing, &key, &taken, open).await?;
-            Ok::<_, Error>((key, window, code, heard))
-        })
+    let made = stream::iter(by_patient(new))
+        .map(|windows| async move { made(store, access, standing, &windows, open).await })
         .buffer_unordered(AT_ONCE);
-    for (key, window, code, heard) in made.try_collect::<Vec<_>>().await? {
+    for Made { key, window, code, heard } in made.try_collect::<Vec<_>>().await?.into_iter().flatten() {
         watch.patients.put(&key, window, code, heard);
     }
     Ok(())
@@ -229,27 +227,46 @@ fn firsts(watch: &Watch, taken: &[Taken]) -> Vec<(Key, Taken)> {
     new
 }
 
-async fn window(
+fn by_patient(new: Vec<(Key, Taken)>) -> Vec<Vec<(Key, Taken)>> {
+    let mut all: HashMap<Arc<str>, Vec<(Key, Taken)>> = HashMap::new();
+    for (key, taken) in new {
+        all.entry(key.patient.clone()).or_default().push((key, taken));
+    }
+    all.into_values().collect()
+}
+
+/// A window as it stands before a reading.
+struct Made {
+    key: Key,
+    window: Window,
+    code: u16,
+    heard: i64,
+}
+
+/// The windows of one patient.
+async fn made(
     store: &Store,
     access: &Access,
     watch: &Watch,
-    key: &Key,
-    taken: &Taken,
+    windows: &[(Key, Taken)],
     open: bool,
-) -> Result<(Window, u16, i64), Error> {
-    let mut past =
-        patients::past(store, key, taken, taken.sample.at..i64::MAX, watch.judged).await?.unwrap_or_default();
-    if let (Condition::Missing { after, .. }, Some(last)) = (&key.rule.condition, past.last())
-        && taken.sample.at - last.sample.at > *after
-        && departure::since(store, access, &key.patient, last.entry.updated).await?
-    {
-        // Nobody has waited for it.
-        past.clear();
+) -> Result<Vec<Made>, Error> {
+    let mut all = Vec::with_capacity(windows.len());
+    for ((key, taken), mut past) in windows.iter().zip(past::of_all(store, windows, watch.judged).await?) {
+        if let (Condition::Missing { after, .. }, Some(last)) = (&key.rule.condition, past.last())
+            && taken.sample.at - last.sample.at > *after
+            && departure::since(store, access, &key.patient, last.entry.updated).await?
+        {
+            // Nobody has waited for it.
+            past.clear();
+        }
+        let last = past.last().map_or(taken, |last| last);
+        let (code, heard) = (last.code, last.entry.updated);
+        let context = watch.patients.context(&key.patient);
+        let terms = Terms { rule: &key.rule, context: &context };
+        let window = patients::resumed(&terms, &watch.episodes.firing(key), &past);
+        let window = if open { window } else { window.settled(&terms) };
+        all.push(Made { key: key.clone(), window, code, heard });
     }
-    let last = past.last().map_or(taken, |last| last);
-    let (code, heard) = (last.code, last.entry.updated);
-    let context = watch.patients.context(&key.patient);
-    let terms = Terms { rule: &key.rule, context: &context };
-    let window = patients::resumed(&terms, &watch.episodes.firing(key), &past);
-    Ok((if open { window } else { window.settled(&terms) }, code, heard))
+    Ok(all)
 }

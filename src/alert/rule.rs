@@ -10,6 +10,7 @@ mod defaults;
 pub mod form;
 mod level;
 mod limit;
+mod look_back;
 mod set;
 mod signal;
 mod timing;
@@ -21,11 +22,10 @@ pub use condition::{Baseline, Condition, Daily, Gauge, Method, Per, Pick, Test};
 pub use defaults::default_plans;
 pub use level::{Level, Nature, Priority, Side};
 pub use limit::{Comparator, Limit, Limits, Sides};
+pub use look_back::{LookBack, STEADY};
 pub use set::RuleSet;
 pub use signal::{Plausible, Signal};
 pub use timing::{Damping, Timing};
-
-use std::time::Duration;
 
 use super::window::level_of;
 use crate::fhir::reading::Code;
@@ -169,35 +169,6 @@ impl Rule {
     /// The plausible range of a rule with one signal.
     pub fn plausible(&self) -> Option<Plausible> {
         self.signals.first().and_then(|signal| signal.plausible)
-    }
-
-    /// How many readings, and how long back (µs), a window is rebuilt from.
-    pub fn look_back(&self) -> (usize, i64) {
-        let counted = usize::from(self.timing.damping.m).max(self.signals.len());
-        let durations = self.timing.hold + self.timing.clear_hold;
-        let long = 3 * match &self.condition {
-            Condition::Limits { gauge, .. } => match gauge {
-                Gauge::Value | Gauge::Difference => 0,
-                Gauge::Flat { .. } => self.longest_flat(),
-                Gauge::Rate { window, .. } | Gauge::Change { window } => *window,
-                Gauge::Slope { memory, .. } => *memory,
-                Gauge::Deviation(baseline) => baseline.memory,
-            },
-            Condition::Missing { after, .. } => *after,
-            Condition::Score(_) | Condition::Compound { .. } => 0,
-        };
-        let fresh = self.signals.iter().filter_map(|signal| signal.fresh).max().unwrap_or(0);
-        (counted, durations.max(long).max(fresh))
-    }
-
-    /// The longest time without movement that it asks about, µs.
-    fn longest_flat(&self) -> i64 {
-        let limits = self
-            .sides()
-            .into_iter()
-            .flat_map(|sides| sides.high.iter().map(|(_, limit)| limit.value).collect::<Vec<_>>());
-        let longest = limits.fold(0.0_f64, f64::max);
-        Duration::try_from_secs_f64(longest).ok().and_then(|d| i64::try_from(d.as_micros()).ok()).unwrap_or(0)
     }
 
     /// Do its windows change without a reading?

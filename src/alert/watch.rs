@@ -9,6 +9,7 @@ use super::departure;
 use super::engine::{BATCH, IDLE};
 use super::episodes::{Conclusion, Episodes};
 use super::lifecycle::Superseded;
+use super::past;
 use super::patients::{self, Patients};
 use super::round;
 use super::rule::{Rule, RuleSet};
@@ -58,7 +59,7 @@ impl Watch {
         open.retain(|taken| taken.rule.condition.is_joint());
         round::slots(store, access, self, &open, true).await?;
         let codes = timed.rules().iter().flat_map(|rule| rule.codes().cloned());
-        let codes = codes.chain([(LOINC.to_owned(), patients::BLOOD_PRESSURE.to_owned())]);
+        let codes = codes.chain([(LOINC.to_owned(), past::BLOOD_PRESSURE.to_owned())]);
         let codes = if first { vec![] } else { codes.collect() };
         // Not counted back from now: what fell silent while nobody watched is silent all the same.
         let reached = self.reached.min(store.clock().now());

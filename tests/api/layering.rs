@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Rooms from the ground up. The longest name that fits a module is its room.
-const ROOMS: [(&str, u8); 30] = [
+const ROOMS: [(&str, u8); 31] = [
     ("error", 0),
     ("clock", 0),
     ("config", 0),
@@ -29,6 +29,7 @@ const ROOMS: [(&str, u8); 30] = [
     ("alert::engine", 5),
     ("alert::episodes", 5),
     ("alert::lookup", 5),
+    ("alert::past", 5),
     ("alert::patients", 5),
     ("alert::reading", 5),
     ("alert::round", 5),

@@ -137,6 +137,11 @@ impl Parameter {
         }
     }
 
+    /// Is it a sign of oxygen, from which together `Oxygen` follows?
+    pub fn tells_of_oxygen(self) -> bool {
+        matches!(self, Self::OxygenFlow | Self::InspiredOxygen | Self::OxygenDevice)
+    }
+
     /// Can a number be this quantity?
     pub fn is_possible(self, value: f64) -> bool {
         let whole = |facts: &Facts| !facts.whole || value.fract() == 0.0;

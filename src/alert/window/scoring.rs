@@ -1,13 +1,10 @@
 //! A score formed from the latest readings of its signals, once for each instant at which one of them was measured.
 //! Pure. Signs of oxygen are taken in and do not by themselves call for a new score.
 
-use super::super::rule::{Level, Rule};
+use super::super::rule::{Level, Rule, STEADY};
 use super::super::score::{self, Band, Inputs, Kind, Oxygen, OxygenSign, Parameter, Patient, Score};
 use super::Sample;
 use super::joint::Latest;
-
-/// A score that says the same as the last one is told again only after so long, µs.
-const STEADY: i64 = 60_000_000;
 
 /// A score at an instant, with the places in the log of the readings that went into it.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +63,9 @@ impl Scoring {
         }
         let (inputs, from) = self.inputs(rule, kind, at);
         let score = score::score(kind, &inputs, patient);
-        let steady = self.told.is_some_and(|(then, told)| told.says_the_same(&score) && at - then < STEADY);
+        // By the clock, so that it makes no difference from when on this window has seen it.
+        let again = |then: i64| then.div_euclid(STEADY) == at.div_euclid(STEADY);
+        let steady = self.told.is_some_and(|(then, told)| told.says_the_same(&score) && again(then));
         // A patient of whom little is ever charted is not told of again and again.
         let known = score.parts.iter().filter(|part| part.value.is_some()).count();
         let waiting = score.total.is_none()
