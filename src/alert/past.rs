@@ -1,7 +1,7 @@
 //! The past that windows are made of, read from the store: for one window, or for all of a patient at once, since most of
 //! them need the same few readings. Layer 5, beside the engine: it reads the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,17 +11,15 @@ use super::rule::{LookBack, RuleSet, STEADY};
 use crate::error::Error;
 use crate::fhir::LOINC;
 use crate::fhir::reading::{Code, Reading};
+use crate::normalize::codes;
 use crate::store::{Entry, Past, Store};
 
 /// More readings than this are not gone through again for one correction.
 pub(super) const MOST: usize = 100_000;
 /// Nor are more of one kind looked at for the few that a window starts from.
 const MOST_BEFORE: usize = 10_000;
-/// What reaches no further back is read for all windows of a patient at once, µs.
+/// What reaches no further back is asked for all windows of a patient at once, µs.
 const SHORT: i64 = STEADY;
-
-/// The panel that blood pressures are members of.
-pub(super) const BLOOD_PRESSURE: &str = "85354-9";
 
 /// What some signals of a window need.
 struct Want {
@@ -55,17 +53,21 @@ pub(super) async fn of(
     of_key(store, key, all).await.map(Some)
 }
 
-/// The same for windows of one patient, each from its reading on.
+/// The same for many windows, each from its reading on.
 pub(super) async fn of_all(store: &Store, windows: &[(Key, Taken)], upto: i64) -> Result<Vec<Vec<Taken>>, Error> {
     let wanted: Vec<Vec<Want>> = windows.iter().map(|(key, cause)| wants(key, cause)).collect();
-    let shared = shared(store, windows, &wanted, upto).await?;
+    let (asked, places) = asked(windows, &wanted, upto);
+    let counts: Vec<usize> = asked.iter().map(|(_, past)| past.count).collect();
+    let answers = store.pasts(asked).await?;
+    let mut places = places.into_iter();
     let mut pasts = Vec::with_capacity(windows.len());
     for ((key, cause), wants) in windows.iter().zip(wanted) {
         let span = cause.sample.at..i64::MAX;
         let mut all = Vec::new();
         for want in wants {
-            let known = shared.as_ref().filter(|_| want.own.back <= SHORT).map(|found| found.of(&want));
-            match known {
+            let answer = places.next().and_then(|at| Some((answers.get(at)?.as_ref()?, *counts.get(at)?)));
+            let found = answer.map(|(entries, count)| Found::of(entries, &want, count));
+            match found {
                 Some(found) if is_enough(store, key, &want, &found, span.start).await? => all.extend(found.entries),
                 _ => all.extend(enough(store, key, &want, &span, upto).await?.unwrap_or_default()),
             }
@@ -75,25 +77,37 @@ pub(super) async fn of_all(store: &Store, windows: &[(Key, Taken)], upto: i64) -
     Ok(pasts)
 }
 
-/// What all of them need that reaches back a little only.
-async fn shared(
-    store: &Store,
-    windows: &[(Key, Taken)],
-    wanted: &[Vec<Want>],
-    upto: i64,
-) -> Result<Option<Found>, Error> {
-    let (Some((first, _)), Some(from)) = (windows.first(), windows.iter().map(|(_, cause)| cause.sample.at).min())
-    else {
-        return Ok(None);
-    };
-    let short = || wanted.iter().flatten().filter(|want| want.own.back <= SHORT);
-    let mut codes: Vec<Code> = short().flat_map(|want| want.codes.iter().cloned()).collect();
-    codes.sort_unstable();
-    codes.dedup();
-    let count = short().map(|want| want.own.count).max().unwrap_or(0);
-    let past = Past { codes, span: from.saturating_sub(SHORT)..i64::MAX, count, upto, most: MOST };
-    let found = store.past(&first.patient, past).await?;
-    Ok(found.map(|entries| Found { entries, count }))
+/// What is asked of the store, by patient: one question for all that reaches back a little only, one for each that
+/// reaches further. Then, for each want in its turn, which of them it is.
+fn asked(windows: &[(Key, Taken)], wanted: &[Vec<Want>], upto: i64) -> (Vec<(Arc<str>, Past)>, Vec<usize>) {
+    let mut asked: Vec<(Arc<str>, Past)> = Vec::new();
+    let mut shared: HashMap<Arc<str>, usize> = HashMap::new();
+    let mut places = Vec::new();
+    for ((key, cause), want) in
+        windows.iter().zip(wanted).flat_map(|(window, all)| all.iter().map(move |w| (window, w)))
+    {
+        let back = want.own.back.max(SHORT);
+        let known = shared.get(&key.patient).copied().filter(|_| back == SHORT);
+        let place = known.unwrap_or(asked.len());
+        if known.is_none() {
+            let past = Past { codes: vec![], span: i64::MAX..i64::MAX, count: 0, upto, most: MOST };
+            asked.push((key.patient.clone(), past));
+        }
+        if back == SHORT {
+            shared.insert(key.patient.clone(), place);
+        }
+        if let Some((_, past)) = asked.get_mut(place) {
+            past.codes.extend(want.codes.iter().cloned());
+            past.count = past.count.max(want.own.count);
+            past.span.start = past.span.start.min(cause.sample.at.saturating_sub(back));
+        }
+        places.push(place);
+    }
+    for (_, past) in &mut asked {
+        past.codes.sort_unstable();
+        past.codes.dedup();
+    }
+    (asked, places)
 }
 
 /// What the signals of this window need; those that need as much of it together.
@@ -112,12 +126,25 @@ fn wants(key: &Key, cause: &Taken) -> Vec<Want> {
         }
     }
     for want in &mut wants {
-        want.codes.extend(cause.reading().into_iter().flat_map(|reading| reading.codings.iter().cloned()));
-        want.codes.push((LOINC.to_owned(), BLOOD_PRESSURE.to_owned()));
+        if want.own.back <= SHORT || want.places.contains(&usize::from(cause.sample.signal)) {
+            want.codes.extend(cause.reading().into_iter().flat_map(|reading| reading.codings.iter().cloned()));
+        }
+        if want.codes.iter().any(is_pressure) {
+            want.codes.push((LOINC.to_owned(), codes::PANEL.to_owned()));
+        }
         want.codes.sort_unstable();
         want.codes.dedup();
     }
     wants
+}
+
+/// May it be a member of the usual panel? Of MDC the pressures of blood are, by any method.
+fn is_pressure((system, code): &Code) -> bool {
+    match system.as_str() {
+        LOINC => [codes::SYSTOLIC, codes::DIASTOLIC, codes::MEAN].contains(&code.as_str()),
+        codes::MDC => code.starts_with("150"),
+        _ => false,
+    }
 }
 
 /// Reads until it is enough. None when it is too much.
@@ -168,10 +195,10 @@ async fn is_enough(store: &Store, key: &Key, want: &Want, found: &Found, from: i
 }
 
 impl Found {
-    /// What of it this wants.
-    fn of(&self, want: &Want) -> Self {
+    /// What this wants of an answer.
+    fn of(answer: &[Arc<Entry>], want: &Want, count: usize) -> Self {
         let wanted = |entry: &&Arc<Entry>| carries(entry, &want.codes);
-        Self { entries: self.entries.iter().filter(wanted).cloned().collect(), count: self.count }
+        Self { entries: answer.iter().filter(wanted).cloned().collect(), count }
     }
 }
 

@@ -25,8 +25,10 @@ use crate::error::Error;
 use crate::fhir::reading::Reading;
 use crate::store::{Content, Entry, Store, Stored};
 
-/// So many patients and windows are looked up at a time.
+/// So many are looked up at a time.
 const AT_ONCE: usize = 8;
+/// Patients whose windows are made of one look at the store.
+const PATIENTS: usize = 16;
 
 pub(super) struct Round {
     /// In the order of their times.
@@ -204,8 +206,9 @@ pub(super) async fn slots(
         watch.patients.know(&patient, context);
     }
     let standing = &*watch;
-    let made = stream::iter(by_patient(new))
-        .map(|windows| async move { made(store, access, standing, &windows, open).await })
+    let all: Vec<Vec<(Key, Taken)>> = by_patient(new).chunks(PATIENTS).map(<[_]>::concat).collect();
+    let made = stream::iter(all)
+        .map(|some| async move { made(store, access, standing, &some, open).await })
         .buffer_unordered(AT_ONCE);
     for Made { key, window, code, heard } in made.try_collect::<Vec<_>>().await?.into_iter().flatten() {
         watch.patients.put(&key, window, code, heard);
@@ -243,7 +246,7 @@ struct Made {
     heard: i64,
 }
 
-/// The windows of one patient.
+/// The windows of some patients.
 async fn made(
     store: &Store,
     access: &Access,

@@ -9,13 +9,13 @@ use super::departure;
 use super::engine::{BATCH, IDLE};
 use super::episodes::{Conclusion, Episodes};
 use super::lifecycle::Superseded;
-use super::past;
 use super::patients::{self, Patients};
 use super::round;
 use super::rule::{Rule, RuleSet};
 use crate::auth::access::Access;
 use crate::error::Error;
 use crate::fhir::LOINC;
+use crate::normalize::codes;
 use crate::store::{Entry, Store, Taken};
 
 /// How much longer than it settles an instant may have been open when its engine ended, µs.
@@ -59,7 +59,7 @@ impl Watch {
         open.retain(|taken| taken.rule.condition.is_joint());
         round::slots(store, access, self, &open, true).await?;
         let codes = timed.rules().iter().flat_map(|rule| rule.codes().cloned());
-        let codes = codes.chain([(LOINC.to_owned(), past::BLOOD_PRESSURE.to_owned())]);
+        let codes = codes.chain([(LOINC.to_owned(), codes::PANEL.to_owned())]);
         let codes = if first { vec![] } else { codes.collect() };
         // Not counted back from now: what fell silent while nobody watched is silent all the same.
         let reached = self.reached.min(store.clock().now());

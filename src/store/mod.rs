@@ -396,8 +396,12 @@ impl Store {
 
     /// What a patient's readings were, in the order of their times. None when there are more than `past.most`.
     pub async fn past(&self, subject: &str, past: Past) -> Result<Option<Vec<Arc<Entry>>>, Error> {
-        let subject = subject.to_owned();
-        self.read(move |conn, dict| series::past(conn, dict, &subject, &past)).await
+        Ok(self.pasts(vec![(subject.into(), past)]).await?.pop().flatten())
+    }
+
+    /// The same for several patients, as they are at one moment.
+    pub async fn pasts(&self, asked: Vec<(Arc<str>, Past)>) -> Result<Vec<Option<Vec<Arc<Entry>>>>, Error> {
+        self.read(move |conn, dict| series::pasts(conn, dict, &asked)).await
     }
 
     /// The newest reading of each patient and kind (of these codes; none: of all) that something was measured of since

@@ -1,6 +1,6 @@
 //! The readings of one patient and kind, in the order of their times: what a rule's window is rebuilt from.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet, hash_map};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -36,12 +36,50 @@ pub struct Past {
     pub most: usize,
 }
 
-/// The standing versions in the order of their times; none when there are too many.
-pub(super) fn past(conn: &mut Conn, dict: &Dict, subject: &str, past: &Past) -> Result<Option<Vec<Arc<Entry>>>, Error> {
-    let Some(subject) = prepare::local(&mut dict.terms(Source::Table(conn)), subject)? else { return Ok(Some(vec![])) };
+/// Of each the standing versions in the order of their times; none when there are too many.
+pub(super) fn pasts(
+    conn: &mut Conn,
+    dict: &Dict,
+    asked: &[(Arc<str>, Past)],
+) -> Result<Vec<Option<Vec<Arc<Entry>>>>, Error> {
+    at_once(conn, |conn| all(conn, dict, asked))
+}
+
+/// Many small reads in one transaction: to begin one for each costs more than the read.
+fn at_once<T>(conn: &mut Conn, read: impl FnOnce(&mut Conn) -> Result<T, Error>) -> Result<T, Error> {
+    conn.transaction(|conn| read(conn).map_err(Failed)).map_err(|Failed(error)| error)
+}
+
+/// Why a transaction was left.
+struct Failed(Error);
+
+impl From<diesel::result::Error> for Failed {
+    fn from(error: diesel::result::Error) -> Self {
+        Self(database(error))
+    }
+}
+
+fn all(conn: &mut Conn, dict: &Dict, asked: &[(Arc<str>, Past)]) -> Result<Vec<Option<Vec<Arc<Entry>>>>, Error> {
+    let mut known: HashMap<&[Code], Vec<i64>> = HashMap::new();
+    asked
+        .iter()
+        .map(|(subject, past)| {
+            let Some(subject) = prepare::local(&mut dict.terms(Source::Table(conn)), subject)? else {
+                return Ok(Some(vec![]));
+            };
+            let concepts = match known.entry(&past.codes) {
+                hash_map::Entry::Occupied(known) => known.into_mut(),
+                hash_map::Entry::Vacant(place) => place.insert(concepts(conn, dict, &past.codes)?),
+            };
+            of_patient(conn, subject, concepts, past)
+        })
+        .collect()
+}
+
+fn of_patient(conn: &mut Conn, subject: i64, concepts: &[i64], past: &Past) -> Result<Option<Vec<Arc<Entry>>>, Error> {
     let mut found: Vec<Timed> = Vec::new();
-    for concept in concepts(conn, dict, &past.codes)? {
-        let series = Series { subject, concept, upto: past.upto };
+    for concept in concepts {
+        let series = Series { subject, concept: *concept, upto: past.upto };
         let room = past.most.saturating_sub(found.len());
         let since = series.within(conn, &past.span, room + 1)?;
         if since.len() > room {
@@ -66,6 +104,16 @@ fn concepts(conn: &mut Conn, dict: &Dict, codes: &[Code]) -> Result<Vec<i64>, Er
 /// The newest reading of each series (of these codes; none: of all) that has one since `since` (µs UTC): one step of the
 /// index a series. `devices`: the newest of each device too, where several have measured the same since then.
 pub(super) fn alive(
+    conn: &mut Conn,
+    dict: &Dict,
+    since: i64,
+    devices: Option<i64>,
+    codes: &[Code],
+) -> Result<Vec<Arc<Entry>>, Error> {
+    at_once(conn, |conn| newest_of_all(conn, dict, since, devices, codes))
+}
+
+fn newest_of_all(
     conn: &mut Conn,
     dict: &Dict,
     since: i64,
