@@ -11,10 +11,11 @@ use crate::auth::access::Access;
 use crate::error::Error;
 use crate::fhir::params;
 use crate::fhir::query::{Filter, Operand, Query};
+use crate::fhir::reading;
 use crate::fhir::reference;
 use crate::normalize::Bound;
 use crate::normalize::draft::{Draft, Subject};
-use crate::store::Store;
+use crate::store::{Store, Stored};
 
 /// More than the patients and devices of a large hospital; then it starts afresh.
 const MAX_KEPT: usize = 100_000;
@@ -109,14 +110,43 @@ impl Binding {
                 let operand = Operand::Token { system: system.clone(), code: Some(value.clone()) };
                 let Some(param) = params::find(kind, "identifier") else { return Ok(None) };
                 let query = Query::of(kind, vec![Filter::new(param, vec![operand])], 2);
-                match self.store.search(&access, query).await?.hits.as_slice() {
-                    [one] => Ok(Some(format!("{kind}/{}", one.id))),
-                    // Two that fit are as good as none.
-                    _ => Ok(None),
+                let mut all: Vec<String> = Vec::new();
+                for hit in self.store.search(&access, query).await?.hits {
+                    let id = if kind == "Patient" { followed(&self.store, &access, hit).await?.id } else { hit.id };
+                    if !all.contains(&id) {
+                        all.push(id);
+                    }
                 }
+                // Two that fit are as good as none.
+                let one = all.pop().filter(|_| all.is_empty());
+                Ok(one.map(|id| format!("{kind}/{id}")))
             }
         }
     }
+}
+
+/// The record that a patient's was merged with, or its own: what still comes for the old one belongs there.
+pub(crate) async fn followed(store: &Store, access: &Access, mut patient: Stored) -> Result<Stored, Error> {
+    // A ring of records would have no end.
+    for _ in 0..8 {
+        if patient.resource_type != "Patient" {
+            break;
+        }
+        let value = patient.value()?;
+        if value.get("active") != Some(&serde_json::Value::Bool(false)) {
+            break;
+        }
+        let replaced = |link: &&serde_json::Value| reading::str_of(link, "type") == Some("replaced-by");
+        let link = reading::list(value.get("link")).find(replaced);
+        let other = link.and_then(|link| link.pointer("/other/reference")?.as_str()).and_then(reference::local);
+        let Some(other) = other.filter(|other| other.resource_type == "Patient") else { break };
+        match store.find(access, "Patient", other.id).await {
+            Ok(found) => patient = found,
+            Err(Error::NotFound { .. } | Error::Gone { .. }) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(patient)
 }
 
 fn length(subject: &Subject) -> usize {

@@ -4,6 +4,7 @@
 mod intent;
 mod interaction;
 mod receive;
+mod said;
 
 use std::time::Instant;
 
@@ -12,7 +13,8 @@ use serde_json::Value;
 
 pub use self::intent::Intent;
 pub use self::interaction::{Done, Interaction, Match, Work};
-pub use self::receive::Parcel;
+pub use self::receive::{Letter, Parcel};
+pub use self::said::{Identity, Merge, Merged, Said};
 
 use self::intent::{Planned, Unwritten, change};
 use crate::auth::access::Access;

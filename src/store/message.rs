@@ -12,9 +12,10 @@ use sha2::{Digest, Sha256};
 pub use kept::{Kept, Opened, Wanted};
 
 use super::conn::{Conn, each};
+use super::guard::CONDITION_CHANGED;
 use super::lane::{Batched, Job};
 use super::schema::message;
-use super::{Commit, Priority, Store, Written, authorise, body, database, oddity};
+use super::{Commit, Priority, Store, Written, authorise, batch, body, database, oddity};
 use crate::auth::access::Access;
 use crate::error::Error;
 use fhir_r4::{Issue, Severity};
@@ -242,6 +243,9 @@ impl Store {
         let answer = answer.await.map_err(|_| Error::Unavailable("The server is shutting down."))?;
         let broken = |error: &Error| error.view().status >= 500;
         match (answer.posted, answer.groups) {
+            (None, groups) if groups.iter().filter_map(|group| group.as_ref().err()).any(batch::is_stale) => {
+                Err(Error::Conflict(CONDITION_CHANGED))
+            }
             (Some(posted), groups) if !groups.iter().filter_map(|group| group.as_ref().err()).any(broken) => {
                 Ok((posted, groups))
             }

@@ -56,7 +56,7 @@ fn severity(code: &str) -> Severity {
 
 /// The codes that an issue of ours may have.
 fn code(text: &str) -> &'static str {
-    const CODES: [&str; 14] = [
+    const CODES: [&str; 15] = [
         "structure",
         "required",
         "value",
@@ -69,6 +69,7 @@ fn code(text: &str) -> &'static str {
         "business-rule",
         "duplicate",
         "conflict",
+        "forbidden",
         "transient",
         "exception",
     ];

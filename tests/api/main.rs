@@ -33,6 +33,8 @@ mod fhir;
 #[cfg(test)]
 mod helpers;
 #[cfg(test)]
+mod hl7_admission;
+#[cfg(test)]
 mod hl7_messages;
 #[cfg(test)]
 mod layering;

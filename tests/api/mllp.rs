@@ -114,7 +114,7 @@ async fn what_cannot_be_taken_is_told_and_harms_no_neighbour() {
     assert!(bad_value.contains("\rMSA|AE|m2\r") && bad_value.contains("OBX^1^5"), "{bad_value}");
     assert_eq!(count(&gateway, &id).await, 2, "the other results of the message are kept");
     for (message, code) in [
-        ("MSH|^~\\&|A|B|||20260102||ADT^A01|m3|P|2.6\rPID|||r1\r", "AR"),
+        ("MSH|^~\\&|A|B|||20260102||BAR^P01|m3|P|2.6\rPID|||r1\r", "AR"),
         ("garbage", "A"),
         ("", "A"),
         ("MSH", "A"),

@@ -98,7 +98,9 @@ fn write(header: &Header, code: &str, issues: &[Issue], channel: &Channel, now_u
         msh.push(header.charset_name.clone());
     }
     let mut lines = vec![msh.join(&field.to_string()), ["MSA", code, &header.control_id].join(&field.to_string())];
-    lines.extend(issues.iter().map(|issue| error(issue, header)));
+    // What is only to be known stays with the message that is kept.
+    let told = issues.iter().filter(|issue| issue.severity != Severity::Information);
+    lines.extend(told.map(|issue| error(issue, header)));
     let mut text = lines.join("\r");
     text.push('\r');
     header.charset.encode(&text)

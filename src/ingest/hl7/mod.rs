@@ -1,23 +1,34 @@
-//! HL7 v2 over MLLP: frames ([`frame`]), messages ([`message`]), what they mean as drafts ([`map`]) and how
-//! they are answered ([`ack`]): functions of bytes. [`listener`] reads sockets, waits for the commit and only
+//! HL7 v2 over MLLP: frames ([`frame`]), messages ([`message`]), what they mean as readings and resources ([`map`], by
+//! the tables of [`table`]) and how they are answered ([`ack`]): functions of bytes. [`listener`] reads sockets, waits for the commit and only
 //! then sends an answer.
 //!
 //! The way of a message: [`frame::Codec`] → [`read`] → commit of the drafts → [`ack::answer`]; or, when it
 //! cannot be read, [`ack::refuse`]. Every frame gets its answer, and a positive one never before the commit.
 
 pub mod ack;
+mod assemble;
 pub mod charset;
 mod coded;
+mod datatype;
+mod document;
 mod escape;
 pub mod frame;
 pub mod header;
 pub mod listener;
 pub mod map;
+mod merge;
 pub mod message;
 mod obx;
 mod party;
+mod policy;
 pub mod receive;
+mod refer;
+mod segment;
+pub mod table;
 pub mod time;
+mod visit;
+
+use std::sync::Arc;
 
 use fhir_r4::Issue;
 
@@ -38,6 +49,8 @@ pub struct Channel {
     pub facility: String,
     /// Names of assigning authorities (PID-3.4) and the identifier systems that they stand for.
     pub assigning_authorities: Vec<(String, String)>,
+    /// What segments, fields and codes are in FHIR.
+    pub tables: Arc<table::Tables>,
 }
 
 impl Default for Channel {
@@ -49,6 +62,7 @@ impl Default for Channel {
             application: "VIGIA".to_owned(),
             facility: String::new(),
             assigning_authorities: Vec::new(),
+            tables: table::Tables::ours(),
         }
     }
 }
@@ -63,7 +77,7 @@ pub struct Received {
 /// Reads one message of one frame.
 pub fn read(bytes: &[u8], channel: &Channel) -> Result<Received, Refusal> {
     let message = message::parse(bytes)?;
-    let mapped = map::drafts(&message, channel)?;
+    let mapped = map::read(&message, channel)?;
     Ok(Received { header: message.header().clone(), mapped })
 }
 

@@ -11,7 +11,7 @@ use crate::auth::access::Access;
 use crate::error::Error;
 use crate::ingest::device::Rejected;
 use crate::normalize::draft::Draft;
-use crate::pipeline::{Parcel, Pipeline};
+use crate::pipeline::{Letter, Parcel, Pipeline};
 use crate::store::{Judged, Posted, Verdict};
 use crate::telemetry::Metrics;
 
@@ -50,18 +50,20 @@ impl Receiver {
     /// Takes one message in. `refused`: why it is not taken whatever it says.
     pub async fn take(&self, access: &Access, bytes: &[u8], refused: Option<Refusal>, origin: &Origin<'_>) -> Received {
         let read = refused.map_or_else(|| super::read(bytes, origin.channel), Err);
-        let (header, drafts, verdict, issues) = match read {
-            Ok(read) => {
-                let (drafts, issues) = parted(read.mapped.items);
-                (Some(read.header), drafts, Verdict::Accepted, issues)
+        let (header, letter, verdict, issues) = match read {
+            Ok(super::Received { header, mapped }) => {
+                let (drafts, mut issues) = parted(mapped.items);
+                issues.extend(mapped.notes);
+                let letter = Letter { drafts, said: mapped.said, together: mapped.together };
+                (Some(header), letter, Verdict::Accepted, issues)
             }
             Err(refusal) => {
                 let verdict = refusal.verdict();
-                (refusal.header.map(|header| *header), vec![], verdict, vec![refusal.issue])
+                (refusal.header.map(|header| *header), Letter::default(), verdict, vec![refusal.issue])
             }
         };
         let parcel = parcel(bytes, header.as_ref(), origin, verdict, issues.clone());
-        let (id, judged) = match self.pipeline.receive(access, "hl7", drafts, parcel).await {
+        let (id, judged) = match self.pipeline.receive(access, "hl7", letter, parcel).await {
             Ok(Posted::Stored { id, judged } | Posted::Known { id, judged }) => (Some(id), judged),
             Err(error) => (None, unstored(&error, verdict, issues)),
         };
