@@ -168,6 +168,7 @@ fn nomenclature() -> Result<Vec<Value>> {
                 identifier: None,
                 test: false,
                 note: None,
+                amends: false,
             };
             // A unit that does not fit its code is refused; such a row is no sample.
             all.extend(observation(&draft, n).ok());

@@ -1,6 +1,7 @@
 //! The one road in: a draft or a resource is normalised, checked, committed, and answered for. Nothing else
 //! writes a clinical resource. What a door receives and how it words its answer is the door's business.
 
+mod correction;
 mod intent;
 mod interaction;
 mod receive;

@@ -175,6 +175,12 @@ impl Part {
             Measured::Text(text) => {
                 members.insert("valueString".into(), text.as_str().into());
             }
+            Measured::DateTime(text) => {
+                members.insert("valueDateTime".into(), text.as_str().into());
+            }
+            Measured::Time(text) => {
+                members.insert("valueTime".into(), text.as_str().into());
+            }
             Measured::Coded(values) => {
                 members.insert("valueCodeableConcept".into(), concept(values));
             }

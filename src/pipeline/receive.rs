@@ -1,20 +1,23 @@
 //! A message of readings, or of what is said of people and places: taken in, and stored with what it led to in the same
 //! transaction. What is said of it is the same whether or not it has been taken before.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use fhir_r4::{Issue, Severity};
 
+use super::correction::Later;
 use super::intent::Planned;
 use super::said::{Said, Settled};
 use super::{Pipeline, Receipt};
-use crate::auth::access::Access;
+use crate::auth::access::{Access, Action};
 use crate::binding::Found;
 use crate::error::Error;
 use crate::normalize::draft::Draft;
-use crate::store::{CONDITION_CHANGED, CONTROL_ID_TAKEN, Commit, Judge, Judged, Message, Posted, Verdict, Written};
+use crate::store::{
+    CONDITION_CHANGED, CONTROL_ID_TAKEN, Change, Commit, Judge, Judged, Message, Posted, Verdict, Written,
+};
 
 /// A message as it came, before anything of it was taken.
 #[derive(Clone)]
@@ -65,6 +68,16 @@ impl Sorted {
         self.told.push(Told { place, kinds: vec![], refused: Some(issues), is_reading });
     }
 
+    /// What is said, with the readings that belong to it.
+    fn said(&mut self, Settled { intents, warnings }: Settled, readings: Vec<Change>) {
+        self.warnings.extend(warnings);
+        let mut commit = Planned::of(intents).commit;
+        commit.changes.extend(readings);
+        if !commit.changes.is_empty() {
+            self.commit("MSH[1]".to_owned(), commit, false);
+        }
+    }
+
     fn commit(&mut self, place: String, commit: Commit, is_reading: bool) {
         let kinds = commit.changes.iter().map(|change| change.resource_type).collect();
         self.told.push(Told { place, kinds, refused: None, is_reading });
@@ -82,7 +95,7 @@ impl Pipeline {
         letter: Letter,
         parcel: Parcel,
     ) -> Result<Posted, Error> {
-        if letter.said.is_empty() {
+        if letter.said.is_empty() && !letter.drafts.iter().any(|draft| draft.amends) {
             return self.receive_once(access, door, letter, parcel).await;
         }
         for _ in 0..super::interaction::ATTEMPTS {
@@ -102,7 +115,7 @@ impl Pipeline {
         mut parcel: Parcel,
     ) -> Result<Posted, Error> {
         let started = Instant::now();
-        let mut sorted = self.sorted(letter).await?;
+        let mut sorted = self.sorted(access, letter).await?;
         // Who may not write what the message speaks of has it kept all the same.
         let denied = sorted.commits.iter().find_map(|commit| self.store.may_commit(access, commit).err());
         if let Some(Error::Forbidden(_)) = denied
@@ -130,7 +143,7 @@ impl Pipeline {
     }
 
     /// Each reading a group and what is said another, or all of it one.
-    async fn sorted(&self, letter: Letter) -> Result<Sorted, Error> {
+    async fn sorted(&self, access: &Access, letter: Letter) -> Result<Sorted, Error> {
         let received = self.store.clock().now();
         let Letter { drafts, said, together } = letter;
         let (mut sorted, mut found) = (Sorted::default(), Found::default());
@@ -144,11 +157,38 @@ impl Pipeline {
                 }
             }
         }
+        // A device that says who it is, is known before its readings are.
+        let (devices, said): (Vec<Said>, Vec<Said>) =
+            if together { (vec![], said) } else { said.into_iter().partition(|said| said.kind == "Device") };
+        if !devices.is_empty() {
+            match self.settle_said(devices, &HashMap::new(), received, &mut found).await? {
+                // Who may only send readings registers no devices, and sends readings all the same.
+                Ok(_) if access.check(Action::Update, "Device").is_err() => {
+                    found.retain(|(kind, _), _| *kind != "Device");
+                }
+                Ok(done) => sorted.said(done, vec![]),
+                Err(issues) => sorted.refused("MSH[1]".to_owned(), issues, false),
+            }
+        }
         let mut readings = HashMap::new();
-        let mut changes = Vec::new();
+        let (mut changes, mut corrected) = (Vec::new(), HashSet::new());
         for draft in drafts {
             match self.observation(&draft, received, &mut found).await? {
                 Ok(change) => {
+                    let later = if draft.amends { Some(self.corrected(change.clone()).await?) } else { None };
+                    let change = match later {
+                        // Two results of one message are two readings, whatever they have in common.
+                        Some(Later::Change(later)) if corrected.insert(later.id.clone()) => later,
+                        None | Some(Later::Change(_)) => change,
+                        Some(Later::Same(id)) => {
+                            readings.insert(format!("said:{}", draft.place), format!("Observation/{id}"));
+                            continue;
+                        }
+                        Some(Later::Older) => {
+                            sorted.warnings.push(older(&draft.place));
+                            continue;
+                        }
+                    };
                     readings.insert(format!("said:{}", draft.place), format!("Observation/{}", change.id));
                     if together {
                         changes.push(change);
@@ -159,21 +199,26 @@ impl Pipeline {
                 Err(issues) => sorted.refused(draft.place, issues, true),
             }
         }
-        if settled.is_none() && !said.is_empty() {
+        if settled.is_none() && !said.is_empty() && !together {
             match self.settle_said(said, &readings, received, &mut found).await? {
                 Ok(done) => settled = Some(done),
                 Err(issues) => sorted.refused("MSH[1]".to_owned(), issues, false),
             }
         }
-        if let Some(Settled { intents, warnings }) = settled {
-            sorted.warnings = warnings;
-            let mut commit = Planned::of(intents).commit;
-            commit.changes.extend(changes);
-            if !commit.changes.is_empty() {
-                sorted.commit("MSH[1]".to_owned(), commit, false);
-            }
+        if let Some(settled) = settled {
+            sorted.said(settled, changes);
         }
         Ok(sorted)
+    }
+}
+
+/// Kept with the message, and no fault of its sender.
+fn older(place: &str) -> Issue {
+    Issue {
+        severity: Severity::Information,
+        code: "informational",
+        expression: place.to_owned(),
+        diagnostics: "not taken: a later word on this reading is here already".to_owned(),
     }
 }
 

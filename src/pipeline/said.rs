@@ -136,10 +136,7 @@ impl Pipeline {
                 continue;
             }
             match self.profiles.check(value).await {
-                Ok(resource) => {
-                    settled.warnings.extend(resource.warnings().iter().cloned().map(|issue| at(&place, issue)));
-                    settled.intents.push(Intent::Revise { resource, id, read }.under(guard));
-                }
+                Ok(resource) => settled.intents.push(Intent::Revise { resource, id, read }.under(guard)),
                 Err(issues) if optional => settled.warnings.extend(issues.into_iter().map(|issue| {
                     let why = format!("left out: {kind}: {}", issue.diagnostics);
                     Issue::warning(issue.code, place.clone(), why)
@@ -332,15 +329,15 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// The readings of the same message find a patient that is only now made.
+/// The readings of the same message find a patient or a device that is only now made.
 fn remember(said: &Said, names: &HashMap<String, String>, found: &mut Found) {
-    if said.kind != "Patient" || !said.identity.follow {
+    if !matches!(said.kind, "Patient" | "Device") || !said.identity.follow {
         return;
     }
     let who = names.get(&said.name).cloned();
     for (system, value) in &said.identity.tokens {
         let subject = Subject::Identifier { system: system.clone(), value: value.clone() };
-        found.insert(("Patient", subject), who.clone());
+        found.insert((said.kind, subject), who.clone());
     }
 }
 
@@ -385,7 +382,7 @@ fn derived(said: &Said, names: &HashMap<String, String>) -> String {
 }
 
 /// The same but for what the store gives.
-fn same(before: &Value, now: &Value) -> bool {
+pub(super) fn same(before: &Value, now: &Value) -> bool {
     let plain = |value: &Value| {
         let mut value = value.clone();
         if let Value::Object(members) = &mut value {

@@ -37,6 +37,10 @@ mod hl7_admission;
 #[cfg(test)]
 mod hl7_messages;
 #[cfg(test)]
+mod hl7_results;
+#[cfg(test)]
+mod hl7_samples;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod live;

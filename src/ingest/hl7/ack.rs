@@ -7,6 +7,7 @@ use super::Channel;
 use super::charset::Charset;
 use super::header::Header;
 use super::message::Separators;
+use super::query::Reply;
 use crate::fhir::time;
 use crate::store::Verdict;
 
@@ -25,6 +26,19 @@ pub fn answer(
         }
         None => vec![write(&unknown(), verdict.code(), issues, channel, now_us)],
     }
+}
+
+/// The answer to a question, after the accept acknowledgement where one is wanted.
+pub fn respond(header: &Header, reply: &Reply, channel: &Channel, now_us: i64) -> Vec<Vec<u8>> {
+    let codes = codes(header, Verdict::Accepted);
+    let mut all: Vec<Vec<u8>> = Vec::new();
+    if codes.iter().any(|code| code == "CA") {
+        all.push(write(header, "CA", &[], channel, now_us));
+    }
+    if codes.iter().any(|code| code == "AA") {
+        all.push(written(header, "AA", &[], channel, now_us, Some(reply)));
+    }
+    all
 }
 
 fn codes(header: &Header, verdict: Verdict) -> Vec<String> {
@@ -72,10 +86,22 @@ fn unknown() -> Header {
 }
 
 fn write(header: &Header, code: &str, issues: &[Issue], channel: &Channel, now_us: i64) -> Vec<u8> {
+    written(header, code, issues, channel, now_us, None)
+}
+
+fn written(
+    header: &Header,
+    code: &str,
+    issues: &[Issue],
+    channel: &Channel,
+    now_us: i64,
+    reply: Option<&Reply>,
+) -> Vec<u8> {
     let Separators { field, component, .. } = header.separators;
     let clean = |text: &str| plain(text, &header.separators);
     let stamp: String = time::instant(now_us).chars().filter(char::is_ascii_digit).take(14).collect();
     let kind = match clean(&header.kind.1) {
+        _ if reply.is_some() => reply.map(|reply| reply.kind.join(&component.to_string())).unwrap_or_default(),
         event if event.is_empty() => "ACK".to_owned(),
         event => format!("ACK{component}{event}{component}ACK"),
     };
@@ -101,6 +127,7 @@ fn write(header: &Header, code: &str, issues: &[Issue], channel: &Channel, now_u
     // What is only to be known stays with the message that is kept.
     let told = issues.iter().filter(|issue| issue.severity != Severity::Information);
     lines.extend(told.map(|issue| error(issue, header)));
+    lines.extend(reply.iter().flat_map(|reply| reply.lines.iter().cloned()));
     let mut text = lines.join("\r");
     text.push('\r');
     header.charset.encode(&text)

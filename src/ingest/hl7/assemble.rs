@@ -7,13 +7,15 @@ use fhir_r4::{Issue, Severity};
 use serde_json::{Value, json};
 
 use super::datatype::Reader;
-use super::document;
 use super::message::{Message, Segment};
 use super::refer::Named;
-use super::segment::{Left, apply, part, put};
-use super::table::{Event, Map, Start};
+use super::segment::{Left, apply, holds, part, put};
+use super::table::{Event, Map, Part, Start};
 use super::{Channel, policy, time, visit};
+use super::{alarm, document};
 use crate::pipeline::{Identity, Said};
+
+const REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 
 /// Resources of one message that are put together.
 pub(super) struct Assembly<'c> {
@@ -21,6 +23,8 @@ pub(super) struct Assembly<'c> {
     event: &'c Event,
     maps: Vec<&'c Map>,
     trigger: String,
+    /// Nothing of it may alert.
+    test: bool,
     named: Named<'c>,
     open: Vec<Open<'c>>,
     /// How many segments of each name have gone by.
@@ -48,10 +52,12 @@ impl<'c> Assembly<'c> {
     pub(super) fn new(message: &Message, channel: &'c Channel, event: &'c Event) -> Self {
         let header = message.header();
         let maps = event.maps.iter().filter_map(|name| channel.tables.map(name)).collect();
+        let test = header.is_test();
         Self {
             channel,
             event,
             maps,
+            test,
             trigger: header.kind.1.clone(),
             named: Named::new(channel),
             open: vec![],
@@ -73,12 +79,23 @@ impl<'c> Assembly<'c> {
                 happened.filter_map(|field| time::date_time(&segment.text(field, 1), self.channel.default_zone));
             self.at = times.next().or(self.at.take());
         }
-        let fits = |map: &&&'c Map| map.segment == segment.name && map.when.is_none_or(|field| segment.has(field));
+        let fits = |map: &&&'c Map| map.segment == segment.name && map.when.iter().all(|when| holds(when, segment));
         let found =
             self.maps.iter().filter(fits).find(|map| map.start != Start::Add || self.last(map.resource).is_some());
         match found.copied() {
             Some(map) => self.apply(map, segment, &place),
-            None => return self.event.heard.contains(segment.name),
+            None => return self.heard(segment),
+        }
+        true
+    }
+
+    /// Whether the segment is read elsewhere; the fields that are not are told.
+    fn heard(&mut self, segment: &Segment<'_>) -> bool {
+        let Some(fields) = self.event.heard.get(segment.name) else { return false };
+        let Some(fields) = fields else { return true };
+        for field in (1..=segment.len()).filter(|field| !fields.contains(field) && segment.has(*field)) {
+            let parts = self.left.entry(segment.name.to_owned()).or_default();
+            *parts.entry(field.to_string()).or_default() += 1;
         }
         true
     }
@@ -113,11 +130,12 @@ impl<'c> Assembly<'c> {
             }
         }
         let reader = Reader { tables: &self.channel.tables, channel: self.channel };
-        let left = if map.document {
-            document::part(segment, &mut open.content)
-        } else {
-            apply(map, segment, reader, &mut self.named, &mut open.content)
-        };
+        let mut left = apply(map, segment, reader, &mut self.named, &mut open.content);
+        match map.part {
+            Some(Part::Document) => left.refused.extend(document::part(segment, &mut open.content)),
+            Some(Part::Component) => alarm::part(segment, &mut open.content),
+            None => {}
+        }
         self.told(segment.name, place, left);
     }
 
@@ -126,11 +144,15 @@ impl<'c> Assembly<'c> {
         for open in &self.open {
             latest.insert(open.map.resource, open.name.clone());
         }
+        let mut content = json!({"resourceType": map.resource});
+        if let (true, "Observation", Value::Object(members)) = (self.test, map.resource, &mut content) {
+            members.insert("meta".into(), json!({"tag": [{"system": REASON, "code": "HTEST"}]}));
+        }
         self.open.push(Open {
             map,
             name: format!("said:{place}>{}", map.resource),
             place: place.to_owned(),
-            content: json!({"resourceType": map.resource}),
+            content,
             segments: vec![],
             key: vec![],
             latest,
@@ -166,11 +188,13 @@ impl<'c> Assembly<'c> {
     /// The resources with what each refers to, those that others need first.
     pub(super) fn finish(mut self, message: &Message) -> (Vec<Said>, Vec<Issue>) {
         self.merged();
-        let only_known = self.open.iter().all(|open| open.map.merge == "known");
         let mut said = Vec::new();
         let (patients, others): (Vec<Open>, Vec<Open>) =
             std::mem::take(&mut self.open).into_iter().partition(|open| open.map.resource == "Patient");
-        said.extend(patients.into_iter().filter(|_| !only_known).map(|open| self.said(open)));
+        // Who is only known is asked for where something refers to it.
+        let asked = others.iter().any(|open| open.map.refs.iter().any(|it| it.resource == "Patient"));
+        let patients = patients.into_iter().filter(|open| asked || open.map.merge != "known");
+        said.extend(patients.map(|open| self.said(open)));
         let others: Vec<Said> = others.into_iter().map(|open| self.said(open)).collect();
         said.append(&mut self.named.said);
         said.extend(others);

@@ -9,6 +9,7 @@ use super::segment::put;
 use super::table::{Kind, Row, Source, Tables, Target, Type};
 use super::{coded, party, time};
 use crate::normalize::decimal;
+use crate::normalize::draft::Subject;
 
 const TYPES: &str = "http://terminology.hl7.org/CodeSystem/v2-0203";
 
@@ -65,6 +66,7 @@ impl Reader<'_> {
             Kind::Coding => self.coding(row, &text, repetition),
             Kind::Authority => party::authority(repetition, self.channel).map_or(Outcome::Nothing, to_value),
             Kind::Namespace => party::namespace(repetition, self.channel).map_or(Outcome::Nothing, to_value),
+            Kind::Device => party::device(repetition).map_or(Outcome::Nothing, identifier),
             Kind::TypeCode if text.is_empty() => Outcome::Nothing,
             Kind::TypeCode => Outcome::Value(json!({"coding": [{"system": TYPES, "code": one_line(&text)}]})),
             Kind::Phone => plain(phone(repetition)),
@@ -165,6 +167,14 @@ impl Reader<'_> {
 
 fn plain(text: String) -> Outcome {
     if text.trim().is_empty() { Outcome::Nothing } else { Outcome::Value(text.into()) }
+}
+
+fn identifier(subject: Subject) -> Outcome {
+    let Subject::Identifier { system, value } = subject else { return Outcome::Nothing };
+    let mut made = Object::new();
+    made.extend(system.map(|system| ("system".to_owned(), Value::from(system))));
+    made.insert("value".into(), value.into());
+    Outcome::Value(made.into())
 }
 
 fn to_value(text: String) -> Outcome {

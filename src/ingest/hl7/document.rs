@@ -5,26 +5,29 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map as Object, Value, json};
 
 use super::message::Segment;
-use super::segment::Left;
 
-/// Adds what an OBX holds to a document. Texts that follow each other are one text.
-pub(super) fn part(obx: &Segment<'_>, document: &mut Value) -> Left {
-    let mut left = Left::default();
+/// Adds what an OBX holds to a document, or says why not. Texts that follow each other are one text.
+pub(super) fn part(obx: &Segment<'_>, document: &mut Value) -> Option<(usize, &'static str)> {
     let attachment = match obx.text(2, 1).as_str() {
         "ED" => encapsulated(obx),
         "RP" => pointer(obx),
-        "TX" | "FT" | "ST" | "" => return text(obx, document, left),
+        "TX" | "FT" | "ST" | "" => {
+            text(obx, document);
+            return None;
+        }
         _ => Err("values of this type are no part of a document"),
     };
     match attachment {
-        Ok(attachment) => add(document, attachment),
-        Err(why) => left.refused.push((5, why)),
+        Ok(attachment) => {
+            add(document, attachment);
+            None
+        }
+        Err(why) => Some((5, why)),
     }
-    left
 }
 
 /// ED: source ^ type ^ subtype ^ encoding ^ data.
-pub(super) fn encapsulated(obx: &Segment<'_>) -> Result<Object<String, Value>, &'static str> {
+fn encapsulated(obx: &Segment<'_>) -> Result<Object<String, Value>, &'static str> {
     let ed = obx.repetitions(5).next().ok_or("there are no data")?;
     let data = ed.text(5);
     let data = match ed.text(4).as_str() {
@@ -61,11 +64,11 @@ fn pointer(obx: &Segment<'_>) -> Result<Object<String, Value>, &'static str> {
     Ok(attachment)
 }
 
-fn text(obx: &Segment<'_>, document: &mut Value, left: Left) -> Left {
+fn text(obx: &Segment<'_>, document: &mut Value) {
     let lines: Vec<String> = obx.repetitions(5).map(|line| line.whole()).collect();
     let text = lines.join("\n");
     if text.trim().is_empty() {
-        return left;
+        return;
     }
     let content = document.get_mut("content").and_then(Value::as_array_mut);
     let last = content.and_then(|content| content.last_mut()).and_then(|last| last.get_mut("attachment"));
@@ -76,13 +79,12 @@ fn text(obx: &Segment<'_>, document: &mut Value, left: Left) -> Left {
         all.push(b'\n');
         all.extend_from_slice(text.as_bytes());
         members.insert("data".into(), STANDARD.encode(all).into());
-        return left;
+        return;
     }
     let mut attachment = Object::new();
     attachment.insert("contentType".into(), "text/plain".into());
     attachment.insert("data".into(), STANDARD.encode(text).into());
     add(document, attachment);
-    left
 }
 
 /// The title that the document has already belongs to its first part.

@@ -81,6 +81,8 @@ struct Map<'c> {
     order_time: Option<Result<String, ()>>,
     /// OBR-4
     order_code: Vec<Coding>,
+    /// The order has a status (OBR-25): its results may be said again with another.
+    reported: bool,
     /// The device that OBX-18 named for each tree of OBX-4 (its first number).
     devices: HashMap<String, Subject>,
     results: usize,
@@ -110,6 +112,7 @@ impl<'c> Map<'c> {
             patient_seen: false,
             order_time: None,
             order_code: Vec::new(),
+            reported: false,
             devices: HashMap::new(),
             results: 0,
             last: None,
@@ -144,6 +147,7 @@ impl<'c> Map<'c> {
     fn order(&mut self, obr: &Segment<'_>) {
         let read = |text: String| time::date_time(&text, self.channel.default_zone).ok_or(());
         self.order_code = obr.repetitions(4).next().map(|code| coded::codings(code).codings).unwrap_or_default();
+        self.reported = obr.has(25);
         self.order_time = obr.has(7).then(|| read(obr.text(7, 1)));
         self.last = None;
     }
@@ -203,6 +207,7 @@ impl<'c> Map<'c> {
             identifier: None,
             test: self.test || reading.test,
             note: (!notes.is_empty()).then(|| notes.join("\n")),
+            amends: self.reported || matches!(reading.status, "corrected" | "amended" | "entered-in-error"),
         });
     }
 

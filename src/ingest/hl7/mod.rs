@@ -6,6 +6,7 @@
 //! cannot be read, [`ack::refuse`]. Every frame gets its answer, and a positive one never before the commit.
 
 pub mod ack;
+mod alarm;
 mod assemble;
 pub mod charset;
 mod coded;
@@ -21,6 +22,7 @@ pub mod message;
 mod obx;
 mod party;
 mod policy;
+pub mod query;
 pub mod receive;
 mod refer;
 mod segment;

@@ -87,6 +87,11 @@ pub(super) fn laid(said: &Value, standing: Option<&Value>) -> Value {
     };
     let Value::Object(said) = said else { return Value::Object(made) };
     for (name, value) in said {
+        if !value.is_null() {
+            // Of a choice there is one: what is said now.
+            let own = CHOICES.iter().find(|choice| is_choice(name, choice));
+            made.retain(|other, _| other == name || own.is_none_or(|choice| !is_choice(other, choice)));
+        }
         match (name.as_str(), value) {
             (_, Value::Null) => {
                 made.remove(name);
@@ -104,6 +109,13 @@ pub(super) fn laid(said: &Value, standing: Option<&Value>) -> Value {
         }
     }
     made.into()
+}
+
+const CHOICES: [&str; 5] = ["deceased", "multipleBirth", "onset", "effective", "occurrence"];
+
+/// `deceasedBoolean` is one of `deceased[x]`.
+fn is_choice(member: &str, choice: &str) -> bool {
+    member.strip_prefix(choice).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
 }
 
 fn joined(made: &mut Object<String, Value>, name: &str, more: &[Value], same: fn(&Value, &Value) -> bool) {

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fhir_r4::Issue;
 use sha2::{Digest, Sha256};
 
+use super::query::{self, Reply};
 use super::{Channel, Header, Refusal, ack};
 use crate::auth::access::Access;
 use crate::error::Error;
@@ -37,12 +38,17 @@ pub struct Received {
     /// The message as it is kept; none when it could not be stored.
     pub id: Option<i64>,
     pub judged: Judged,
+    /// What a question is answered with.
+    pub reply: Option<Reply>,
 }
 
 impl Received {
     /// The answers that the sender has asked for.
     pub fn answers(&self, channel: &Channel, now: i64) -> Vec<Vec<u8>> {
-        ack::answer(self.header.as_ref(), self.judged.verdict, &self.judged.issues, channel, now)
+        match (&self.header, &self.reply) {
+            (Some(header), Some(reply)) => ack::respond(header, reply, channel, now),
+            _ => ack::answer(self.header.as_ref(), self.judged.verdict, &self.judged.issues, channel, now),
+        }
     }
 }
 
@@ -50,12 +56,27 @@ impl Receiver {
     /// Takes one message in. `refused`: why it is not taken whatever it says.
     pub async fn take(&self, access: &Access, bytes: &[u8], refused: Option<Refusal>, origin: &Origin<'_>) -> Received {
         let read = refused.map_or_else(|| super::read(bytes, origin.channel), Err);
+        let (mut asked, mut reply) = (None, None);
+        if let Ok(read) = &read {
+            asked = self.asked(access, bytes, &read.header, origin.channel).await;
+        }
         let (header, letter, verdict, issues) = match read {
             Ok(super::Received { header, mapped }) => {
                 let (drafts, mut issues) = parted(mapped.items);
                 issues.extend(mapped.notes);
                 let letter = Letter { drafts, said: mapped.said, together: mapped.together };
-                (Some(header), letter, Verdict::Accepted, issues)
+                let verdict = match asked {
+                    Some(Ok(found)) => {
+                        reply = Some(found);
+                        Verdict::Accepted
+                    }
+                    Some(Err(refused)) => {
+                        issues.extend(refused);
+                        Verdict::Error
+                    }
+                    None => Verdict::Accepted,
+                };
+                (Some(header), letter, verdict, issues)
             }
             Err(refusal) => {
                 let verdict = refusal.verdict();
@@ -68,7 +89,28 @@ impl Receiver {
             Err(error) => (None, unstored(&error, verdict, issues)),
         };
         self.metrics.hl7_message(judged.verdict.code());
-        Received { header, id, judged }
+        // What could not be stored is not answered well.
+        let reply = reply.filter(|_| judged.verdict == Verdict::Accepted);
+        Received { header, id, judged, reply }
+    }
+
+    /// What a question is answered with; none when the message asks for nothing.
+    async fn asked(
+        &self,
+        access: &Access,
+        bytes: &[u8],
+        header: &Header,
+        channel: &Channel,
+    ) -> Option<Result<Reply, Vec<Issue>>> {
+        if !matches!(header.kind.0.as_str(), "QRY" | "QBP") {
+            return None;
+        }
+        let message = super::message::parse(bytes).ok()?;
+        match query::reply(self.pipeline.store(), access, &message, channel).await {
+            Ok(None) => None,
+            Ok(Some(reply)) => Some(reply.map_err(|issue| vec![issue])),
+            Err(error) => Some(Err(error.issues())),
+        }
     }
 }
 

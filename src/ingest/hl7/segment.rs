@@ -47,9 +47,9 @@ pub(super) fn apply(
     left
 }
 
-fn holds(condition: &Condition, segment: &Segment<'_>) -> bool {
+pub(super) fn holds(condition: &Condition, segment: &Segment<'_>) -> bool {
     let is = match &condition.value {
-        Some(value) => part(condition.source, segment) == *value,
+        Some(values) => values.split('|').any(|value| part(condition.source, segment) == value),
         None => segment.has(condition.source.field),
     };
     is == condition.holds

@@ -6,6 +6,8 @@ mod row;
 mod text;
 
 #[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,12 +49,12 @@ pub struct Map {
     pub refs: Vec<Reference>,
     /// The member that lists the readings that follow.
     pub results: Option<String>,
-    /// The field that must be there.
-    pub when: Option<usize>,
+    /// What the segment must hold.
+    pub when: Vec<Condition>,
     pub merge: String,
     pub optional: bool,
-    /// Its values are the parts of a document.
-    pub document: bool,
+    /// What its value is besides: a part of a document, a component of an Observation.
+    pub part: Option<Part>,
     pub base: Object<String, Value>,
     pub ignore: BTreeSet<usize>,
     pub rows: Vec<Row>,
@@ -63,6 +65,12 @@ pub enum Start {
     Each,
     Join,
     Add,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Document,
+    Component,
 }
 
 /// A member that refers to another resource of the message.
@@ -97,7 +105,8 @@ pub struct Event {
     /// Its codes: `ADT^A01`.
     pub on: Vec<String>,
     pub maps: Vec<String>,
-    pub heard: BTreeSet<String>,
+    /// Segments that are read besides; with the fields that are, where not all are.
+    pub heard: BTreeMap<String, Option<BTreeSet<usize>>>,
     pub readings: bool,
     pub provenance: bool,
     /// By trigger: how an Encounter changes.
@@ -134,7 +143,7 @@ impl Tables {
             tables.maps.insert(name.clone(), own.compile(name).map_err(at)?);
         }
         for (name, own) in &text.events {
-            tables.events.push(own.compile(name));
+            tables.events.push(own.compile(name).map_err(|fault| format!("event.{name}: {fault}"))?);
         }
         tables.text = text;
         tables.check()?;

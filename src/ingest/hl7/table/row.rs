@@ -51,6 +51,8 @@ pub enum Kind {
     /// AUTHORITY of a CX, NAMESPACE of an EI: the system of an identifier.
     Authority,
     Namespace,
+    /// DEVICE: the identifier of a device, which an EI names.
+    Device,
     /// TYPECODE: the type of an identifier (table 0203).
     TypeCode,
     /// PHONE: the number of an XTN that is written in parts.
@@ -88,7 +90,7 @@ pub struct Codes {
     pub lenient: bool,
 }
 
-/// What another field of the segment must hold, or must not.
+/// What a field of the segment must hold (one of several values, with | between), or must not.
 #[derive(Clone, Debug)]
 pub struct Condition {
     pub source: Source,
@@ -162,6 +164,7 @@ impl Kind {
             "CODING" => Self::Coding,
             "AUTHORITY" => Self::Authority,
             "NAMESPACE" => Self::Namespace,
+            "DEVICE" => Self::Device,
             "TYPECODE" => Self::TypeCode,
             "PHONE" => Self::Phone,
             "PL>Location" => Self::Place,
@@ -196,7 +199,7 @@ impl Codes {
 }
 
 impl Condition {
-    fn read(text: &str, holds: bool) -> Result<Self, String> {
+    pub(super) fn read(text: &str, holds: bool) -> Result<Self, String> {
         let (source, value) = text.split_once('=').map_or((text, None), |(source, value)| (source, Some(value)));
         Ok(Self { source: Source::read(source)?, value: value.map(str::to_owned), holds })
     }

@@ -8,6 +8,7 @@ fn ours_can_be_read() {
     let text = Text::ours().unwrap();
     let tables = Tables::compile(text).unwrap();
     assert!(tables.event("ADT", "A01").is_some() && tables.event("ORU", "R01").is_some());
+    assert!(tables.codes.iter().all(|(name, codes)| !codes.is_empty() && !name.is_empty()));
     for event in tables.events() {
         assert!(event.visit.values().all(|name| visit::is_known(name)), "{}", event.name);
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Map as Object, Value};
 
-use super::row::{Path, Row, Source};
-use super::{Event, Map, Reference, Start, Type};
+use super::row::{Condition, Path, Row, Source};
+use super::{Event, Map, Part, Reference, Start, Type};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,7 +35,7 @@ pub(super) struct MapText {
     when: Option<String>,
     merge: Option<String>,
     optional: Option<bool>,
-    document: Option<bool>,
+    part: Option<String>,
     base: Option<String>,
     ignore: Option<String>,
     #[serde(default)]
@@ -131,7 +131,7 @@ impl MapText {
             when: own.when.or(self.when),
             merge: own.merge.or(self.merge),
             optional: own.optional.or(self.optional),
-            document: own.document.or(self.document),
+            part: own.part.or(self.part),
             base: own.base.or(self.base),
             ignore: own.ignore.or(self.ignore),
             rows: laid(self.rows, own.rows),
@@ -145,6 +145,12 @@ impl MapText {
             Some("join") => Start::Join,
             Some("add") => Start::Add,
             Some(other) => return Err(format!("`start`: {other} is not known")),
+        };
+        let part = match self.part.as_deref() {
+            None => None,
+            Some("document") => Some(Part::Document),
+            Some("component") => Some(Part::Component),
+            Some(other) => return Err(format!("`part`: {other} is not known")),
         };
         let key = self.key.iter().flat_map(|key| key.split_whitespace()).map(Source::read).collect::<Result<_, _>>()?;
         let current = self.current.iter().flat_map(|text| text.split_whitespace()).map(|pair| {
@@ -162,14 +168,14 @@ impl MapText {
             current: current.collect::<Result<_, String>>()?,
             refs: self.refs.iter().flatten().map(|text| reference(text)).collect::<Result<_, _>>()?,
             results: self.results.clone(),
-            when: self.when.as_deref().map(number).transpose()?,
+            when: self.when.iter().flat_map(|when| when.split_whitespace()).map(condition).collect::<Result<_, _>>()?,
             merge: if super::super::policy::is_known(&merge) {
                 merge
             } else {
                 return Err(format!("`merge`: {merge}"));
             },
             optional: self.optional.unwrap_or(false),
-            document: self.document.unwrap_or(false),
+            part,
             base: object(self.base.as_deref())?,
             ignore: numbers(self.ignore.as_deref())?,
             rows: self.rows.iter().map(|row| Row::read(row)).collect::<Result<_, _>>()?,
@@ -201,17 +207,32 @@ impl EventText {
         }
     }
 
-    pub(super) fn compile(&self, name: &str) -> Event {
-        Event {
+    pub(super) fn compile(&self, name: &str) -> Result<Event, String> {
+        Ok(Event {
             name: name.to_owned(),
             on: self.on.split_whitespace().map(str::to_owned).collect(),
             maps: self.maps.clone(),
-            heard: self.heard.split_whitespace().map(str::to_owned).collect(),
+            heard: self.heard.split_whitespace().map(heard).collect::<Result<_, _>>()?,
             readings: self.readings.unwrap_or(false),
             provenance: self.provenance.unwrap_or(false),
             visit: self.visit.clone(),
             status: self.status.clone(),
-        }
+        })
+    }
+}
+
+/// `NTE`, or `OBX:1,2,3`.
+fn heard(text: &str) -> Result<(String, Option<BTreeSet<usize>>), String> {
+    let Some((name, fields)) = text.split_once(':') else { return Ok((text.to_owned(), None)) };
+    let fields = fields.split(',').map(number).collect::<Result<_, _>>()?;
+    Ok((name.to_owned(), Some(fields)))
+}
+
+/// `18`, `2=ED|RP`, or `!2`: it is empty.
+fn condition(text: &str) -> Result<Condition, String> {
+    match text.strip_prefix('!') {
+        Some(text) => Condition::read(text, false),
+        None => Condition::read(text, true),
     }
 }
 
