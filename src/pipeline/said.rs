@@ -47,7 +47,7 @@ pub struct Identity {
     pub tokens: Vec<(Option<String>, String)>,
     /// Whose it is, a name: then only that patient's are looked at.
     pub patient: Option<String>,
-    /// Conditions that find the one that is meant when it bears no identifier.
+    /// Conditions that find the one that is meant when it bears no identifier; the first, where they sort.
     pub current: Vec<(String, String)>,
     /// What its id is made of when there is none.
     pub key: Vec<String>,
@@ -166,19 +166,22 @@ impl Pipeline {
             }
         }
         if !identity.current.is_empty() {
-            let pairs: Vec<(String, String)> = identity
-                .current
-                .iter()
-                .map(|(name, value)| (name.clone(), names.get(value).cloned().unwrap_or_else(|| value.clone())))
-                .collect();
-            let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-            let mut hits = self.store.search(&access, Query::new(said.kind, &pairs, 2)?).await?.hits;
-            match (hits.pop(), hits.pop()) {
-                (Some(standing), None) => {
+            let named = |text: &String| names.get(text).cloned().unwrap_or_else(|| text.clone());
+            let pairs: Vec<(&str, String)> =
+                identity.current.iter().map(|(name, value)| (name.as_str(), named(value))).collect();
+            let sorted = pairs.iter().any(|(name, _)| *name == "_sort");
+            let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let query = Query::new(said.kind, &pairs, 2)?;
+            let seen = self.store.seen();
+            let hits = self.store.search(&access, query.clone()).await?.hits;
+            if hits.len() > 1 && !sorted {
+                return Ok(Err(several()));
+            }
+            match hits.into_iter().next() {
+                Some(standing) => {
                     return Ok(Ok(Who { id: standing.id.clone(), standing: Some(standing), guard: None }));
                 }
-                (Some(_), Some(_)) => return Ok(Err(several())),
-                (None, _) => {}
+                None => guard = guard.or(Some(Guard { query, expects: None, seen })),
             }
         }
         let id = derived(said, names);

@@ -291,3 +291,70 @@ async fn who_may_not_write_patients_admits_none() {
     assert_eq!(kept["messages"][0]["control"], "a1", "{kept}");
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn visits_without_a_number_are_told_apart_by_time() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    let story = [
+        ("A01", "0800", vec!["in-progress"]),
+        ("A08", "0830", vec!["in-progress"]),
+        ("A03", "0900", vec!["finished"]),
+        ("A01", "1000", vec!["finished", "in-progress"]),
+        ("A03", "1100", vec!["finished", "finished"]),
+        ("A13", "1130", vec!["finished", "in-progress"]),
+    ];
+    for (at, (event, time, want)) in story.into_iter().enumerate() {
+        let message = adt(event, &format!("a{at}"), &format!("20260102{time}00"), VEGA, &["PV1|1|I|ICU^2^23"]);
+        take(&app, &message).await;
+        let mut all: Vec<_> = found(&gateway, "Encounter?_sort=date").await.iter().map(|visit| stay(visit).0).collect();
+        all.sort();
+        assert_eq!(all, want, "{event} at {time}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_doors_admit_a_patient_once() {
+    let app = TestApp::start().await;
+    let (gateway, address) = (app.gateway(), app.mllp);
+    let doors: Vec<_> = (0..8)
+        .map(|door| {
+            tokio::spawn(async move {
+                let mut sender = Sender::connect(address).await;
+                for turn in 0..3 {
+                    let id = format!("d{door}-{turn}");
+                    let pv1 = "PV1|1|I|ICU^2^23||||D1^Kimble^Richard^^^^^^WARD||||||||||||V1^^^WARD";
+                    let answer = sender.send(&adt("A08", &id, "20260102080000", VEGA, &[pv1])).await;
+                    assert!(answer.contains(&format!("\rMSA|AA|{id}\r")), "{answer}");
+                }
+            })
+        })
+        .collect();
+    for door in doors {
+        door.await.unwrap();
+    }
+    for (kind, count) in [("Patient", 1), ("Encounter", 1), ("Practitioner", 1), ("Location", 3)] {
+        assert_eq!(found(&gateway, kind).await.len(), count, "{kind}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_resource_can_hold_is_refused_and_kept() {
+    let app = TestApp::start().await;
+    let table = [
+        ("r1^^^WARD||Ve\u{0}ga", "AE"),
+        ("r1\u{0}^^^WARD||Vega", "AE"),
+        ("r1^^^WARD||Vega||19561399", "AA"),
+        ("r1^^^WARD||Vega|||X", "AA"),
+        ("r1^^^WARD||\"\"|||", "AA"),
+    ];
+    for (at, (patient, code)) in table.into_iter().enumerate() {
+        let answer = send(&app, &adt("A31", &format!("a{at}"), "20260102080000", patient, &[])).await;
+        assert!(answer.contains(&format!("\rMSA|{code}|a{at}\r")), "{patient:?}: {answer}");
+    }
+    let kept = app.administrator().await.get("/hl7/messages").await.expect(200).json();
+    assert_eq!(kept["messages"].as_array().unwrap().len(), 5);
+    app.stop().await;
+}

@@ -254,13 +254,21 @@ impl<'c> Assembly<'c> {
         }
         let patient = latest.get("Patient").filter(|_| map.resource != "Patient").cloned();
         let tokens = if map.search { tokens(&content) } else { vec![] };
-        let current = map.current.iter().map(|(param, value)| {
-            (param.clone(), latest.get(value.as_str()).cloned().unwrap_or_else(|| value.clone()))
-        });
-        let merge = match (map.merge.as_str(), self.event.visit.get(&self.trigger)) {
-            ("visit", Some(event)) => visit::of(event),
-            (name, _) => policy::of(name),
-        };
+        let event = self.event.visit.get(&self.trigger).filter(|_| map.merge == "visit");
+        let named = |text: &String| latest.get(text.as_str()).cloned().unwrap_or_else(|| text.clone());
+        let mut current: Vec<(String, String)> =
+            map.current.iter().map(|(param, value)| (param.clone(), named(value))).collect();
+        let merge = event.map_or_else(|| policy::of(&map.merge), |event| visit::of(event));
+        let mut key = key;
+        if event.is_some() && key.iter().all(String::is_empty) {
+            // A visit without a number is the one that goes on, else one of its own.
+            key.extend(self.at.clone());
+        }
+        if event.is_some_and(|event| event == "undischarge") {
+            current.retain(|(name, _)| name != "status");
+            current
+                .extend([("status", "finished"), ("_sort", "-date")].map(|(name, value)| (name.into(), value.into())));
+        }
         // Who is merged or parted is meant itself, not whoever it was merged with before.
         let follow = !matches!(map.merge.as_str(), "replaced" | "unlink");
         Said {
@@ -270,7 +278,7 @@ impl<'c> Assembly<'c> {
             identity: Identity {
                 patient: patient.clone(),
                 key: key.into_iter().chain(patient).collect(),
-                current: if tokens.is_empty() { current.collect() } else { vec![] },
+                current: if tokens.is_empty() { current } else { vec![] },
                 tokens,
                 follow,
             },
