@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::helpers::{Client, TestApp, resources};
+use crate::helpers::{Client, TestApp, eventually, resources};
 use crate::mllp::{Sender, oru};
 
 const HL7: &str = "application/hl7-v2";
@@ -356,5 +356,24 @@ async fn what_no_resource_can_hold_is_refused_and_kept() {
     }
     let kept = app.administrator().await.get("/hl7/messages").await.expect(200).json();
     assert_eq!(kept["messages"].as_array().unwrap().len(), 5);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readings_that_came_before_the_admission_are_taken_with_it() {
+    let app = TestApp::start().await;
+    let gateway = app.gateway();
+    let mut sender = Sender::connect(app.mllp).await;
+    for (id, record) in [("m1", "r1"), ("m2", "r2"), ("m3", "r1")] {
+        assert!(sender.send(&oru(id, record, "72")).await.contains(&format!("MSA|AE|{id}")));
+    }
+    take(&app, &adt("A01", "a1", "20260102040000", VEGA, &["PV1|1|I|ICU^2^23"])).await;
+    let patient = patient(&gateway, "r1").await;
+    let query = format!("Observation?patient={}", patient["id"].as_str().unwrap());
+    eventually("both messages of it", || async { (found(&gateway, &query).await.len() == 6).then_some(()) }).await;
+    let administrator = app.administrator().await;
+    let open = async || administrator.get("/hl7/messages?settled=false").await.expect(200).json()["messages"].clone();
+    eventually("only the other waits", || async { (open().await.as_array().unwrap().len() == 1).then_some(()) }).await;
+    assert_eq!(open().await[0]["control"], "m2");
     app.stop().await;
 }

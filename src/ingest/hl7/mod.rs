@@ -29,6 +29,7 @@ mod segment;
 pub mod table;
 pub mod time;
 mod visit;
+mod waiting;
 
 use std::sync::Arc;
 

@@ -1,12 +1,15 @@
 //! One message to its answers, whatever brought it: read, taken in and stored with what came of it, answered. What
 //! cannot be read is stored too, and every refusal is answered; a positive answer follows the commit.
 
+use std::collections::BTreeSet;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fhir_r4::Issue;
 use sha2::{Digest, Sha256};
 
 use super::query::{self, Reply};
+use super::waiting;
 use super::{Channel, Header, Refusal, ack};
 use crate::auth::access::Access;
 use crate::error::Error;
@@ -57,7 +60,9 @@ impl Receiver {
     pub async fn take(&self, access: &Access, bytes: &[u8], refused: Option<Refusal>, origin: &Origin<'_>) -> Received {
         let read = refused.map_or_else(|| super::read(bytes, origin.channel), Err);
         let (mut asked, mut reply) = (None, None);
+        let mut numbers = BTreeSet::new();
         if let Ok(read) = &read {
+            numbers = waiting::numbers(&read.mapped);
             asked = self.asked(access, bytes, &read.header, origin.channel).await;
         }
         let (header, letter, verdict, issues) = match read {
@@ -89,6 +94,10 @@ impl Receiver {
             Err(error) => (None, unstored(&error, verdict, issues)),
         };
         self.metrics.hl7_message(judged.verdict.code());
+        if judged.verdict == Verdict::Accepted && !numbers.is_empty() {
+            // Nobody waits for it: what is not taken now can be taken by hand.
+            tokio::spawn(self.clone().release(numbers, origin.channel.clone()));
+        }
         // What could not be stored is not answered well.
         let reply = reply.filter(|_| judged.verdict == Verdict::Accepted);
         Received { header, id, judged, reply }
