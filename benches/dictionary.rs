@@ -133,7 +133,7 @@ fn messages() -> Result<Vec<Value>> {
         let frame = ward(n).message(n, 18);
         let bytes = frame.strip_prefix(b"\x0b").and_then(|f| f.strip_suffix(b"\x1c\r")).context("no frame")?;
         let received = hl7::read(bytes, &hl7::Channel::default()).map_err(|refusal| anyhow!("{refusal:?}"))?;
-        let hl7::Content::Readings(mapped) = received.content else { continue };
+        let mapped = received.mapped;
         for (at, draft) in mapped.items.into_iter().filter_map(Result::ok).enumerate() {
             all.push(observation(&draft, n * 100 + u64::try_from(at)?)?);
         }
@@ -169,6 +169,7 @@ fn nomenclature() -> Result<Vec<Value>> {
                 identifier: None,
                 test: false,
                 note: None,
+                amends: false,
             };
             // A unit that does not fit its code is refused; such a row is no sample.
             all.extend(observation(&draft, n).ok());

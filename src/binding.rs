@@ -113,15 +113,16 @@ impl Binding {
                 let operand = Operand::Token { system: system.clone(), code: Some(value.clone()) };
                 let Some(param) = params::find(kind, "identifier") else { return Ok(None) };
                 let query = Query::of(kind, vec![Filter::new(param, vec![operand])], 2);
-                match self.store.search(&access, query).await?.hits.as_slice() {
-                    [one] if kind == "Patient" => {
-                        let id = survivor(&self.store, &access, one.clone()).await?.id;
-                        Ok(Some(format!("Patient/{id}")))
+                let mut all: Vec<String> = Vec::new();
+                for hit in self.store.search(&access, query).await?.hits {
+                    let id = if kind == "Patient" { survivor(&self.store, &access, hit).await?.id } else { hit.id };
+                    if !all.contains(&id) {
+                        all.push(id);
                     }
-                    [one] => Ok(Some(format!("{kind}/{}", one.id))),
-                    // Two that fit are as good as none.
-                    _ => Ok(None),
                 }
+                // Two that fit are as good as none.
+                let one = all.pop().filter(|_| all.is_empty());
+                Ok(one.map(|id| format!("{kind}/{id}")))
             }
         }
     }

@@ -1,10 +1,11 @@
 //! The one road in: a draft or a resource is normalised, checked, committed, and answered for. Nothing else
 //! writes a clinical resource. What a door receives and how it words its answer is the door's business.
 
-mod admit;
+mod correction;
 mod intent;
 mod interaction;
 mod receive;
+mod said;
 
 use std::time::Instant;
 
@@ -13,7 +14,8 @@ use serde_json::Value;
 
 pub use self::intent::Intent;
 pub use self::interaction::{Done, Interaction, Match, Work};
-pub use self::receive::Parcel;
+pub use self::receive::{Letter, Parcel};
+pub use self::said::{Identity, Merge, Merged, Said};
 
 use self::intent::{Planned, Unwritten, change};
 use crate::auth::access::Access;

@@ -28,6 +28,8 @@ pub struct Draft {
     /// Marked as demonstration or test data by its sender: stored, never alerted on.
     pub test: bool,
     pub note: Option<String>,
+    /// It may be a later word on a reading that is here already: a correction, or a result that was preliminary.
+    pub amends: bool,
 }
 
 /// Whom (or what) a reading is about, as far as the sender knows.
@@ -56,6 +58,9 @@ pub enum Measured {
         unit: Option<Coding>,
     },
     Text(String),
+    /// A FHIR dateTime or time.
+    DateTime(String),
+    Time(String),
     Coded(Vec<Coding>),
     /// No value, and why: a code of <http://terminology.hl7.org/CodeSystem/data-absent-reason>.
     Absent(&'static str),

@@ -6,7 +6,6 @@ pub mod codes;
 pub mod draft;
 mod pressure;
 mod quantity;
-pub mod record;
 
 use fhir_r4::Issue;
 use serde_json::{Map, Value, json};
@@ -175,6 +174,12 @@ impl Part {
             }
             Measured::Text(text) => {
                 members.insert("valueString".into(), text.as_str().into());
+            }
+            Measured::DateTime(text) => {
+                members.insert("valueDateTime".into(), text.as_str().into());
+            }
+            Measured::Time(text) => {
+                members.insert("valueTime".into(), text.as_str().into());
             }
             Measured::Coded(values) => {
                 members.insert("valueCodeableConcept".into(), concept(values));

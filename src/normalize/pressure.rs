@@ -135,6 +135,7 @@ mod tests {
             identifier: None,
             test: false,
             note: None,
+            amends: false,
         }
     }
 

@@ -33,6 +33,7 @@ fn draft(system: &str, code: &str, value: Measured) -> Draft {
         identifier: None,
         test: false,
         note: None,
+        amends: false,
     }
 }
 

@@ -16,7 +16,7 @@ use crate::store::{CONDITION_CHANGED, Guard, NOTHING, Written};
 
 /// How often an interaction is planned again when what it depends on changed on the way to the lane. Each round lets
 /// one writer through, so this is how many may fight for one resource.
-const ATTEMPTS: usize = 32;
+pub(super) const ATTEMPTS: usize = 32;
 
 /// What `If-Match` demands, or `If-None-Match`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 
 use super::conn::Conn;
 use super::dict::Dict;
-use super::guard::Budget;
+use super::guard::{Budget, CONDITION_CHANGED};
 use super::lane::{Answer, Batched, Group};
 use super::log::Entry;
 use super::message::{self, Before};
@@ -25,6 +25,11 @@ pub const READER_LOST: &str = "Another node reads this part of the log now.";
 pub const CONTROL_ID_TAKEN: &str = "Another message of this sender had the same control id (MSH-10).";
 
 const OTHER_CONTENT: Error = Error::Conflict("The same reading was received before with other content.");
+
+/// Whether somebody has changed what a group was made from.
+pub(super) fn is_stale(error: &Error) -> bool {
+    matches!(error, Error::Conflict(CONDITION_CHANGED) | Error::VersionConflict { .. })
+}
 
 /// One transaction at work.
 pub(super) struct Batch<'a> {
@@ -96,8 +101,10 @@ impl<'a> Batch<'a> {
                 job.groups.iter().map(|group| self.group(group, &mut budget)).collect::<Result<_, Error>>()?
             }
         };
-        let posted =
-            job.posting.as_ref().map(|posting| message::store(self.conn, posting, &groups)).transpose()?.flatten();
+        // What the message was made from has changed: it is made again, and stored then.
+        let stale = groups.iter().any(|group| group.as_ref().is_err_and(is_stale));
+        let posting = job.posting.as_ref().filter(|_| !stale);
+        let posted = posting.map(|posting| message::store(self.conn, posting, &groups)).transpose()?;
         Ok(Answer { groups, posted })
     }
 

@@ -12,9 +12,10 @@ use sha2::{Digest, Sha256};
 pub use kept::{Kept, Opened, Wanted};
 
 use super::conn::{Conn, each};
+use super::guard::CONDITION_CHANGED;
 use super::lane::{Batched, Job};
 use super::schema::message;
-use super::{Commit, Priority, Store, Written, authorise, body, database, oddity};
+use super::{Commit, Priority, Store, Written, authorise, batch, body, database, oddity};
 use crate::auth::access::Access;
 use crate::error::Error;
 use fhir_r4::{Issue, Severity};
@@ -70,9 +71,8 @@ pub struct Judged {
     pub made: Vec<String>,
 }
 
-/// What is said of a message once it is known what became of its groups; it may be asked more than once. None: it is
-/// to be made again from what stands now, and nothing is kept of this attempt, whose groups have all failed.
-pub type Judge = Arc<dyn Fn(&[Result<Vec<Written>, Error>]) -> Option<Judged> + Send + Sync>;
+/// What is said of a message once it is known what became of its groups; it may be asked more than once.
+pub type Judge = Arc<dyn Fn(&[Result<Vec<Written>, Error>]) -> Judged + Send + Sync>;
 
 /// By what a message is known that was accepted before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,8 +195,8 @@ pub(super) fn store(
     conn: &mut Conn,
     posting: &Posting,
     groups: &[Result<Vec<Written>, Error>],
-) -> Result<Option<Posted>, Error> {
-    let Some(judged) = (posting.message.judge)(groups) else { return Ok(None) };
+) -> Result<Posted, Error> {
+    let judged = (posting.message.judge)(groups);
     let Message { channel, peer, kind, sender, control, replays, .. } = &posting.message;
     let settled = judged.verdict == Verdict::Accepted;
     if settled {
@@ -219,7 +219,7 @@ pub(super) fn store(
     };
     let insert = diesel::insert_into(message::table).values(&row);
     let id = each!(conn, c => insert.returning(message::id).get_result(c)).map_err(database)?;
-    Ok(Some(Posted::Stored { id, judged }))
+    Ok(Posted::Stored { id, judged })
 }
 
 /// The sender has sent it once more, or a person has, and now it was taken.
@@ -260,6 +260,9 @@ impl Store {
         let answer = answer.await.map_err(|_| Error::Unavailable("The server is shutting down."))?;
         let broken = |error: &Error| error.view().status >= 500;
         match (answer.posted, answer.groups) {
+            (None, groups) if groups.iter().filter_map(|group| group.as_ref().err()).any(batch::is_stale) => {
+                Err(Error::Conflict(CONDITION_CHANGED))
+            }
             (Some(posted), groups) if !groups.iter().filter_map(|group| group.as_ref().err()).any(broken) => {
                 Ok((posted, groups))
             }

@@ -215,6 +215,11 @@ impl Store {
         Ok(all.collect())
     }
 
+    /// Whether the caller may write all of it.
+    pub fn may_commit(&self, access: &Access, commit: &Commit) -> Result<(), Error> {
+        authorise(access, commit)
+    }
+
     fn prepared(&self, access: &Access, mut commit: Commit) -> Result<Group, Error> {
         for guard in &mut commit.guards {
             search::chains(access, &mut guard.query)?;

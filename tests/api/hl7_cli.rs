@@ -44,7 +44,11 @@ async fn validate_tells_what_is_wrong_and_where() {
         ("good.hl7 --channel nobody", false, "--channel"),
         ("good.hl7", false, "good.hl7 #2: refused\n  MSH[1].3: "),
         ("--config none.toml good.hl7", false, "none.toml"),
-        ("--config own.toml good.hl7", true, "good.hl7 #2: ORU^R01 m2: 3 readings, 7 segments used, 0 not"),
+        (
+            "--config own.toml good.hl7",
+            true,
+            "good.hl7 #2: ORU^R01 m2: 3 readings, 0 resources, 7 segments used, 0 not",
+        ),
         ("--config own.toml value.hl7 good.hl7", false, "  OBX[1].5: "),
         ("--config own.toml value.hl7 good.hl7", false, "1 of 3 messages"),
         ("--config own.toml line.hl7", false, "line.hl7: refused\n  line 5: "),

@@ -49,6 +49,12 @@ mod hl7_messages;
 #[cfg(test)]
 mod hl7_order;
 #[cfg(test)]
+mod hl7_results;
+#[cfg(test)]
+mod hl7_samples;
+#[cfg(test)]
+mod hl7_stays;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod live;

@@ -132,8 +132,7 @@ mod tests {
             measures.into_iter().map(|what| Reading { at: AT, status: "final", what }).collect();
         let channel = Channel { assigning_authorities: vec![(AUTHORITY.into(), MRN.into())], ..Channel::default() };
         let read = hl7::read(&message(&bed, &readings, "c1", AT), &channel).unwrap();
-        let hl7::Content::Readings(mapped) = read.content else { unreachable!("no readings") };
-        mapped.items.into_iter().map(Result::unwrap).collect()
+        read.mapped.items.into_iter().map(Result::unwrap).collect()
     }
 
     #[test]

@@ -62,13 +62,18 @@ fn one(bytes: &[u8], channel: &Channel, of_batch: bool) -> Told {
     match hl7::read(bytes, channel) {
         Err(refusal) => Told { of_batch, what: "refused".to_owned(), problems: vec![refusal.issue] },
         Ok(read) => {
-            let (readings, used, unused) = read.content.counts();
-            let (kind, event) = &read.header.kind;
+            let hl7::Received { header, mapped } = read;
+            let (kind, event) = &header.kind;
+            let readings = mapped.items.iter().filter(|item| item.is_ok()).count();
             let what = format!(
-                "{kind}^{event} {}: {readings} readings, {used} segments used, {unused} not",
-                read.header.control_id
+                "{kind}^{event} {}: {readings} readings, {} resources, {} segments used, {} not",
+                header.control_id,
+                mapped.said.len(),
+                mapped.used,
+                mapped.unused
             );
-            Told { of_batch, what, problems: read.content.issues() }
+            let rejected = mapped.items.into_iter().filter_map(Result::err).flat_map(|rejected| rejected.issues);
+            Told { of_batch, what, problems: rejected.chain(mapped.notes).collect() }
         }
     }
 }

@@ -103,6 +103,7 @@ pub(super) fn draft(object: &Object, defaults: &Object, place: &str, sender: &st
         identifier: id.map(|id| (None, id)),
         test,
         note,
+        amends: false,
     };
     draft.key = key(&draft, sender);
     Ok(draft)
@@ -137,7 +138,7 @@ fn key(draft: &Draft, sender: &str) -> String {
                 add(value);
                 add(unit.as_ref().map(|u| u.code.as_str()).unwrap_or_default());
             }
-            Measured::Text(text) => add(text),
+            Measured::Text(text) | Measured::DateTime(text) | Measured::Time(text) => add(text),
             Measured::Coded(codings) => codings.iter().for_each(|c| add(&c.code)),
             Measured::Absent(reason) => add(reason),
             Measured::Panel => {}

@@ -7,6 +7,7 @@ use super::Channel;
 use super::charset::Charset;
 use super::header::Header;
 use super::message::Separators;
+use super::query::Answer;
 use crate::config::hl7::Acks;
 use crate::fhir::time;
 use crate::store::Verdict;
@@ -28,6 +29,19 @@ pub fn answer(
             .collect(),
         None => vec![write(&unknown(), verdict.code(), issues, channel, now_us)],
     }
+}
+
+/// The answer to a question, after the accept acknowledgement where one is wanted.
+pub fn respond(header: &Header, asked: &Answer, channel: &Channel, now_us: i64) -> Vec<Vec<u8>> {
+    let codes = codes(header, Verdict::Accepted, channel.acks);
+    let mut all: Vec<Vec<u8>> = Vec::new();
+    if codes.iter().any(|code| code == "CA") {
+        all.push(write(header, "CA", &[], channel, now_us));
+    }
+    if codes.iter().any(|code| code == "AA") {
+        all.push(written(header, "AA", &[], channel, now_us, Some(asked)));
+    }
+    all
 }
 
 fn codes(header: &Header, verdict: Verdict, acks: Acks) -> Vec<String> {
@@ -76,10 +90,22 @@ fn unknown() -> Header {
 }
 
 fn write(header: &Header, code: &str, issues: &[Issue], channel: &Channel, now_us: i64) -> Vec<u8> {
+    written(header, code, issues, channel, now_us, None)
+}
+
+fn written(
+    header: &Header,
+    code: &str,
+    issues: &[Issue],
+    channel: &Channel,
+    now_us: i64,
+    reply: Option<&Answer>,
+) -> Vec<u8> {
     let Separators { field, component, .. } = header.separators;
     let clean = |text: &str| plain(text, &header.separators);
     let stamp: String = time::instant(now_us).chars().filter(char::is_ascii_digit).take(14).collect();
     let kind = match clean(&header.kind.1) {
+        _ if reply.is_some() => reply.map(|reply| reply.kind.join(&component.to_string())).unwrap_or_default(),
         event if event.is_empty() => "ACK".to_owned(),
         event => format!("ACK{component}{event}{component}ACK"),
     };
@@ -102,7 +128,10 @@ fn write(header: &Header, code: &str, issues: &[Issue], channel: &Channel, now_u
         msh.push(header.charset_name.clone());
     }
     let mut lines = vec![msh.join(&field.to_string()), ["MSA", code, &header.control_id].join(&field.to_string())];
-    lines.extend(issues.iter().map(|issue| error(issue, header)));
+    // What is only to be known stays with the message that is kept.
+    let told = issues.iter().filter(|issue| issue.severity != Severity::Information);
+    lines.extend(told.map(|issue| error(issue, header)));
+    lines.extend(reply.iter().flat_map(|reply| reply.lines.iter().cloned()));
     let mut text = lines.join("\r");
     text.push('\r');
     header.charset.encode(&text)

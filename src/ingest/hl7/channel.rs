@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow};
 
 use super::charset::Charset;
 use super::header::Header;
-use super::record::Tables;
+use super::table::Tables;
 use super::time::Zone;
 use crate::config::{self, hl7::Acks};
 
@@ -51,7 +51,7 @@ impl Default for Channel {
             facility: String::new(),
             assigning_authorities: Vec::new(),
             control_id_repeats: false,
-            tables: Arc::new(Tables::new(None).unwrap_or_default()),
+            tables: Tables::ours(),
             patience: Duration::from_secs(30),
         }
     }
@@ -74,7 +74,10 @@ impl Channel {
             .mapping
             .as_ref()
             .map(|path| std::fs::read_to_string(path).with_context(|| format!("mapping: {}", path.display())));
-        let tables = Tables::new(site.transpose()?.as_deref()).context("mapping")?;
+        let tables = match site.transpose()? {
+            Some(text) => Arc::new(Tables::ours().with_overrides(&text).map_err(|why| anyhow!("mapping: {why}"))?),
+            None => Tables::ours(),
+        };
         Ok(Self {
             name: settings.name.clone(),
             default_zone: settings.zone.parse().map_err(|why| anyhow!("zone: {why}"))?,
@@ -86,7 +89,7 @@ impl Channel {
             facility: settings.facility.clone(),
             assigning_authorities: settings.assigning_authorities.clone().into_iter().collect(),
             control_id_repeats: settings.control_id_repeats,
-            tables: Arc::new(tables),
+            tables,
             patience: Duration::from_secs(settings.answer_timeout_s),
         })
     }

@@ -90,7 +90,7 @@ fn is_number(text: &str) -> bool {
 }
 
 /// The URI of a coding system. Names that are not known get one below ours, so that they stay apart.
-fn system_of(name: &str) -> String {
+pub(super) fn system_of(name: &str) -> String {
     if let Some((_, uri)) = SYSTEMS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
         return (*uri).to_owned();
     }

@@ -1,47 +1,75 @@
-//! ORU^R01 to drafts: segments in their groups (patient, order, result with its notes), each OBX a draft or a
-//! refusal with its place. Every segment is counted as used or not used; none disappears.
+//! What a message means: its results as drafts (segments in their groups: patient, order, result with its notes; each
+//! OBX a draft or a refusal with its place), all else as resources by the tables ([`super::assemble`]). Every segment is
+//! counted as used or not used; none disappears.
 
 use std::collections::HashMap;
 
 use fhir_r4::Issue;
 
+use super::assemble::Assembly;
 use super::message::{Message, Refusal, Segment};
 use super::{Channel, coded, obx, party, time};
 use crate::ingest::device::{Item, Rejected};
 use crate::normalize::draft::{Coding, Draft, Subject};
 use crate::normalize::pair_blood_pressure;
+use crate::pipeline::Said;
 
 /// What a message came to.
 #[derive(Clone, Debug)]
 pub struct Mapped {
     /// The readings, then the refused results.
     pub items: Vec<Item>,
+    /// What it says of people, places, visits, orders.
+    pub said: Vec<Said>,
+    /// The readings belong to what is said.
+    pub together: bool,
+    /// What is not mapped, and what of it is not taken.
+    pub notes: Vec<Issue>,
     /// Segments that were heard, and those that mean nothing here; together all of the message.
     pub used: usize,
     pub unused: usize,
 }
 
-/// The readings of a message.
-pub fn drafts(message: &Message, channel: &Channel) -> Result<Mapped, Refusal> {
+/// What a message says, by the tables of its channel.
+pub fn read(message: &Message, channel: &Channel) -> Result<Mapped, Refusal> {
     let header = message.header();
     let (kind, event) = (header.kind.0.as_str(), header.kind.1.as_str());
-    if (kind, event) != ("ORU", "R01") {
-        let why = "results (ORU^R01) and admissions (ADT) are taken";
+    let Some(event) = channel.tables.event(kind, event) else {
+        let why = "messages of this kind are not taken";
         return Err(message.refuse(true, Issue::error("not-supported", "MSH[1].9", why)));
-    }
+    };
     if header.control_id.trim().is_empty() {
         return Err(message.refuse(false, Issue::error("required", "MSH[1].10", "the control id is missing")));
     }
-    let mut map = Map::new(message, channel);
+    let (mut map, mut assembly) = (Map::new(message, channel), Assembly::new(message, channel, event));
+    let (mut used, mut unused) = (0, 0);
     for segment in message.segments() {
-        map.take(&segment?);
+        let segment = segment?;
+        let heard = map.take(&segment, event.readings);
+        if segment.name == "OBX" && heard {
+            assembly.reading(&format!("OBX[{}]", map.results));
+        }
+        if assembly.take(&segment) || heard {
+            used += 1;
+        } else {
+            unused += 1;
+            assembly.unmapped(segment.name);
+        }
     }
-    if map.results > 0 && !map.patient_seen {
+    let needs_patient = map.results > 0 || event.provenance;
+    if needs_patient && !map.patient_seen {
         return Err(message.refuse(false, Issue::error("required", "PID[1].3", "there is no identifier of a patient")));
     }
+    if let Some(name) = assembly.doubled() {
+        let issue =
+            Issue::error("structure", format!("{name}[2]"), "this kind of message is about one person and one stay");
+        return Err(message.refuse(false, issue));
+    }
+    let together = assembly.has_patient();
+    let (said, notes) = assembly.finish(message);
     let drafts = pair_blood_pressure(map.drafts);
     let items = drafts.into_iter().map(Ok).chain(map.rejected.into_iter().map(Err)).collect();
-    Ok(Mapped { items, used: map.used, unused: map.unused })
+    Ok(Mapped { items, said, together, notes, used, unused })
 }
 
 /// What is known while the segments go by.
@@ -58,6 +86,8 @@ struct Map<'c> {
     order_time: Option<Result<String, ()>>,
     /// OBR-4
     order_code: Vec<Coding>,
+    /// The order has a status (OBR-25): its results may be said again with another.
+    reported: bool,
     /// The device that OBX-18 named for each tree of OBX-4 (its first number).
     devices: HashMap<String, Subject>,
     results: usize,
@@ -65,8 +95,6 @@ struct Map<'c> {
     last: Option<Last>,
     drafts: Vec<Draft>,
     rejected: Vec<Rejected>,
-    used: usize,
-    unused: usize,
 }
 
 /// The draft that an NTE or PRT belongs to.
@@ -89,30 +117,27 @@ impl<'c> Map<'c> {
             patient_seen: false,
             order_time: None,
             order_code: Vec::new(),
+            reported: false,
             devices: HashMap::new(),
             results: 0,
             last: None,
             drafts: Vec::new(),
             rejected: Vec::new(),
-            used: 0,
-            unused: 0,
         }
     }
 
-    fn take(&mut self, segment: &Segment<'_>) {
-        self.used += 1;
+    /// Whether the segment says something of readings. `readings`: whether OBX are any.
+    fn take(&mut self, segment: &Segment<'_>, readings: bool) -> bool {
         match segment.name {
             "MSH" => self.sender = party::sender(segment),
             "PID" => self.patient(segment),
-            "OBR" => self.order(segment),
-            "OBX" => self.result(segment),
-            "NTE" => self.note(segment),
-            "PRT" => self.participant(segment),
-            _ => {
-                self.used -= 1;
-                self.unused += 1;
-            }
+            "OBR" if readings => self.order(segment),
+            "OBX" if readings => self.result(segment),
+            "NTE" if readings => self.note(segment),
+            "PRT" if readings => self.participant(segment),
+            _ => return false,
         }
+        true
     }
 
     fn patient(&mut self, pid: &Segment<'_>) {
@@ -127,6 +152,7 @@ impl<'c> Map<'c> {
     fn order(&mut self, obr: &Segment<'_>) {
         let read = |text: String| time::date_time(&text, self.channel.default_zone).ok_or(());
         self.order_code = obr.repetitions(4).next().map(|code| coded::codings(code).codings).unwrap_or_default();
+        self.reported = obr.has(25);
         self.order_time = obr.has(7).then(|| read(obr.text(7, 1)));
         self.last = None;
     }
@@ -186,6 +212,7 @@ impl<'c> Map<'c> {
             identifier: None,
             test: self.test || reading.test,
             note: (!notes.is_empty()).then(|| notes.join("\n")),
+            amends: self.reported || matches!(reading.status, "corrected" | "amended" | "entered-in-error"),
         });
     }
 

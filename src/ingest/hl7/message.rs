@@ -207,6 +207,15 @@ impl<'m> Segment<'m> {
         self.field(field).map_or("", hl7::Field::raw_value)
     }
 
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        self.fields.len() + usize::from(self.name == "MSH")
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
     /// Does the field hold anything? HL7's `""` (there is none) counts as nothing.
     pub fn has(&self, field: usize) -> bool {
         !matches!(self.raw(field).trim(), "" | "\"\"")

@@ -32,6 +32,10 @@ pub(super) fn read(
     zone: Zone,
 ) -> Result<Option<Reading>, Vec<Issue>> {
     let kind = obx.text(2, 1);
+    if matches!(kind.as_str(), "ED" | "RP") {
+        // A document, no measurement.
+        return Ok(None);
+    }
     let flags = Flags::of(obx);
     let status = status(&obx.text(11, 1));
     let gone = status.is_some_and(|s| s == "cancelled" || s == "entered-in-error");
@@ -59,7 +63,7 @@ pub(super) fn read(
         refuse(("value", 14, "this is no time"));
     }
     let absent = flags.absent.or((status == Some("cancelled") || !obx.has(5)).then_some("unknown"));
-    let value = absent.map_or_else(|| value(obx, &kind), |reason| Ok(Measured::Absent(reason)));
+    let value = absent.map_or_else(|| value(obx, &kind, zone), |reason| Ok(Measured::Absent(reason)));
     let value = value.map_err(refuse).ok();
     match (value, status) {
         (Some(value), Some(status)) if issues.is_empty() => {
@@ -71,8 +75,8 @@ pub(super) fn read(
 
 /// A field that holds what this server does not take.
 fn not_taken(obx: &Segment<'_>, kind: &str) -> Option<(u8, &'static str)> {
-    let single = matches!(kind, "NM" | "SN" | "CE" | "CWE" | "CNE");
-    let text = matches!(kind, "" | "ST" | "TX" | "FT" | "IS" | "ID" | "DT" | "TM" | "TS" | "DTM");
+    let single = matches!(kind, "NM" | "SN" | "CE" | "CWE" | "CNE" | "DT" | "DTM" | "TS" | "TM");
+    let text = matches!(kind, "" | "ST" | "TX" | "FT" | "IS" | "ID" | "NA" | "SI");
     if !(single || text) {
         return Some((2, "values of this type are not taken"));
     }
@@ -119,11 +123,17 @@ impl Flags {
 
 type Wrong = (&'static str, u8, &'static str);
 
-fn value(obx: &Segment<'_>, kind: &str) -> Result<Measured, Wrong> {
+fn value(obx: &Segment<'_>, kind: &str, zone: Zone) -> Result<Measured, Wrong> {
     let first = obx.repetitions(5).next().ok_or(("required", 5, "the value is missing"))?;
     match kind {
         "NM" => number(&first.text(1), None, obx),
         "SN" => structured(first, obx),
+        "DT" | "DTM" | "TS" => {
+            let made = time::date_time(&first.text(1), zone);
+            made.map(Measured::DateTime).ok_or(("value", 5, "this is no time"))
+        }
+        "TM" => clock(&first.text(1)).map(Measured::Time).ok_or(("value", 5, "this is no time of a day")),
+        "NA" => Ok(Measured::Text(numbers(obx))),
         "CE" | "CWE" | "CNE" => match coded::codings(first).codings {
             codings if codings.is_empty() => Err(("required", 5, "the value is missing")),
             codings => Ok(Measured::Coded(codings)),
@@ -142,6 +152,28 @@ fn number(text: &str, comparator: Option<&'static str>, obx: &Segment<'_>) -> Re
     }
     let unit = obx.repetitions(6).next().and_then(coded::unit);
     Ok(Measured::Quantity { value, comparator, unit })
+}
+
+/// NA: numbers without the time between them, which no waveform of FHIR can do without, are kept as a text.
+fn numbers(obx: &Segment<'_>) -> String {
+    let row = |na: Repetition<'_, '_>| (1..=na.components()).map(|at| na.text(at)).collect::<Vec<_>>().join(" ");
+    obx.repetitions(5).map(row).collect::<Vec<_>>().join("\n")
+}
+
+/// TM: `HHMM[SS[.S]]`; a zone has no place in a time of FHIR.
+fn clock(text: &str) -> Option<String> {
+    let (digits, fraction) = text.split_once('.').map_or((text, None), |(digits, rest)| (digits, Some(rest)));
+    let digits_only = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    let part = |from: usize, most: u32| {
+        let two = digits.get(from..from + 2)?;
+        two.parse::<u32>().ok().filter(|n| *n <= most).map(|_| two)
+    };
+    if !digits_only(digits) || !fraction.is_none_or(digits_only) || !matches!(digits.len(), 4 | 6) {
+        return None;
+    }
+    let seconds = if digits.len() == 6 { part(4, 59)? } else { "00" };
+    let fraction = fraction.filter(|_| digits.len() == 6).map(|f| format!(".{f}")).unwrap_or_default();
+    Some(format!("{}:{}:{seconds}{fraction}", part(0, 23)?, part(2, 59)?))
 }
 
 /// SN: comparator ^ number ^ separator ^ number. Ranges and ratios are no quantities and stay text.

@@ -26,15 +26,23 @@ pub(super) fn authority(cx: Repetition<'_, '_>, channel: &Channel) -> Option<Str
 
 /// The same of another component.
 pub(super) fn authority_at(value: Repetition<'_, '_>, component: usize, channel: &Channel) -> Option<String> {
-    let (name, id, kind) = (value.part(component, 1), value.part(component, 2), value.part(component, 3));
-    if let Some(system) = uri(&id, &kind) {
+    system(&value.part(component, 1), &value.part(component, 2), &value.part(component, 3), channel)
+}
+
+/// The identifier system of an entity identifier (id ^ namespace ^ universal id ^ its type).
+pub(super) fn namespace(ei: Repetition<'_, '_>, channel: &Channel) -> Option<String> {
+    system(&ei.text(2), &ei.text(3), &ei.text(4), channel)
+}
+
+fn system(name: &str, id: &str, kind: &str, channel: &Channel) -> Option<String> {
+    if let Some(system) = uri(id, kind) {
         return Some(system);
     }
     // Names that were given by environment variables have lost their capitals.
     let known = |name: &str| {
         channel.assigning_authorities.iter().find(|(known, _)| !name.is_empty() && known.eq_ignore_ascii_case(name))
     };
-    known(&name).or_else(|| known(&id)).map(|(_, system)| system.clone())
+    known(name).or_else(|| known(id)).map(|(_, system)| system.clone())
 }
 
 /// A universal id as a URI.

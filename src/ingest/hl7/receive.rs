@@ -13,12 +13,12 @@ use tokio::time::timeout;
 
 use super::batch::{self, Batch};
 use super::order::{self, Order, Turn};
-use super::{Channel, Content, Header, Refusal, ack};
+use super::query::{self, Answer};
+use super::waiting;
+use super::{Channel, Header, Mapped, Refusal, ack, message};
 use crate::auth::access::Access;
 use crate::error::Error;
-use crate::normalize::draft::Draft;
-use crate::normalize::record::Record;
-use crate::pipeline::{Parcel, Pipeline};
+use crate::pipeline::{Letter, Parcel, Pipeline};
 use crate::store::{Judged, Posted, Verdict};
 use crate::telemetry::Metrics;
 
@@ -56,6 +56,17 @@ pub struct Received {
     /// The message as it is kept; none when it could not be stored.
     pub id: Option<i64>,
     pub judged: Judged,
+    /// What a question is answered with.
+    answer: Option<Answer>,
+}
+
+impl Received {
+    fn answers(&self, channel: &Channel, now: i64) -> Vec<Vec<u8>> {
+        match (&self.header, &self.answer) {
+            (Some(header), Some(answer)) => ack::respond(header, answer, channel, now),
+            _ => ack::answer(self.header.as_ref(), self.judged.verdict, &self.judged.issues, channel, now),
+        }
+    }
 }
 
 /// What became of all that arrived together.
@@ -67,9 +78,7 @@ pub struct Reply {
 impl Reply {
     /// The answers that the sender has asked for; a batch has one.
     pub fn answers(&self, channel: &Channel, now: i64) -> Vec<Vec<u8>> {
-        let each = self.received.iter().map(|received| {
-            ack::answer(received.header.as_ref(), received.judged.verdict, &received.judged.issues, channel, now)
-        });
+        let each = self.received.iter().map(|received| received.answers(channel, now));
         match &self.batch {
             Some(batch) => batch.answer(each.collect(), channel, now).into_iter().collect(),
             None => each.flatten().collect(),
@@ -129,44 +138,68 @@ impl Receiver {
         origin: &Origin<'_>,
     ) -> Received {
         let read = refused.map_or_else(|| super::read(bytes, origin.channel), Err);
-        let (header, content, verdict, issues) = match read {
-            Ok(read) => {
-                let (content, issues) = parted(read.content);
-                (Some(read.header), content, Verdict::Accepted, issues)
+        let numbers = read.as_ref().map(|read| waiting::numbers(&read.mapped)).unwrap_or_default();
+        let (header, letter, verdict, mut issues) = match read {
+            Ok(super::Received { header, mapped }) => {
+                let (letter, issues) = parted(mapped);
+                (Some(header), letter, Verdict::Accepted, issues)
             }
             Err(refusal) => {
                 let verdict = refusal.verdict();
-                (refusal.header.map(|header| *header), Taken::Drafts(vec![]), verdict, vec![refusal.issue])
+                (refusal.header.map(|header| *header), Letter::default(), verdict, vec![refusal.issue])
             }
         };
-        let parcel = parcel(bytes, header.as_ref(), origin, verdict, issues.clone());
+        let mut answer = None;
         let stored = timeout(origin.channel.patience, async {
             turn.comes().await;
-            match content {
-                Taken::Drafts(drafts) => self.pipeline.receive(access, "hl7", drafts, parcel).await,
-                Taken::Record(record) => self.pipeline.admit(access, &record, parcel).await,
+            let mut verdict = verdict;
+            match self.asked(access, bytes, header.as_ref(), origin.channel).await {
+                Some(Ok(found)) => answer = Some(found),
+                Some(Err(refused)) => {
+                    issues.extend(refused);
+                    verdict = Verdict::Error;
+                }
+                None => {}
             }
+            let parcel = parcel(bytes, header.as_ref(), origin, verdict, issues.clone());
+            self.pipeline.receive(access, "hl7", letter, parcel).await
         });
         let (id, judged) = match stored.await.unwrap_or(Err(Error::Unavailable(TOO_LATE))) {
             Ok(Posted::Stored { id, judged } | Posted::Known { id, judged }) => (Some(id), judged),
             Err(error) => (None, unstored(&error, verdict, issues)),
         };
         self.metrics.hl7_message(judged.verdict.code());
-        Received { header, id, judged }
+        if judged.verdict == Verdict::Accepted && !numbers.is_empty() {
+            // Nobody waits for it: what is not taken now can be taken by hand.
+            tokio::spawn(self.clone().release(numbers, origin.channel.clone()));
+        }
+        // What could not be stored is not answered well.
+        let answer = answer.filter(|_| judged.verdict == Verdict::Accepted);
+        Received { header, id, judged, answer }
+    }
+
+    /// What a question is answered with; none when the message asks for nothing.
+    async fn asked(
+        &self,
+        access: &Access,
+        bytes: &[u8],
+        header: Option<&Header>,
+        channel: &Channel,
+    ) -> Option<Result<Answer, Vec<Issue>>> {
+        if !matches!(header?.kind.0.as_str(), "QRY" | "QBP") {
+            return None;
+        }
+        let message = message::parse_as(bytes, channel.charset).ok()?;
+        match query::reply(self.pipeline.store(), access, &message, channel).await {
+            Ok(None) => None,
+            Ok(Some(reply)) => Some(reply.map_err(|issue| vec![issue])),
+            Err(error) => Some(Err(error.issues())),
+        }
     }
 }
 
-/// What is to be stored of a message.
-enum Taken {
-    Drafts(Vec<Draft>),
-    Record(Box<Record>),
-}
-
-fn parted(content: Content) -> (Taken, Vec<Issue>) {
-    let mapped = match content {
-        Content::Record(read) => return (Taken::Record(Box::new(read.record)), read.issues),
-        Content::Readings(mapped) => mapped,
-    };
+/// What is to be stored of a message, and what is wrong with it.
+fn parted(mapped: Mapped) -> (Letter, Vec<Issue>) {
     let (mut drafts, mut issues) = (Vec::new(), Vec::new());
     for item in mapped.items {
         match item {
@@ -174,7 +207,8 @@ fn parted(content: Content) -> (Taken, Vec<Issue>) {
             Err(rejected) => issues.extend(rejected.issues),
         }
     }
-    (Taken::Drafts(drafts), issues)
+    issues.extend(mapped.notes);
+    (Letter { drafts, said: mapped.said, together: mapped.together }, issues)
 }
 
 fn parcel(bytes: &[u8], header: Option<&Header>, origin: &Origin<'_>, verdict: Verdict, issues: Vec<Issue>) -> Parcel {
