@@ -13,8 +13,9 @@ pub mod alert;
 pub mod normalize;
 // 3: the database
 pub mod store;
-// 4: the one road in
+// 4: the one road in; HL7 v2 as it is spoken
 mod binding;
+pub mod hl7;
 pub mod pipeline;
 pub mod profiles;
 pub mod ward;

@@ -6,7 +6,7 @@
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
 use tokio_util::codec::{Decoder, Encoder};
-use vigia::ingest::hl7::frame::Codec;
+use vigia::hl7::frame::Codec;
 
 const MAX: usize = 1024;
 

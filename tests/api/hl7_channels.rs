@@ -146,8 +146,8 @@ async fn secure(address: SocketAddr, authority: &Authority, own: Option<&Tls>) -
         .with_root_certificates(roots);
     let config = match own {
         Some(tls) => {
-            let chain = vigia::ingest::hl7::tls::certificates("cert", &tls.cert).unwrap();
-            config.with_client_auth_cert(chain, vigia::ingest::hl7::tls::key("key", &tls.key).unwrap()).unwrap()
+            let chain = vigia::hl7::tls::certificates("cert", &tls.cert).unwrap();
+            config.with_client_auth_cert(chain, vigia::hl7::tls::key("key", &tls.key).unwrap()).unwrap()
         }
         None => config.with_no_client_auth(),
     };

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Rooms from the ground up. The longest name that fits a module is its room.
-const ROOMS: [(&str, u8); 31] = [
+const ROOMS: [(&str, u8); 32] = [
     ("error", 0),
     ("clock", 0),
     ("config", 0),
@@ -18,6 +18,7 @@ const ROOMS: [(&str, u8); 31] = [
     ("store", 3),
     ("audit", 3),
     ("binding", 4),
+    ("hl7", 4),
     ("profiles", 4),
     ("pipeline", 4),
     ("ward", 4),

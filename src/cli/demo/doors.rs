@@ -19,7 +19,7 @@ use super::http::{ATTEMPTS, Answered, Http, Tally, wait};
 use super::reading::{Reading, compact, observation};
 use super::ward::Bed;
 use crate::clock::Clock;
-use crate::ingest::hl7::frame::Codec;
+use crate::hl7::frame::Codec;
 
 /// Parcels that wait for a door before their sender does.
 const QUEUE: usize = 256;

@@ -6,8 +6,8 @@ use anyhow::{Context, Result, anyhow, ensure};
 use bytes::BytesMut;
 use tokio_util::codec::Decoder;
 
+use crate::hl7::frame::Codec;
 use crate::ingest::hl7::batch;
-use crate::ingest::hl7::frame::Codec;
 
 const START: u8 = 0x0b;
 

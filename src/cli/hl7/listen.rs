@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::output;
 use crate::cli::serve::on_signal;
 use crate::clock::Clock;
-use crate::ingest::hl7::wire::{self, Reader};
+use crate::hl7::wire::{self, Reader};
 use crate::ingest::hl7::{Channel, ack, batch, message};
 use crate::store::Verdict;
 

@@ -19,13 +19,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::frame::{Broken, Frame};
 use super::receive::{Origin, Receiver};
-use super::tls::Tls;
-use super::wire::{self, Reader};
 use super::{Channel, ack};
 use crate::auth::access::Access;
 use crate::config;
+use crate::hl7::frame::{Broken, Frame};
+use crate::hl7::tls::Tls;
+use crate::hl7::wire::{self, Reader};
 use crate::store::Verdict;
 
 /// A handshake takes no longer.

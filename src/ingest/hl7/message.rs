@@ -10,29 +10,13 @@ use fhir_r4::Issue;
 use hl7_parser::message as hl7;
 
 use super::charset::{Charset, NoText};
-use super::{escape, header::Header};
+use super::header::Header;
+pub use crate::hl7::Separators;
+use crate::hl7::escape;
 use crate::store::Verdict;
 
 /// More parts in one segment than any device sends; the parser's tree would eat the memory.
 const MAX_PARTS: usize = 50_000;
-
-/// MSH-1 and MSH-2: what separates the parts of this message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Separators {
-    pub field: char,
-    pub component: char,
-    pub repetition: char,
-    pub escape: char,
-    pub subcomponent: char,
-    /// The fifth letter of MSH-2 since version 2.7.
-    pub truncation: Option<char>,
-}
-
-impl Default for Separators {
-    fn default() -> Self {
-        Self { field: '|', component: '^', repetition: '~', escape: '\\', subcomponent: '&', truncation: None }
-    }
-}
 
 /// Why a message is not taken at all. The header is there as far as one could be read, for the answer.
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
-//! HL7 v2 over MLLP: frames ([`frame`]), messages ([`message`]), what they mean as readings and resources ([`map`], by
+//! HL7 v2 over MLLP: messages ([`message`]), what they mean as readings and resources ([`map`], by
 //! the tables of [`table`]) and how they are answered ([`ack`]), each by the rules of its [`Channel`]: functions of bytes.
 //! [`listener`] reads sockets, waits for the commit and only then sends an answer.
 //!
-//! The way of a message: [`frame::Codec`] → [`read`] → commit of the drafts → [`ack::answer`]; or, when it
+//! The way of a message: [`crate::hl7::frame::Codec`] → [`read`] → commit of the drafts → [`ack::answer`]; or, when it
 //! cannot be read, [`ack::answer`] too. Every frame gets its answer, and a positive one never before the commit.
 
 pub mod ack;
@@ -14,8 +14,6 @@ pub mod charset;
 mod coded;
 mod datatype;
 mod document;
-mod escape;
-pub mod frame;
 pub mod header;
 pub mod keep;
 pub mod listener;
@@ -32,10 +30,8 @@ mod refer;
 mod segment;
 pub mod table;
 pub mod time;
-pub mod tls;
 mod visit;
 mod waiting;
-pub mod wire;
 
 use fhir_r4::Issue;
 

@@ -7,15 +7,10 @@ use super::Channel;
 use super::message::Repetition;
 use super::party;
 use super::segment::Refer;
-use crate::fhir::OURS;
+use crate::hl7::write::place_system;
 use crate::pipeline::{Identity, Merged, Said};
 
 const PHYSICAL: &str = "http://terminology.hl7.org/CodeSystem/location-physical-type";
-
-/// The identifier system of places: `ward^room^bed^facility` as PL writes them.
-pub(super) fn place_system() -> String {
-    format!("{OURS}/hl7v2-location")
-}
 
 /// What was named so far.
 pub(super) struct Named<'c> {

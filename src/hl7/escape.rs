@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 
-use super::message::Separators;
+use super::Separators;
 
 /// The text that a value means.
-pub(super) fn decode<'a>(value: &'a str, separators: &Separators) -> Cow<'a, str> {
+pub fn decode<'a>(value: &'a str, separators: &Separators) -> Cow<'a, str> {
     let escape = separators.escape;
     let Some((before, mut rest)) = value.split_once(escape) else { return Cow::Borrowed(value) };
     let mut text = before.to_owned();
@@ -25,6 +25,27 @@ pub(super) fn decode<'a>(value: &'a str, separators: &Separators) -> Cow<'a, str
     }
     text.push_str(rest);
     Cow::Owned(text)
+}
+
+/// A text as a value: what would separate is escaped, and what cannot be seen is a space.
+pub fn encode(text: &str, separators: &Separators) -> String {
+    let Separators { field, component, repetition, escape, subcomponent, .. } = *separators;
+    let mut made = String::new();
+    for c in text.chars() {
+        let letter = match c {
+            _ if c == escape => 'E',
+            _ if c == field => 'F',
+            _ if c == component => 'S',
+            _ if c == repetition => 'R',
+            _ if c == subcomponent => 'T',
+            _ => {
+                made.push(if c.is_control() { ' ' } else { c });
+                continue;
+            }
+        };
+        made.extend([escape, letter, escape]);
+    }
+    made
 }
 
 fn one(sequence: &str, separators: &Separators) -> Option<String> {
@@ -106,6 +127,13 @@ mod tests {
         fn what_is_no_sequence_is_kept(value in "(\\PC|\\\\){0,20}") {
             let text = decode(&value, &Separators::default());
             prop_assert!(value.contains('\\') || text == value);
+        }
+
+        #[test]
+        fn what_is_written_is_read_again(text in "\\PC{0,20}") {
+            let value = encode(&text, &Separators::default());
+            prop_assert!(!value.contains(['|', '^', '~', '&']));
+            prop_assert_eq!(decode(&value, &Separators::default()), text);
         }
     }
 }
