@@ -26,6 +26,7 @@ use crate::auth::token::{TokenKeys, Verifier};
 use crate::clock::{Clock, new_id};
 use crate::config::{self, Config};
 use crate::deliver::days::Days;
+use crate::deliver::hl7::Feeder;
 use crate::deliver::latest::Latest;
 use crate::deliver::live::Live;
 use crate::deliver::notify::{Notifier, Sender};
@@ -141,6 +142,10 @@ impl App {
         }
         if let Some(notifier) = notifier {
             reading.spawn(notifier.run(readers.clone()));
+        }
+        for to in config.hl7.destination.clone() {
+            let feeder = Feeder::new(state.pipeline.clone(), state.metrics.clone(), new_id(), to);
+            reading.spawn(feeder.run(readers.clone()));
         }
         reading.spawn(state.live.clone().run(readers.clone()));
         if state.store.is_shared() {

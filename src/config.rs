@@ -3,6 +3,7 @@
 //! Secrets are typed, so that no log line and no `check-config` can show them.
 
 pub mod alert;
+pub mod destination;
 pub mod hl7;
 pub mod notify;
 mod secret;

@@ -6,7 +6,8 @@ use crate::config::{Log, LogFormat};
 use anyhow::{Context, Result};
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
 };
 use std::io::IsTerminal;
 use std::ops::Deref;
@@ -77,6 +78,8 @@ pub struct Series {
     alerts_total: IntCounterVec,
     alerts_raised_total: IntCounterVec,
     hl7_messages_total: IntCounterVec,
+    hl7_sent_total: IntCounterVec,
+    hl7_behind_seconds: GaugeVec,
     notifications_total: IntCounterVec,
     notify_seconds: Histogram,
     notices_waiting: IntGauge,
@@ -156,6 +159,19 @@ impl Metrics {
             alerts_total: counter(&registry, "alerts_total", "Alert events by severity", &["severity", "event"])?,
             alerts_raised_total: counter(&registry, "alerts_raised_total", "Alerts by rule", &["rule", "severity"])?,
             hl7_messages_total: counter(&registry, "hl7_messages_total", "HL7 v2 messages by their answer", &["ack"])?,
+            hl7_sent_total: counter(
+                &registry,
+                "hl7_sent_total",
+                "HL7 v2 messages to destinations by what became of them",
+                &["destination", "outcome"],
+            )?,
+            hl7_behind_seconds: add(
+                &registry,
+                GaugeVec::new(
+                    Opts::new("vigia_hl7_behind_seconds", "How far a destination is behind what is stored"),
+                    &["destination"],
+                )?,
+            )?,
             notifications_total: counter(
                 &registry,
                 "notifications_total",
@@ -247,6 +263,16 @@ impl Series {
     /// So many notices are not delivered yet.
     pub fn notices_waiting(&self, count: usize) {
         self.notices_waiting.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// A message to a destination came to this end: `accepted`, `refused` (AE, CE, AR, CR), `failed` (not answered).
+    pub fn hl7_sent(&self, destination: &str, outcome: &'static str) {
+        self.hl7_sent_total.with_label_values(&[destination, outcome]).inc();
+    }
+
+    /// How far a destination is behind what is stored.
+    pub fn hl7_behind(&self, destination: &str, behind: Duration) {
+        self.hl7_behind_seconds.with_label_values(&[destination]).set(behind.as_secs_f64());
     }
 
     /// An HL7 v2 message was answered by `AA`, `AE`, `AR` …

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::destination::Destination;
+
 /// HL7 v2. Without a channel no port is opened, and messages over HTTP are taken as a channel without settings would.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -15,11 +17,12 @@ pub struct Hl7 {
     /// Messages that nobody has to look at are kept for so many days; 0 is for ever. `VIGIA__HL7__KEEP_DAYS`
     pub keep_days: u32,
     pub channel: Vec<Channel>,
+    pub destination: Vec<Destination>,
 }
 
 impl Default for Hl7 {
     fn default() -> Self {
-        Self { keep_days: 90, channel: vec![] }
+        Self { keep_days: 90, channel: vec![], destination: vec![] }
     }
 }
 
@@ -121,6 +124,13 @@ impl Hl7 {
             }
             if let Some((key, why)) = channel.problem() {
                 return wrong(key, why);
+            }
+        }
+        let mut names = BTreeSet::new();
+        for (at, destination) in self.destination.iter().enumerate() {
+            let twice = (!names.insert(&destination.name)).then_some(("name", "another destination has this name"));
+            if let Some((key, why)) = destination.problem().or(twice) {
+                return Err((format!("hl7.destination[{at}].{key}"), why));
             }
         }
         Ok(())

@@ -2,6 +2,7 @@
 //! for by a request, and none writes a clinical resource but the record of what it told whom.
 
 pub mod days;
+pub mod hl7;
 pub mod latest;
 pub mod live;
 pub mod notify;

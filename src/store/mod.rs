@@ -370,22 +370,24 @@ impl Store {
     }
 
     /// Takes a reader over, unless another node holds its lease.
-    pub async fn take_reader(&self, name: &'static str, holder: &str, lease: i64) -> Result<Option<Taken>, Error> {
-        let (holder, now) = (holder.to_owned(), self.inner.clock.now());
+    pub async fn take_reader(&self, name: &str, holder: &str, lease: i64) -> Result<Option<Taken>, Error> {
+        let (name, holder, now) = (name.to_owned(), holder.to_owned(), self.inner.clock.now());
         // The embedded database has one process, so a lease that is there is that of a process that is gone.
         let alone = !self.is_shared();
-        self.write_aside(move |conn| reader::take(conn, name, &holder, now, lease, alone)).await
+        self.write_aside(move |conn| reader::take(conn, &name, &holder, now, lease, alone)).await
     }
 
     /// Holds a reader for longer from time to time, as long as the answer is kept: what takes long must not look like a
     /// dead node. Nobody else can take one of the embedded database.
-    pub fn keep_reader(&self, name: &'static str, epoch: i64, lease: i64) -> Option<AbortOnDropHandle<()>> {
-        let (store, pause) = (self.clone(), Duration::from_micros(lease.unsigned_abs() / 3));
+    pub fn keep_reader(&self, name: &str, epoch: i64, lease: i64) -> Option<AbortOnDropHandle<()>> {
+        let (store, name) = (self.clone(), name.to_owned());
+        let pause = Duration::from_micros(lease.unsigned_abs() / 3);
         let renew = async move {
             loop {
                 tokio::time::sleep(pause).await;
                 let until = store.inner.clock.now() + lease;
-                if let Err(error) = store.write_aside(move |conn| reader::renew(conn, name, epoch, until)).await {
+                let own = name.clone();
+                if let Err(error) = store.write_aside(move |conn| reader::renew(conn, &own, epoch, until)).await {
                     tracing::warn!(%error, reader = name, "a lease was not renewed");
                 }
             }
@@ -394,9 +396,9 @@ impl Store {
     }
 
     /// Gives a reader up at an orderly stop.
-    pub async fn release_reader(&self, name: &'static str, holder: &str) -> Result<(), Error> {
-        let holder = holder.to_owned();
-        self.write_aside(move |conn| reader::release(conn, name, &holder)).await
+    pub async fn release_reader(&self, name: &str, holder: &str) -> Result<(), Error> {
+        let (name, holder) = (name.to_owned(), holder.to_owned());
+        self.write_aside(move |conn| reader::release(conn, &name, &holder)).await
     }
 
     /// What a patient's readings were, in the order of their times. None when there are more than `past.most`.

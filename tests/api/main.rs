@@ -49,6 +49,8 @@ mod hl7_messages;
 #[cfg(test)]
 mod hl7_order;
 #[cfg(test)]
+mod hl7_out;
+#[cfg(test)]
 mod hl7_results;
 #[cfg(test)]
 mod hl7_samples;
