@@ -25,6 +25,7 @@ use crate::auth::sessions::Sessions;
 use crate::auth::token::{TokenKeys, Verifier};
 use crate::clock::{Clock, new_id};
 use crate::config::{self, Config};
+use crate::deliver;
 use crate::deliver::days::Days;
 use crate::deliver::hl7::Feeder;
 use crate::deliver::latest::Latest;
@@ -59,6 +60,7 @@ impl App {
         let http = TcpListener::bind(config.server.bind)
             .with_context(|| format!("server.bind: cannot listen on {}", config.server.bind))?;
         let channels = channels(&config.hl7)?;
+        deliver::hl7::check(&config.hl7.destination)?;
         let public_url = config.server.public_url.clone().unwrap_or(format!("http://{}", http.local_addr()?));
         let lock = lock(config.database.url.expose())?;
         let metrics = Metrics::new()?;

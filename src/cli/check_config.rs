@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 use super::output;
 use crate::auth::token::TokenKeys;
 use crate::config::Config;
+use crate::deliver;
 use crate::ingest::hl7;
 
 /// Fails when `vigia serve` would refuse.
@@ -29,8 +30,10 @@ fn problems(config: &Config) -> Vec<String> {
         let keys = TokenKeys::from_pem(pem.expose_secret(), &url, &format!("{url}/fhir"));
         problems.extend(keys.err().map(|error| format!("secrets.signing_key_file: {error:#}")));
     }
-    // The files that channels name.
+    // The files that channels and destinations name.
     let channels = hl7::channels(&config.hl7).map(drop).and_then(|()| hl7::listener::check(&config.hl7));
     problems.extend(channels.err().map(|error| format!("{error:#}")));
+    let destinations = deliver::hl7::check(&config.hl7.destination);
+    problems.extend(destinations.err().map(|error| format!("{error:#}")));
     problems
 }

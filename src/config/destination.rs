@@ -103,3 +103,33 @@ impl Destination {
         table.into_iter().find(|(fine, ..)| !fine).map(|(_, key, why)| (key, why))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_work_is_named() {
+        let fine = Destination {
+            name: "his".to_owned(),
+            address: "[::1]:2575".to_owned(),
+            send: vec![Sent::Alerts],
+            ..Destination::default()
+        };
+        assert_eq!(fine.problem(), None);
+        let tls = ClientTls { cert: Some("c.pem".into()), ..ClientTls::default() };
+        let table = [
+            (Destination { name: " ".to_owned(), ..fine.clone() }, "name"),
+            (Destination { address: "his".to_owned(), ..fine.clone() }, "address"),
+            (Destination { address: ":2575".to_owned(), ..fine.clone() }, "address"),
+            (Destination { send: vec![], ..fine.clone() }, "send"),
+            (Destination { tls: Some(tls), ..fine.clone() }, "tls.key"),
+            (Destination { wards: vec!["icu".to_owned()], ..fine.clone() }, "wards"),
+            (Destination { timeout_s: 0, ..fine.clone() }, "timeout_s"),
+            (Destination { attempts: 0, ..fine.clone() }, "attempts"),
+        ];
+        for (wrong, key) in table {
+            assert_eq!(wrong.problem().map(|(key, _)| key), Some(key), "{wrong:?}");
+        }
+    }
+}

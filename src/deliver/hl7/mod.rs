@@ -21,6 +21,7 @@ use crate::auth::access::Access;
 use crate::config::destination::{ClientTls, Destination};
 use crate::error::Error;
 use crate::hl7::client::{Answer, Line, Secure};
+use crate::hl7::tls;
 use crate::pipeline::{Intent, Pipeline};
 use crate::store::{CursorMove, READER_LOST, Store, Taken};
 use crate::telemetry::Metrics;
@@ -69,6 +70,22 @@ enum Outcome {
     /// Refused for good, and why.
     Refused(String),
     Stopped,
+}
+
+/// Reads the files that destinations name. The error names the key.
+pub fn check(destinations: &[Destination]) -> anyhow::Result<()> {
+    for (at, to) in destinations.iter().enumerate() {
+        let tls = to.tls.clone().unwrap_or_default();
+        for (key, path) in [("ca", &tls.ca), ("cert", &tls.cert)] {
+            if let Some(path) = path {
+                tls::certificates(&format!("hl7.destination[{at}].tls.{key}"), path)?;
+            }
+        }
+        if let Some(path) = &tls.key {
+            tls::key(&format!("hl7.destination[{at}].tls.key"), path)?;
+        }
+    }
+    Ok(())
 }
 
 impl Feeder {
