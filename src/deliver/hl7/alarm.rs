@@ -3,13 +3,11 @@
 
 use serde_json::Value;
 
+use super::head::{Head, coded, joined, stamp};
 use super::parcel::is_mute;
-use super::result::{self, coded, header};
 use crate::alert::issue::ours;
 use crate::alert::lifecycle::State;
 use crate::alert::rule::Level;
-use crate::config::destination::Destination;
-use crate::hl7::write::Writer;
 
 const PROFILE: &str = "IHE_PCD_ACM_001^IHE PCD^1.3.6.1.4.1.19376.1.6.4.4^ISO";
 
@@ -39,22 +37,13 @@ fn level(alert: &Value) -> u8 {
     }
 }
 
-/// `committed`: µs UTC. `who`: PID and PV1.
-pub(super) fn message(
-    to: &Destination,
-    writer: Writer<'_>,
-    control: &str,
-    committed: i64,
-    who: &[String],
-    alert: &Value,
-    phase: &'static str,
-) -> Vec<u8> {
+pub(super) fn message(head: Head<'_>, alert: &Value, phase: &'static str) -> Vec<u8> {
+    let writer = head.writer;
     let text = |pointer: &str| alert.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let state = State::of(alert).unwrap_or(State::Raised);
-    let at = result::stamp(text("/identifiedPeriod/start"));
-    let event = [text("/id").to_owned(), to.application.clone()];
-    let mut lines = vec![header(to, writer, ["ORU", "R40", "ORU_R40"], control, committed, PROFILE)];
-    lines.extend(who.iter().cloned());
+    let at = stamp(text("/identifiedPeriod/start"));
+    let event = [text("/id").to_owned(), head.to.application.clone()];
+    let mut lines = head.lines(["ORU", "R40", "ORU_R40"], PROFILE);
     let alarm = "196616^MDC_EVT_ALARM^MDC";
     lines.push(writer.line("OBR", 1, &[(3, writer.components(&event)), (4, alarm.to_owned()), (7, at.clone())]));
     let source = alert.pointer("/code/coding/1").map(|coding| coded(writer, &serde_json::json!({"coding": [coding]})));
@@ -79,7 +68,7 @@ pub(super) fn message(
         ];
         writer.line("OBX", n + 1, &fields)
     }));
-    result::joined(&lines)
+    joined(&lines)
 }
 
 fn words(alert: &Value) -> &str {

@@ -1,10 +1,11 @@
 //! HL7 v2 out. For each destination a reader of the log with a place of its own: what is new there becomes messages
-//! (`result`, `alarm`; admissions go on as they came), one after the other, each sent until it is answered. A restart
+//! (`result`, `alarm`, which begin alike: `head`; admissions go on as they came), one after the other, each sent until it is answered. A restart
 //! forgets nothing, a message may come twice (under the same control id) and none is lost; a destination that is away
 //! for days is caught up with and keeps nobody else waiting. What a destination refuses for good is parked as a
 //! Communication, to be seen and sent again. Nothing clinical is written here.
 
 mod alarm;
+mod head;
 mod parcel;
 mod parked;
 mod result;

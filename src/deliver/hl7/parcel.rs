@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::head::Head;
 use super::{alarm, parked, result};
 use crate::alert::issue::ours;
 use crate::auth::access::Access;
@@ -154,7 +155,7 @@ impl<'p> Page<'p> {
         let Some(Together { patient, committed, first, last, readings, about }) = together else { return Ok(None) };
         let control = if first == last { format!("V{first}") } else { format!("V{first}-{last}") };
         let who = self.patient(&patient).await?;
-        let bytes = result::message(self.to, self.writer(), &control, committed, &who.lines, &readings);
+        let bytes = result::message(self.head(&control, committed, &who), &readings);
         Ok(Some(Parcel { bytes, control, first, last, committed, patient: Some(patient), about, again: None }))
     }
 
@@ -172,7 +173,7 @@ impl<'p> Page<'p> {
         }
         let control = format!("V{}", version.seq);
         let who = self.patient(&patient).await?;
-        let bytes = alarm::message(self.to, self.writer(), &control, version.committed, &who.lines, &next, phase);
+        let bytes = alarm::message(self.head(&control, version.committed, &who), &next, phase);
         Ok(Some(Parcel::of(version, bytes, control, Some(patient))))
     }
 
@@ -224,6 +225,10 @@ impl<'p> Page<'p> {
             parcel.again = Some((asked.clone(), version.number));
         }
         Ok(all)
+    }
+
+    fn head<'h>(&'h self, control: &'h str, committed: i64, who: &'h Known) -> Head<'h> {
+        Head { to: self.to, writer: self.writer(), control, committed, who: &who.lines }
     }
 
     fn writer(&self) -> Writer<'_> {

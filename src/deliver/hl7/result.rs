@@ -1,16 +1,13 @@
-//! ORU^R01: readings as IHE PCD-01 reports them, one OBX a value; and what all messages out have in common. Numbers have
-//! the digits that they were sent with. Pure.
+//! ORU^R01: readings as IHE PCD-01 reports them, one OBX a value. Numbers have the digits that they were sent with. Pure.
 
 use serde_json::Value;
 
-use crate::config::destination::Destination;
-use crate::fhir::{LOINC, UCUM, reading, time};
+use super::head::{Head, coded, joined, stamp, system};
+use crate::fhir::reading;
 use crate::hl7::write::Writer;
-use crate::normalize::codes::MDC;
 
 const PROFILE: &str = "IHE_PCD_001^IHE PCD^1.3.6.1.4.1.19376.1.6.1.1.1^ISO";
 const MONITORING: &str = "182777000^monitoring of patient^SCT";
-const SNOMED: &str = "http://snomed.info/sct";
 
 /// A value as OBX has it.
 struct Row {
@@ -28,27 +25,22 @@ struct Row {
 
 /// Is there something that an OBX can say? Waveforms are not sent.
 pub(super) fn says_something(reading: &Value) -> bool {
-    let said = |node: &Value| value(None, node).is_some() || node.get("dataAbsentReason").is_some();
-    said(reading) || reading::list(reading.get("component")).any(said)
+    is_said(reading) || reading::list(reading.get("component")).any(is_said)
 }
 
-/// `committed`: µs UTC. `who`: PID and PV1.
-pub(super) fn message(
-    to: &Destination,
-    writer: Writer<'_>,
-    control: &str,
-    committed: i64,
-    who: &[String],
-    readings: &[Value],
-) -> Vec<u8> {
+fn is_said(node: &Value) -> bool {
+    value(None, node).is_some() || node.get("dataAbsentReason").is_some()
+}
+
+pub(super) fn message(head: Head<'_>, readings: &[Value]) -> Vec<u8> {
+    let writer = head.writer;
     let rows: Vec<Row> = readings.iter().flat_map(|reading| rows(writer, reading)).collect();
     let mut times: Vec<&str> = rows.iter().map(|row| row.at.as_str()).filter(|at| !at.is_empty()).collect();
     times.sort_unstable();
     let [first, last] = [times.first(), times.last()].map(|at| at.copied().unwrap_or_default().to_owned());
-    let filler = writer.components(&[control.to_owned(), to.application.clone()]);
+    let filler = writer.components(&[head.control.to_owned(), head.to.application.clone()]);
     let order = [(3, filler), (4, MONITORING.to_owned()), (7, first), (8, last)];
-    let mut lines = vec![header(to, writer, ["ORU", "R01", "ORU_R01"], control, committed, PROFILE)];
-    lines.extend(who.iter().cloned());
+    let mut lines = head.lines(["ORU", "R01", "ORU_R01"], PROFILE);
     lines.push(writer.line("OBR", 1, &order));
     lines.extend(rows.into_iter().enumerate().map(|(n, row)| {
         let Row { code, kind, value, unit, range, flag, status, at, device } = row;
@@ -67,27 +59,6 @@ pub(super) fn message(
         writer.line("OBX", n + 1, &fields)
     }));
     joined(&lines)
-}
-
-/// MSH in enhanced mode: it is enough that the message is kept.
-pub(super) fn header(
-    to: &Destination,
-    writer: Writer<'_>,
-    kind: [&str; 3],
-    control: &str,
-    committed: i64,
-    profile: &str,
-) -> String {
-    let parts = [&to.application, &to.facility, &to.receiving_application, &to.receiving_facility];
-    let parts = parts.map(|part| writer.text(part)).join("|");
-    let (kind, at) = (kind.join("^"), stamp(&time::instant(committed)));
-    format!("MSH|^~\\&|{parts}|{at}||{kind}|{control}|P|2.6|||AL|NE||UNICODE UTF-8|||{profile}")
-}
-
-pub(super) fn joined(lines: &[String]) -> Vec<u8> {
-    let mut text = lines.join("\r");
-    text.push('\r');
-    text.into_bytes()
 }
 
 fn rows(writer: Writer<'_>, reading: &Value) -> Vec<Row> {
@@ -112,9 +83,8 @@ fn rows(writer: Writer<'_>, reading: &Value) -> Vec<Row> {
             device: device.clone(),
         }
     };
-    let own = (value(None, reading).is_some() || reading.get("dataAbsentReason").is_some()).then(|| row(reading));
-    let said = |node: &&Value| value(None, node).is_some() || node.get("dataAbsentReason").is_some();
-    own.into_iter().chain(reading::list(reading.get("component")).filter(said).map(row)).collect()
+    let components = reading::list(reading.get("component"));
+    std::iter::once(reading).chain(components).filter(|node| is_said(node)).map(row).collect()
 }
 
 /// OBX-11
@@ -157,35 +127,6 @@ fn value(writer: Option<Writer<'_>>, node: &Value) -> Option<(&'static str, Stri
     reading::str_of(node, "valueTime").map(|time| ("TM", time.replace(':', "")))
 }
 
-/// A concept as CWE: its first two codings, or its text.
-pub(super) fn coded(writer: Writer<'_>, concept: &Value) -> String {
-    let coding = |coding: &Value| {
-        let part = |member: &str| reading::str_of(coding, member).unwrap_or_default();
-        let display = Some(part("display")).filter(|text| !text.is_empty());
-        let display = display.or_else(|| reading::str_of(concept, "text")).unwrap_or_default();
-        [part("code").to_owned(), display.to_owned(), system(part("system")).to_owned()]
-    };
-    let mut parts: Vec<String> = reading::list(concept.get("coding")).take(2).flat_map(coding).collect();
-    if parts.is_empty() {
-        parts = vec![String::new(), reading::str_of(concept, "text").unwrap_or_default().to_owned()];
-    }
-    writer.components(&parts)
-}
-
-/// A coding system as HL7 table 0396 names it; `L` is local.
-fn system(uri: &str) -> &str {
-    const NAMES: [(&str, &str); 6] = [
-        (LOINC, "LN"),
-        (MDC, "MDC"),
-        (SNOMED, "SCT"),
-        (UCUM, "UCUM"),
-        ("http://hl7.org/fhir/sid/icd-10", "I10"),
-        ("http://www.nlm.nih.gov/research/umls/rxnorm", "RXNORM"),
-    ];
-    let known = NAMES.iter().find(|(own, _)| *own == uri).map(|(_, name)| *name);
-    known.unwrap_or(if uri.is_empty() { "" } else { "L" })
-}
-
 fn unit(writer: Writer<'_>, node: &Value) -> String {
     let Some(quantity) = node.get("valueQuantity") else { return String::new() };
     let part = |member: &str| reading::str_of(quantity, member).unwrap_or_default().to_owned();
@@ -226,31 +167,23 @@ fn device(writer: Writer<'_>, reading: &Value) -> String {
     writer.components(&[named, String::new(), text("/device/identifier/system"), "URI".to_owned()])
 }
 
-/// A FHIR date or time as DTM: `20260102030405.250+0100`.
-pub(super) fn stamp(fhir: &str) -> String {
-    let (date, clock) = fhir.split_once('T').unwrap_or((fhir, ""));
-    let (clock, zone) = match clock.find(['+', '-', 'Z']) {
-        Some(at) => clock.split_at(at),
-        None => (clock, ""),
-    };
-    let zone = if zone == "Z" { "+0000".to_owned() } else { zone.replace(':', "") };
-    format!("{}{}{zone}", date.replace('-', ""), clock.replace(':', ""))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+    use crate::config::destination::Destination;
+    use crate::fhir::LOINC;
     use crate::hl7::Separators;
     use crate::ingest::hl7::message::parse;
 
     fn written(readings: &[Value]) -> String {
         let writer = Writer { separators: Separators::default(), authorities: &[] };
-        let to = Destination { receiving_application: "HIS".into(), ..Destination::default() };
-        let who = ["PID|1||r1".to_owned()];
-        String::from_utf8(message(&to, writer, "V7", 1_767_323_045_250_000, &who, readings)).unwrap()
+        let to = &Destination { receiving_application: "HIS".into(), ..Destination::default() };
+        let who = &["PID|1||r1".to_owned()];
+        let head = Head { to, writer, control: "V7", committed: 1_767_323_045_250_000, who };
+        String::from_utf8(message(head, readings)).unwrap()
     }
 
     #[test]
