@@ -1,5 +1,5 @@
 //! HL7 v2 as both sides of a connection speak it: frames on the wire ([`frame`], [`wire`], [`tls`]), the sender's side of them ([`client`]), separators and what
-//! escapes them ([`escape`]), and how a patient and a visit are written ([`write`]). What comes in is read in
+//! escapes them ([`escape`]), and how a patient and a visit are written (`write`). What comes in is read in
 //! `ingest::hl7`, what goes out is decided in `deliver::hl7`.
 
 pub mod client;

@@ -1,5 +1,5 @@
 //! What a message means: its results as drafts (segments in their groups: patient, order, result with its notes; each
-//! OBX a draft or a refusal with its place), all else as resources by the tables ([`super::assemble`]). Every segment is
+//! OBX a draft or a refusal with its place), all else as resources by the tables (`assemble`). Every segment is
 //! counted as used or not used; none disappears.
 
 use std::collections::HashMap;
