@@ -150,8 +150,6 @@ impl Feeder {
         let Some(last) = entries.last() else { return Ok(0) };
         let mut page = Page::new(&self.store, &self.access, &self.to);
         for parcel in page.parcels(&entries).await? {
-            let behind = self.store.clock().now() - parcel.committed;
-            self.metrics.hl7_behind(&self.to.name, Duration::from_micros(behind.unsigned_abs()));
             let before = parcel.first - 1;
             match self.deliver(watch, &parcel, cancelled).await {
                 Outcome::Sent => {
@@ -185,6 +183,8 @@ impl Feeder {
     async fn deliver(&self, watch: &mut Watch, parcel: &Parcel, cancelled: &CancellationToken) -> Outcome {
         let (mut pause, mut tried) = (FIRST, 0);
         loop {
+            let behind = self.store.clock().now() - parcel.committed;
+            self.metrics.hl7_behind(&self.to.name, Duration::from_micros(behind.unsigned_abs()));
             let answer = tokio::select! {
                 answer = self.exchange(watch, parcel) => answer,
                 () = cancelled.cancelled() => return Outcome::Stopped,
@@ -238,7 +238,11 @@ impl Feeder {
             let id = resource.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
             intents.push(Intent::Update { resource: checked(resource)?, id, expect });
         }
-        self.pipeline.conclude(&self.access, intents, cursor).await?;
+        match self.pipeline.conclude(&self.access, intents, cursor.clone()).await {
+            // Somebody has written into the record meanwhile: that stands, and the message is done with all the same.
+            Err(Error::VersionConflict { .. }) => _ = self.pipeline.conclude(&self.access, vec![], cursor).await?,
+            outcome => _ = outcome?,
+        }
         watch.saved = watch.seq;
         watch.sent = 0;
         Ok(())
