@@ -84,7 +84,7 @@ impl Sorted {
     }
 
     /// What is said, with the readings that belong to it.
-    fn said(&mut self, Settled { intents, warnings }: Settled, readings: Vec<Change>) {
+    fn said(&mut self, Settled { intents, warnings, .. }: Settled, readings: Vec<Change>) {
         self.warnings.extend(warnings);
         let mut commit = Planned::of(intents).commit;
         commit.changes.extend(readings);
@@ -171,15 +171,23 @@ impl Pipeline {
             }
         }
         // A device that says who it is, is known before its readings are.
-        let (devices, said): (Vec<Said>, Vec<Said>) =
+        let (devices, mut said): (Vec<Said>, Vec<Said>) =
             if together { (vec![], said) } else { said.into_iter().partition(|said| said.kind == "Device") };
+        if access.check(Action::Update, "Provenance").is_err() {
+            said.retain(|said| said.kind != "Provenance");
+        }
         if !devices.is_empty() {
             match self.settle_said(devices, &HashMap::new(), received, &mut found).await? {
                 // Who may only send readings registers no devices, and sends readings all the same.
                 Ok(_) if access.check(Action::Update, "Device").is_err() => {
                     found.retain(|(kind, _), _| *kind != "Device");
                 }
-                Ok(done) => sorted.said(done, vec![]),
+                Ok(done) => {
+                    for one in &mut said {
+                        one.also(&done.versions);
+                    }
+                    sorted.said(done, vec![]);
+                }
                 Err(issues) => sorted.refused("MSH[1]".to_owned(), issues, false),
             }
         }

@@ -67,11 +67,24 @@ pub enum Merged {
     Refuse(&'static str, &'static str),
 }
 
+impl Said {
+    /// A Provenance tells of these versions too.
+    pub(super) fn also(&mut self, versions: &[String]) {
+        if self.kind == "Provenance"
+            && let Some(Value::Array(targets)) = self.content.get_mut("target")
+        {
+            targets.extend(versions.iter().map(|version| json!({"reference": version})));
+        }
+    }
+}
+
 /// Intents, and what is odd about them.
 #[derive(Default)]
 pub(super) struct Settled {
     pub(super) intents: Vec<Intent>,
     pub(super) warnings: Vec<Issue>,
+    /// The versions that they make.
+    pub(super) versions: Vec<String>,
 }
 
 /// Who a resource is.
@@ -113,6 +126,7 @@ impl Pipeline {
     ) -> Result<Result<Settled, Vec<Issue>>, Error> {
         let mut work = Work { names: readings.clone(), made: vec![] };
         let mut known = Vec::with_capacity(said.len());
+        let (provenance, said): (Vec<Said>, Vec<Said>) = said.into_iter().partition(|one| one.kind == "Provenance");
         for one in said {
             let who = match self.who(&one, &work.names).await? {
                 Ok(who) => who,
@@ -123,11 +137,38 @@ impl Pipeline {
         }
         for (one, who) in known {
             remember(&one, &work.names, found);
-            if let Err(issue) = work.merge(one, who, received)? {
+            if let Err(issue) = work.merge(one, who)? {
                 return Ok(Err(vec![issue]));
             }
         }
-        self.intents(work).await
+        let mut settled = match self.intents(work).await? {
+            Ok(settled) => settled,
+            Err(issues) => return Ok(Err(issues)),
+        };
+        for one in provenance {
+            self.tell(one, received, &mut settled).await;
+        }
+        Ok(Ok(settled))
+    }
+
+    /// One Provenance for all that is changed, each with the version that it becomes; what it names already was
+    /// changed too.
+    async fn tell(&self, said: Said, received: i64, settled: &mut Settled) {
+        let Said { place, mut content, .. } = said;
+        if let Value::Object(members) = &mut content {
+            let before = reading::list(members.get("target")).cloned();
+            let now = settled.versions.iter().map(|version| json!({"reference": version}));
+            let targets: Vec<Value> = before.chain(now).collect();
+            if targets.is_empty() {
+                return;
+            }
+            members.insert("target".into(), targets.into());
+            members.insert("recorded".into(), time::instant(received).into());
+        }
+        match self.profiles.check(content).await {
+            Ok(resource) => settled.intents.push(Intent::Revise { resource, id: new_id(), read: NOTHING }),
+            Err(issues) => settled.warnings.extend(left_out("Provenance", &place, issues)),
+        }
     }
 
     async fn intents(&self, work: Work) -> Result<Result<Settled, Vec<Issue>>, Error> {
@@ -138,11 +179,11 @@ impl Pipeline {
                 continue;
             }
             match self.profiles.check(value).await {
-                Ok(resource) => settled.intents.push(Intent::Revise { resource, id, read }.under(guard)),
-                Err(issues) if optional => settled.warnings.extend(issues.into_iter().map(|issue| {
-                    let why = format!("left out: {kind}: {}", issue.diagnostics);
-                    Issue::warning(issue.code, place.clone(), why)
-                })),
+                Ok(resource) => {
+                    settled.versions.push(version(kind, &id, read));
+                    settled.intents.push(Intent::Revise { resource, id, read }.under(guard));
+                }
+                Err(issues) if optional => settled.warnings.extend(left_out(kind, &place, issues)),
                 Err(issues) => return Ok(Err(issues.into_iter().map(|issue| at(&place, issue)).collect())),
             }
         }
@@ -250,12 +291,8 @@ impl Pipeline {
 }
 
 impl Work {
-    fn merge(&mut self, said: Said, who: Who, received: i64) -> Result<Result<(), Issue>, Error> {
+    fn merge(&mut self, said: Said, who: Who) -> Result<Result<(), Issue>, Error> {
         let Said { name, place, kind, content, merge, at, optional, .. } = said;
-        if kind == "Provenance" {
-            self.provenance(content, place, received);
-            return Ok(Ok(()));
-        }
         let mut content = content;
         refer(&mut content, &self.names);
         if let Some(Value::Array(identifiers)) = content.get_mut("identifier") {
@@ -288,33 +325,18 @@ impl Work {
         }
         Ok(Ok(()))
     }
+}
 
-    /// One for all that was changed, each with the version that it becomes.
-    fn provenance(&mut self, mut content: Value, place: String, received: i64) {
-        let changed =
-            self.made.iter().filter(|made| !made.before.as_ref().is_some_and(|before| same(before, &made.value)));
-        let targets: Vec<Value> = changed
-            .filter(|made| !made.optional)
-            .map(|made| json!({"reference": format!("{}/{}/_history/{}", made.kind, made.id, made.read + 1)}))
-            .collect();
-        if targets.is_empty() {
-            return;
-        }
-        if let Value::Object(members) = &mut content {
-            members.insert("target".into(), targets.into());
-            members.insert("recorded".into(), time::instant(received).into());
-        }
-        self.made.push(Made {
-            kind: "Provenance",
-            id: new_id(),
-            place,
-            read: NOTHING,
-            before: None,
-            value: content,
-            guard: None,
-            optional: true,
-        });
-    }
+fn left_out(kind: &str, place: &str, issues: Vec<Issue>) -> impl Iterator<Item = Issue> {
+    issues.into_iter().map(move |issue| {
+        let why = format!("left out: {kind}: {}", issue.diagnostics);
+        Issue::warning(issue.code, place, why)
+    })
+}
+
+/// What becomes of the version that was read.
+fn version(kind: &str, id: &str, read: i32) -> String {
+    format!("{kind}/{id}/_history/{}", read + 1)
 }
 
 fn token(identifier: &Value) -> (Option<&str>, Option<&str>) {

@@ -128,7 +128,7 @@ async fn an_admission_makes_all_that_it_names() {
         assert_eq!(all[0].pointer(pointer).and_then(Value::as_str), Some(value), "{query}: {}", all[0]);
     }
     let told = found(&gateway, &format!("Provenance?target={reference}")).await;
-    assert_eq!(told[0]["entity"][0]["what"]["identifier"]["value"], "a1");
+    assert_eq!(told[0]["entity"][0]["what"]["identifier"]["value"], "ADT|HOSPITAL|a1");
 
     // What no table takes is told with the message that is kept, and in no answer.
     let administrator = app.administrator().await;

@@ -48,7 +48,7 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("msfc_ADT-A31-01", "AA", "Encounter 1, Provenance 1"),
     ("msfc_IZ_1_1.1_Admin_Child_Max_Message", "AA", "Immunization 1, Patient 1, Practitioner 2, Provenance 1, RelatedPerson 1"),
     ("msfc_LAB-ORU-1", "AE", ""),
-    ("msfc_LRI_2.0-NG_CBC_Typ_Message", "AA", "DiagnosticReport 1, Observation 28, Practitioner 1, Specimen 1"),
+    ("msfc_LRI_2.0-NG_CBC_Typ_Message", "AA", "DiagnosticReport 1, Observation 28, Practitioner 1, Provenance 1, Specimen 1"),
     ("msfc_MDM-T02-01", "AE", ""),
     ("msfc_MDM_01", "AA", "Encounter 1, Practitioner 1, Provenance 1"),
     ("msfc_OML-O21-02", "AA", "Condition 1, Practitioner 3, Provenance 1, ServiceRequest 2, Specimen 2"),
@@ -62,7 +62,7 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("msfc_VXU-V04-02", "AA", "Encounter 1, Immunization 3, Practitioner 2, Provenance 1"),
     ("ours_bedside_monitor", "AE", ""),
     ("ours_loinc_simulator", "AE", ""),
-    ("ours_pcd01_devices", "AE", "Device 1"),
+    ("ours_pcd01_devices", "AE", "Device 1, Provenance 1"),
     ("pyhl7_sample_batch1", "AA", ""),
 ];
 

@@ -50,6 +50,7 @@ mod hl7_messages;
 mod hl7_order;
 #[cfg(test)]
 mod hl7_out;
+mod hl7_provenance;
 #[cfg(test)]
 mod hl7_results;
 #[cfg(test)]

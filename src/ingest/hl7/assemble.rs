@@ -12,7 +12,7 @@ use super::refer::Named;
 use super::segment::{Left, apply, holds, part, put};
 use super::table::{Event, Map, Part, Start};
 use super::{Channel, policy, time, visit};
-use super::{alarm, document};
+use super::{alarm, document, provenance};
 use crate::pipeline::{Identity, Said};
 
 const REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
@@ -204,8 +204,8 @@ impl<'c> Assembly<'c> {
         let others: Vec<Said> = others.into_iter().map(|open| self.said(open)).collect();
         said.append(&mut self.named.said);
         said.extend(others);
-        if self.event.provenance && !said.is_empty() {
-            said.push(self.provenance(message, &said));
+        if !said.is_empty() {
+            said.push(provenance::of(message, self.channel, self.at.as_deref()));
         }
         let mut issues = self.issues;
         issues.extend(
@@ -292,35 +292,6 @@ impl<'c> Assembly<'c> {
             merge,
             at: self.at.clone(),
             optional: map.optional,
-        }
-    }
-
-    /// Who said what: one for all that the message changed.
-    fn provenance(&self, message: &Message, said: &[Said]) -> Said {
-        let header = message.header();
-        let sender = [&header.sending_application, &header.sending_facility];
-        let sender = sender.map(|text| text.replace(header.separators.component, " ").trim().to_owned()).join(" ");
-        let sender = if sender.trim().is_empty() { self.channel.name.clone() } else { sender.trim().to_owned() };
-        let targets: Vec<Value> = said.iter().map(|said| json!({"reference": said.name})).collect();
-        let mut content = json!({
-            "resourceType": "Provenance",
-            "target": targets,
-            "activity": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0003", "code": self.trigger}]},
-            "agent": [{"who": {"display": sender}}],
-            "entity": [{"role": "source", "what": {"identifier": {"value": header.control_id}}}],
-        });
-        if let (Some(at), Value::Object(members)) = (&self.at, &mut content) {
-            members.insert("occurredDateTime".into(), at.as_str().into());
-        }
-        Said {
-            name: "said:Provenance".to_owned(),
-            place: "MSH[1]".to_owned(),
-            kind: "Provenance",
-            identity: Identity::default(),
-            content,
-            merge: policy::update,
-            at: None,
-            optional: true,
         }
     }
 }

@@ -56,7 +56,7 @@ pub fn read(message: &Message, channel: &Channel) -> Result<Mapped, Refusal> {
             assembly.unmapped(segment.name);
         }
     }
-    let needs_patient = map.results > 0 || event.provenance;
+    let needs_patient = map.results > 0 || event.patient;
     if needs_patient && !map.patient_seen {
         return Err(message.refuse(false, Issue::error("required", "PID[1].3", "there is no identifier of a patient")));
     }

@@ -24,6 +24,7 @@ mod obx;
 pub mod order;
 mod party;
 mod policy;
+mod provenance;
 pub mod query;
 pub mod receive;
 mod refer;

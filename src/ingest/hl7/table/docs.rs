@@ -11,7 +11,7 @@ fn page(tables: &Tables) -> String {
          Written from the tables in `src/ingest/hl7/table/data` (`UPDATE_DOCS=1 cargo test --lib ingest::hl7::table`), which\n\
          follow HL7's v2-to-FHIR mapping (HL7/v2-to-fhir, Apache-2.0). What is not listed is kept with the message and told\n\
          in its issues (`GET /hl7/messages/{id}`); a site adds rows of its own.\n\n\
-         ## Messages\n\n| messages | segments | heard besides | OBX are readings | Provenance |\n|---|---|---|---|---|\n",
+         ## Messages\n\n| messages | segments | heard besides | OBX are readings | must name a patient |\n|---|---|---|---|---|\n",
     );
     let yes = |is: bool| if is { "yes" } else { "" };
     for event in tables.events() {
@@ -32,7 +32,7 @@ fn page(tables: &Tables) -> String {
             event.maps.join(", "),
             heard.join(", "),
             yes(event.readings),
-            yes(event.provenance)
+            yes(event.patient)
         );
     }
     page.push_str("\n### What an event does to a visit, and the status that it gives\n\n| trigger | |\n|---|---|\n");

@@ -108,7 +108,8 @@ pub struct Event {
     /// Segments that are read besides; with the fields that are, where not all are.
     pub heard: BTreeMap<String, Option<BTreeSet<usize>>>,
     pub readings: bool,
-    pub provenance: bool,
+    /// It says nothing where it names no patient.
+    pub patient: bool,
     /// By trigger: how an Encounter changes.
     pub visit: BTreeMap<String, String>,
     /// By trigger: the status that it gives.

@@ -61,7 +61,7 @@ pub(super) struct EventText {
     #[serde(default)]
     heard: String,
     readings: Option<bool>,
-    provenance: Option<bool>,
+    patient: Option<bool>,
     #[serde(default)]
     visit: BTreeMap<String, String>,
     #[serde(default)]
@@ -201,7 +201,7 @@ impl EventText {
             maps: own.maps.into_iter().chain(self.maps).collect(),
             heard: joined(self.heard, own.heard),
             readings: own.readings.or(self.readings),
-            provenance: own.provenance.or(self.provenance),
+            patient: own.patient.or(self.patient),
             visit,
             status,
         }
@@ -214,7 +214,7 @@ impl EventText {
             maps: self.maps.clone(),
             heard: self.heard.split_whitespace().map(heard).collect::<Result<_, _>>()?,
             readings: self.readings.unwrap_or(false),
-            provenance: self.provenance.unwrap_or(false),
+            patient: self.patient.unwrap_or(false),
             visit: self.visit.clone(),
             status: self.status.clone(),
         })
