@@ -88,7 +88,12 @@ impl App {
             &public_url,
             &format!("{public_url}/fhir"),
         )?;
-        let receiver = Receiver { pipeline: pipeline.clone(), metrics: metrics.clone(), order: Order::default() };
+        let receiver = Receiver {
+            pipeline: pipeline.clone(),
+            metrics: metrics.clone(),
+            order: Order::default(),
+            channels: channels.clone().into(),
+        };
         let hl7 = listener::bind(&config.hl7, &channels, &receiver)?;
         let state = api::State {
             pipeline: pipeline.clone(),

@@ -2,6 +2,7 @@
 //! What a message means is decided below.
 
 mod kept;
+mod waiting;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{self, ServiceConfig};
@@ -11,6 +12,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 pub(crate) use kept::*;
+pub(crate) use waiting::*;
 
 use super::caller::Caller;
 use super::reply::{Answer, at};
@@ -38,10 +40,12 @@ impl Hl7 {
 }
 
 const HL7: &str = "application/hl7-v2";
+const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(at("/v2", "POST").route(web::post().to(message)));
     kept::routes(config);
+    waiting::routes(config);
 }
 
 /// A body that is a message, or none.
@@ -80,7 +84,7 @@ pub(crate) async fn message(
     caller.check(Action::Create, "Observation")?;
     let channel = state.hl7.channel(asked.channel.as_deref())?;
     let bytes = content(&request, payload, channel.max_frame.min(state.settings.max_body_bytes)).await?;
-    let origin = Origin { channel, peer: caller.principal().to_string(), replays: None };
+    let origin = Origin { channel, peer: caller.principal().to_string(), replays: None, patient: None };
     let receiver = &state.hl7.receiver;
     let reply = receiver.take(&caller, receiver.arrive(bytes, None, channel), &origin).await;
     let answers = reply.answers(channel, state.store.clock().now());

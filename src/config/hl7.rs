@@ -52,6 +52,8 @@ pub struct Channel {
     pub assigning_authorities: BTreeMap<String, String>,
     /// Its senders use a control id (MSH-10) again for other messages. Elsewhere that is an error (AE).
     pub control_id_repeats: bool,
+    /// Whether a patient's bed says whose results are that nobody could be found for.
+    pub attach_by_bed: ByBed,
     /// A file of own mappings: Z segments, local codes.
     pub mapping: Option<PathBuf>,
     /// Largest frame.
@@ -78,6 +80,7 @@ impl Default for Channel {
             facility: String::new(),
             assigning_authorities: BTreeMap::new(),
             control_id_repeats: false,
+            attach_by_bed: ByBed::default(),
             mapping: None,
             max_frame_bytes: 1 << 20,
             max_connections: 256,
@@ -98,6 +101,19 @@ pub struct Tls {
     pub client_ca: Option<PathBuf>,
     /// And that for one of these names (DNS names or addresses among its alternative names); any where none is named.
     pub clients: Vec<String>,
+}
+
+/// Which results a stay in a bed takes, when it says who lay there at their time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ByBed {
+    /// None: a person decides.
+    Never,
+    /// Those that name no number of a patient.
+    #[default]
+    Unnumbered,
+    /// Those with a number that nobody bears, too.
+    Unknown,
 }
 
 /// Which answers are sent.

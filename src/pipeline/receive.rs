@@ -30,6 +30,8 @@ pub struct Parcel {
     pub control: String,
     pub bytes: Vec<u8>,
     pub replays: Option<i64>,
+    /// The bed that it names, of results.
+    pub place: Option<String>,
     /// Its sender uses control ids again for other messages.
     pub repeats: bool,
     /// How it is answered when nothing more is found to be wrong.
@@ -40,14 +42,14 @@ pub struct Parcel {
 
 impl Parcel {
     fn message(self, judge: Judge) -> Message {
-        let Self { channel, peer, kind, sender, control, bytes, replays, repeats, verdict, .. } = self;
+        let Self { channel, peer, kind, sender, control, bytes, replays, place, repeats, verdict, .. } = self;
         let known_by = match verdict {
             // What is refused by this channel may have been accepted by another.
             Verdict::Error | Verdict::Rejected => KnownBy::Nothing,
             Verdict::Accepted if repeats => KnownBy::Content,
             Verdict::Accepted => KnownBy::ControlId,
         };
-        Message { channel, peer, kind, sender, control, bytes, replays, known_by, judge }
+        Message { channel, peer, kind, sender, control, bytes, replays, place, known_by, judge }
     }
 }
 

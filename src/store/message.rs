@@ -3,6 +3,7 @@
 //! has been stored whole, and one that comes again is known. What a message means has no place here.
 
 mod kept;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use diesel::prelude::*;
 use sha2::{Digest, Sha256};
 
 pub use kept::{Kept, Opened, Wanted};
+pub use waiting::Waiting;
 
 use super::conn::{Conn, each};
 use super::guard::CONDITION_CHANGED;
@@ -99,6 +101,8 @@ pub struct Message {
     pub bytes: Vec<u8>,
     /// The message that this one is sent again for, by a person who has decided that it is to be taken.
     pub replays: Option<i64>,
+    /// The bed of the patient, as far as one is named; kept as long as somebody has to look at the message.
+    pub place: Option<String>,
     pub known_by: KnownBy,
     pub judge: Judge,
 }
@@ -188,6 +192,7 @@ struct Row<'a> {
     settled: bool,
     replays: Option<i64>,
     body: &'a [u8],
+    place: Option<&'a str>,
 }
 
 /// Stores a message with what is said of it. One that is accepted settles what was sent before it for the same.
@@ -197,7 +202,7 @@ pub(super) fn store(
     groups: &[Result<Vec<Written>, Error>],
 ) -> Result<Posted, Error> {
     let judged = (posting.message.judge)(groups);
-    let Message { channel, peer, kind, sender, control, replays, .. } = &posting.message;
+    let Message { channel, peer, kind, sender, control, replays, place, .. } = &posting.message;
     let settled = judged.verdict == Verdict::Accepted;
     if settled {
         settle(conn, posting)?;
@@ -216,6 +221,7 @@ pub(super) fn store(
         settled,
         replays: *replays,
         body: &posting.body,
+        place: place.as_deref().filter(|_| !settled),
     };
     let insert = diesel::insert_into(message::table).values(&row);
     let id = each!(conn, c => insert.returning(message::id).get_result(c)).map_err(database)?;

@@ -55,7 +55,7 @@ pub use labels::Labels;
 pub use lane::CursorMove;
 pub use log::Entry;
 pub use measured::{Measured, Part, Wanted, is_wanted};
-pub use message::{Judge, Judged, Kept, KnownBy, Message, Opened, Posted, Verdict, Wanted as WantedMessages};
+pub use message::{Judge, Judged, Kept, KnownBy, Message, Opened, Posted, Verdict, Waiting, Wanted as WantedMessages};
 pub use newest::{Placed, Series};
 pub use prepare::{Change, Content, NOTHING, Repeat, Verb};
 pub use queue::Priority;

@@ -187,5 +187,6 @@ diesel::table! {
         settled -> Bool,
         replays -> Nullable<BigInt>,
         body -> Binary,
+        place -> Nullable<Text>,
     }
 }

@@ -50,6 +50,7 @@ mod hl7_messages;
 mod hl7_order;
 #[cfg(test)]
 mod hl7_out;
+#[cfg(test)]
 mod hl7_provenance;
 #[cfg(test)]
 mod hl7_results;
@@ -57,6 +58,8 @@ mod hl7_results;
 mod hl7_samples;
 #[cfg(test)]
 mod hl7_stays;
+#[cfg(test)]
+mod hl7_waiting;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::super::caller::Caller;
 use super::super::reply::{Answer, at};
 use super::super::{Shared, State};
-use super::{HL7, content};
+use super::{HL7, NO_STORE, content};
 use crate::auth::access::Access;
 use crate::error::Error;
 use crate::fhir::time;
@@ -43,6 +43,8 @@ pub(crate) struct MessageQuery {
     control: Option<String>,
     /// AA, AE or AR
     verdict: Option<String>,
+    /// The bed that results were sent from: ward^room^bed^facility.
+    place: Option<String>,
     /// Received from this date or time on.
     start: Option<String>,
     /// Received before the end of this date or time.
@@ -73,6 +75,9 @@ pub(crate) struct MessageLine {
     /// The message that this one was sent again for.
     #[serde(skip_serializing_if = "Option::is_none")]
     replays: Option<i64>,
+    /// The bed of the patient, of results that somebody has to look at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<String>,
     /// The message itself, where one was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<String>,
@@ -185,13 +190,11 @@ pub(crate) async fn settle(state: Shared, caller: Caller, id: web::Path<i64>) ->
     }
 }
 
-const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
-
 /// A message once more, in the way of the channel that it came by; of one that is gone the first.
 async fn again(state: &State, caller: &Caller, kept: Kept, bytes: Vec<u8>) -> Result<MessageLine, Error> {
     let channel = state.hl7.channel(Some(&kept.channel)).or_else(|_| state.hl7.channel(None))?;
     let peer = caller.principal().to_string();
-    let origin = Origin { channel, peer, replays: Some(kept.id) };
+    let origin = Origin { channel, peer, replays: Some(kept.id), patient: None };
     let (receiver, access) = (&state.hl7.receiver, Access::system("hl7 replay"));
     let arrived = receiver.arrive(bytes.into(), None, channel);
     let worst = receiver.take(&access, arrived, &origin).await.worst();
@@ -204,10 +207,26 @@ async fn again(state: &State, caller: &Caller, kept: Kept, bytes: Vec<u8>) -> Re
 }
 
 fn line(kept: Kept, content: Option<String>) -> MessageLine {
-    let Kept { id, received, channel, peer, kind, sender, control, verdict, issues, made, settled, replays } = kept;
+    let Kept { id, received, channel, peer, kind, sender, control, verdict, issues, made, settled, replays, place } =
+        kept;
     let received = time::instant(received);
     let issues = issues.into_iter().map(issue).collect();
-    MessageLine { id, received, channel, peer, kind, sender, control, verdict, issues, made, settled, replays, content }
+    MessageLine {
+        id,
+        received,
+        channel,
+        peer,
+        kind,
+        sender,
+        control,
+        verdict,
+        issues,
+        made,
+        settled,
+        replays,
+        place,
+        content,
+    }
 }
 
 fn issue(issue: Issue) -> MessageIssue {
@@ -226,7 +245,11 @@ impl MessageQuery {
             Some(code) => Some(Verdict::from_code(code).ok_or_else(|| wrong("verdict", "must be AA, AE or AR"))?),
             None => None,
         };
-        if [&self.channel, &self.kind, &self.sender, &self.control].into_iter().flatten().any(|t| t.contains('\0')) {
+        if [&self.channel, &self.kind, &self.sender, &self.control, &self.place]
+            .into_iter()
+            .flatten()
+            .any(|t| t.contains('\0'))
+        {
             return Err(wrong("query", "there is no such text in messages"));
         }
         let (start, end) = (range("start", &self.start)?, range("end", &self.end)?);
@@ -237,6 +260,7 @@ impl MessageQuery {
             sender: self.sender.clone(),
             control: self.control.clone(),
             verdict,
+            place: self.place.clone(),
             received: (start.map(|range| range.start), end.map(|range| range.end)),
             before: self.before,
             count: self.count.unwrap_or(PAGE).clamp(1, MOST_REPLAYED),
@@ -250,6 +274,7 @@ impl MessageQuery {
             ("sender", &self.sender),
             ("control", &self.control),
             ("verdict", &self.verdict),
+            ("place", &self.place),
             ("start", &self.start),
             ("end", &self.end),
         ];

@@ -180,7 +180,9 @@ impl<'p> Page<'p> {
     /// The message that a Provenance tells of, when it is an admission, as it came.
     async fn admission(&mut self, version: &Version) -> Result<Option<Parcel>, Error> {
         let Some(told) = self.version(version.kind, &version.id, version.number).await? else { return Ok(None) };
-        let control = told.pointer("/entity/0/what/identifier/value").and_then(Value::as_str).map(str::to_owned);
+        // Sender and control id of the message.
+        let source = told.pointer("/entity/0/what/identifier/value").and_then(Value::as_str);
+        let control = source.and_then(|source| source.rsplit_once('|')).map(|(_, control)| control.to_owned());
         let Some(control) = control.filter(|control| !control.is_empty()) else { return Ok(None) };
         let verdict = Some(Verdict::Accepted);
         let wanted = WantedMessages { control: Some(control.clone()), verdict, count: 10, ..WantedMessages::default() };

@@ -34,6 +34,8 @@ pub(super) struct Assembly<'c> {
     issues: Vec<Issue>,
     /// When it happened: EVN-6, EVN-2, MSH-7.
     at: Option<String>,
+    /// The id of the patient whom it is about, whatever it says.
+    about: Option<String>,
 }
 
 /// A resource that segments go into.
@@ -65,6 +67,15 @@ impl<'c> Assembly<'c> {
             left: BTreeMap::new(),
             issues: vec![],
             at: time::date_time(&header.time, channel.default_zone),
+            about: None,
+        }
+    }
+
+    /// It is about this patient (`Patient/…`). `named`: there is a segment that says of whom.
+    pub(super) fn about(&mut self, patient: &str, named: bool) {
+        self.about = patient.strip_prefix("Patient/").map(str::to_owned);
+        if let (false, Some(map)) = (named, self.maps.iter().find(|map| map.resource == "Patient").copied()) {
+            self.opened(map, "PID[1]");
         }
     }
 
@@ -275,6 +286,9 @@ impl<'c> Assembly<'c> {
             current
                 .extend([("status", "finished"), ("_sort", "-date")].map(|(name, value)| (name.into(), value.into())));
         }
+        let known = self.about.clone().filter(|_| map.resource == "Patient");
+        let tokens = if known.is_some() { vec![] } else { tokens };
+        current.extend(known.map(|id| ("_id".to_owned(), id)));
         // Who is merged or parted is meant itself, not whoever it was merged with before.
         let follow = !matches!(map.merge.as_str(), "replaced" | "unlink");
         Said {

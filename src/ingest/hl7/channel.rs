@@ -10,7 +10,7 @@ use super::charset::Charset;
 use super::header::Header;
 use super::table::Tables;
 use super::time::Zone;
-use crate::config::{self, hl7::Acks};
+use crate::config::{self, hl7::Acks, hl7::ByBed};
 
 /// How one sender (or a group of the same kind) speaks, and how it is spoken to.
 #[derive(Clone, Debug)]
@@ -32,6 +32,7 @@ pub struct Channel {
     pub assigning_authorities: Vec<(String, String)>,
     /// A control id that was used before is no mistake here.
     pub control_id_repeats: bool,
+    pub attach_by_bed: ByBed,
     /// What fields and codes become: ours, with what the site maps by itself.
     pub tables: Arc<Tables>,
     /// What is not stored by then is answered as not stored.
@@ -51,6 +52,7 @@ impl Default for Channel {
             facility: String::new(),
             assigning_authorities: Vec::new(),
             control_id_repeats: false,
+            attach_by_bed: ByBed::default(),
             tables: Tables::ours(),
             patience: Duration::from_secs(30),
         }
@@ -89,6 +91,7 @@ impl Channel {
             facility: settings.facility.clone(),
             assigning_authorities: settings.assigning_authorities.clone().into_iter().collect(),
             control_id_repeats: settings.control_id_repeats,
+            attach_by_bed: settings.attach_by_bed,
             tables,
             patience: Duration::from_secs(settings.answer_timeout_s),
         })

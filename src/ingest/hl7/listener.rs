@@ -212,7 +212,7 @@ impl Listener {
         let arrived = self.receiver.arrive(frame.message, refused, &self.channel);
         let listener = self.clone();
         let work = tasks.spawn(async move {
-            let origin = Origin { channel: &self.channel, peer, replays: None };
+            let origin = Origin { channel: &self.channel, peer, replays: None, patient: None };
             let access = Access::system("hl7 listener");
             let reply = self.receiver.take(&access, arrived, &origin).await;
             reply.answers(&self.channel, self.now())

@@ -2,13 +2,14 @@
 //! OBX a draft or a refusal with its place), all else as resources by the tables (`assemble`). Every segment is
 //! counted as used or not used; none disappears.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use fhir_r4::Issue;
 
 use super::assemble::Assembly;
 use super::message::{Message, Refusal, Segment};
-use super::{Channel, coded, obx, party, time};
+use super::table::Event;
+use super::{Channel, coded, obx, party, refer, time};
 use crate::ingest::device::{Item, Rejected};
 use crate::normalize::draft::{Coding, Draft, Subject};
 use crate::normalize::pair_blood_pressure;
@@ -25,6 +26,10 @@ pub struct Mapped {
     pub together: bool,
     /// What is not mapped, and what of it is not taken.
     pub notes: Vec<Issue>,
+    /// The bed of the one patient that it is about, where one is named (PV1-3).
+    pub bed: Option<String>,
+    /// It names a number of a patient.
+    pub numbered: bool,
     /// Segments that were heard, and those that mean nothing here; together all of the message.
     pub used: usize,
     pub unused: usize,
@@ -32,6 +37,11 @@ pub struct Mapped {
 
 /// What a message says, by the tables of its channel.
 pub fn read(message: &Message, channel: &Channel) -> Result<Mapped, Refusal> {
+    read_of(message, channel, None)
+}
+
+/// The same of a message that is about this patient (`Patient/…`), whatever it says itself.
+pub(super) fn read_of(message: &Message, channel: &Channel, patient: Option<&str>) -> Result<Mapped, Refusal> {
     let header = message.header();
     let (kind, event) = (header.kind.0.as_str(), header.kind.1.as_str());
     let Some(event) = channel.tables.event(kind, event) else {
@@ -42,10 +52,14 @@ pub fn read(message: &Message, channel: &Channel) -> Result<Mapped, Refusal> {
         return Err(message.refuse(false, Issue::error("required", "MSH[1].10", "the control id is missing")));
     }
     let (mut map, mut assembly) = (Map::new(message, channel), Assembly::new(message, channel, event));
+    if let Some(patient) = patient {
+        (map.subject, map.whose.attached) = (Some(Subject::Reference(patient.to_owned())), true);
+        assembly.about(patient, message.named(&["PID"]).next().is_some());
+    }
     let (mut used, mut unused) = (0, 0);
     for segment in message.segments() {
         let segment = segment?;
-        let heard = map.take(&segment, event.readings);
+        let heard = map.take(&segment, event);
         if segment.name == "OBX" && heard {
             assembly.reading(&format!("OBX[{}]", map.results));
         }
@@ -57,7 +71,12 @@ pub fn read(message: &Message, channel: &Channel) -> Result<Mapped, Refusal> {
         }
     }
     let needs_patient = map.results > 0 || event.patient;
-    if needs_patient && !map.patient_seen {
+    let (bed, numbered) = (map.whose.bed(), map.whose.numbered);
+    if needs_patient && map.subject.is_none() && !numbered {
+        if bed.is_some() {
+            let (items, said, notes) = (vec![Err(nobody())], vec![], vec![]);
+            return Ok(Mapped { items, said, together: false, notes, bed, numbered, used, unused });
+        }
         return Err(message.refuse(false, Issue::error("required", "PID[1].3", "there is no identifier of a patient")));
     }
     if let Some(name) = assembly.doubled() {
@@ -69,7 +88,14 @@ pub fn read(message: &Message, channel: &Channel) -> Result<Mapped, Refusal> {
     let (said, notes) = assembly.finish(message);
     let drafts = pair_blood_pressure(map.drafts);
     let items = drafts.into_iter().map(Ok).chain(map.rejected.into_iter().map(Err)).collect();
-    Ok(Mapped { items, said, together, notes, used, unused })
+    Ok(Mapped { items, said, together, notes, bed, numbered, used, unused })
+}
+
+/// A message about a bed, in which somebody lies.
+fn nobody() -> Rejected {
+    let issue =
+        Issue::error("required", "PID[1].3", "there is no identifier of a patient; it waits for one at its bed");
+    Rejected { place: "PID[1]".to_owned(), issues: vec![issue] }
 }
 
 /// What is known while the segments go by.
@@ -81,7 +107,7 @@ struct Map<'c> {
     message_time: Option<String>,
     sender: Option<Subject>,
     subject: Option<Subject>,
-    patient_seen: bool,
+    whose: Whose,
     /// OBR-7, or why it cannot be used.
     order_time: Option<Result<String, ()>>,
     /// OBR-4
@@ -95,6 +121,24 @@ struct Map<'c> {
     last: Option<Last>,
     drafts: Vec<Draft>,
     rejected: Vec<Rejected>,
+}
+
+/// What a message says of whose it is.
+#[derive(Default)]
+struct Whose {
+    /// That was known before.
+    attached: bool,
+    /// There is a number of a patient.
+    numbered: bool,
+    people: usize,
+    beds: BTreeSet<String>,
+}
+
+impl Whose {
+    /// The one bed of the one patient.
+    fn bed(&self) -> Option<String> {
+        self.beds.first().filter(|_| self.people < 2 && self.beds.len() == 1).cloned()
+    }
 }
 
 /// The draft that an NTE or PRT belongs to.
@@ -114,7 +158,7 @@ impl<'c> Map<'c> {
             message_time: time::date_time(&header.time, channel.default_zone),
             sender: None,
             subject: None,
-            patient_seen: false,
+            whose: Whose::default(),
             order_time: None,
             order_code: Vec::new(),
             reported: false,
@@ -126,11 +170,14 @@ impl<'c> Map<'c> {
         }
     }
 
-    /// Whether the segment says something of readings. `readings`: whether OBX are any.
-    fn take(&mut self, segment: &Segment<'_>, readings: bool) -> bool {
+    /// Whether the segment says something of readings.
+    fn take(&mut self, segment: &Segment<'_>, event: &Event) -> bool {
+        let readings = event.readings;
         match segment.name {
             "MSH" => self.sender = party::sender(segment),
             "PID" => self.patient(segment),
+            // The stays of admissions are read elsewhere.
+            "PV1" if readings && event.visit.is_empty() => self.place(segment),
             "OBR" if readings => self.order(segment),
             "OBX" if readings => self.result(segment),
             "NTE" if readings => self.note(segment),
@@ -141,12 +188,21 @@ impl<'c> Map<'c> {
     }
 
     fn patient(&mut self, pid: &Segment<'_>) {
-        self.subject = party::patient(pid, self.channel);
-        self.patient_seen |= self.subject.is_some();
+        let named = party::patient(pid, self.channel);
+        self.whose.people += 1;
+        self.whose.numbered |= named.is_some();
+        if !self.whose.attached {
+            self.subject = named;
+        }
         self.order_time = None;
         self.order_code.clear();
         self.devices.clear();
         self.last = None;
+    }
+
+    fn place(&mut self, pv1: &Segment<'_>) {
+        let bed = pv1.repetitions(3).next().and_then(refer::bed);
+        self.whose.beds.extend(bed);
     }
 
     fn order(&mut self, obr: &Segment<'_>) {

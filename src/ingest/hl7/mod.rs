@@ -9,6 +9,7 @@ pub mod ack;
 mod alarm;
 mod assemble;
 pub mod batch;
+mod bed;
 mod channel;
 pub mod charset;
 mod coded;
@@ -32,7 +33,7 @@ mod segment;
 pub mod table;
 pub mod time;
 mod visit;
-mod waiting;
+pub mod waiting;
 
 use fhir_r4::Issue;
 
@@ -50,12 +51,17 @@ pub struct Received {
 
 /// Reads one message of one frame.
 pub fn read(bytes: &[u8], channel: &Channel) -> Result<Received, Refusal> {
+    read_of(bytes, channel, None)
+}
+
+/// The same of a message that is about this patient (`Patient/…`), whatever it says itself.
+pub fn read_of(bytes: &[u8], channel: &Channel, patient: Option<&str>) -> Result<Received, Refusal> {
     let message = message::parse_as(bytes, channel.charset)?;
     if !channel.admits(message.header()) {
         let issue = Issue::error("forbidden", "MSH[1].3", "this sender may not send here");
         return Err(message.refuse(true, issue));
     }
-    let mapped = map::read(&message, channel)?;
+    let mapped = map::read_of(&message, channel, patient)?;
     Ok(Received { header: message.header().clone(), mapped })
 }
 

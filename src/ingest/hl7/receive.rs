@@ -2,6 +2,7 @@
 //! cannot be read is stored too, and every refusal is answered; a positive answer follows the commit.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 use base64::Engine;
@@ -14,7 +15,7 @@ use tokio::time::timeout;
 use super::batch::{self, Batch};
 use super::order::{self, Order, Turn};
 use super::query::{self, Answer};
-use super::waiting;
+use super::waiting::News;
 use super::{Channel, Header, Mapped, Refusal, ack, message};
 use crate::auth::access::Access;
 use crate::error::Error;
@@ -22,6 +23,8 @@ use crate::pipeline::{Letter, Parcel, Pipeline};
 use crate::store::{Judged, Posted, Verdict};
 use crate::telemetry::Metrics;
 
+/// So many bytes a name has at most.
+const LONGEST: usize = 200;
 const TOO_LATE: &str = "It could not be stored in time.";
 
 /// What messages are taken in with.
@@ -30,6 +33,8 @@ pub struct Receiver {
     pub pipeline: Pipeline,
     pub metrics: Metrics,
     pub order: Order,
+    /// The ways in which messages come.
+    pub channels: Arc<[Channel]>,
 }
 
 /// Where a message comes from.
@@ -38,6 +43,8 @@ pub struct Origin<'o> {
     pub peer: String,
     /// The message that this one is sent again for, by a person.
     pub replays: Option<i64>,
+    /// Whom it is about, whatever it says: a person or its bed has said so.
+    pub patient: Option<String>,
 }
 
 /// A frame, or what else brings messages, with its place among those of its patients.
@@ -129,7 +136,7 @@ impl Receiver {
         Reply { batch, received }
     }
 
-    async fn take_one(
+    pub(super) async fn take_one(
         &self,
         access: &Access,
         bytes: &[u8],
@@ -137,10 +144,12 @@ impl Receiver {
         turn: Turn,
         origin: &Origin<'_>,
     ) -> Received {
-        let read = refused.map_or_else(|| super::read(bytes, origin.channel), Err);
-        let numbers = read.as_ref().map(|read| waiting::numbers(&read.mapped)).unwrap_or_default();
+        let read = refused.map_or_else(|| super::read_of(bytes, origin.channel, origin.patient.as_deref()), Err);
+        let news = read.as_ref().map(|read| News::of(&read.mapped)).unwrap_or_default();
+        let mut place = None;
         let (header, letter, verdict, mut issues) = match read {
-            Ok(super::Received { header, mapped }) => {
+            Ok(super::Received { header, mut mapped }) => {
+                place = kept_place(mapped.bed.take());
                 let (letter, issues) = parted(mapped);
                 (Some(header), letter, Verdict::Accepted, issues)
             }
@@ -161,17 +170,23 @@ impl Receiver {
                 }
                 None => {}
             }
-            let parcel = parcel(bytes, header.as_ref(), origin, verdict, issues.clone());
+            let parcel =
+                Parcel { place: place.clone(), ..parcel(bytes, header.as_ref(), origin, verdict, issues.clone()) };
             self.pipeline.receive(access, "hl7", letter, parcel).await
         });
         let (id, judged) = match stored.await.unwrap_or(Err(Error::Unavailable(TOO_LATE))) {
             Ok(Posted::Stored { id, judged } | Posted::Known { id, judged }) => (Some(id), judged),
             Err(error) => (None, unstored(&error, verdict, issues)),
         };
+        if let (Some(id), Some(place)) = (id, &place)
+            && let Some(taken) = self.by_bed(access, bytes, place, (id, &judged), origin).await
+        {
+            return taken;
+        }
         self.metrics.hl7_message(judged.verdict.code());
-        if judged.verdict == Verdict::Accepted && !numbers.is_empty() {
+        if judged.verdict == Verdict::Accepted && !news.is_empty() {
             // Nobody waits for it: what is not taken now can be taken by hand.
-            tokio::spawn(self.clone().release(numbers, origin.channel.clone()));
+            tokio::spawn(self.clone().release(news));
         }
         // What could not be stored is not answered well.
         let answer = answer.filter(|_| judged.verdict == Verdict::Accepted);
@@ -225,15 +240,20 @@ fn parcel(bytes: &[u8], header: Option<&Header>, origin: &Origin<'_>, verdict: V
         control: kept(header.map(|header| header.control_id.clone())),
         bytes: bytes.to_vec(),
         replays: origin.replays,
+        place: None,
         repeats: origin.channel.control_id_repeats,
         verdict,
         issues,
     }
 }
 
+/// A bed that no column can hold is none.
+fn kept_place(place: Option<String>) -> Option<String> {
+    place.filter(|place| place.len() <= LONGEST && !place.contains('\0'))
+}
+
 /// What a column and its index can hold; what is longer is known by its hash.
 fn kept(text: Option<String>) -> String {
-    const LONGEST: usize = 200;
     let text = text.unwrap_or_default();
     if text.len() <= LONGEST && !text.contains('\0') {
         return text;

@@ -12,6 +12,13 @@ use crate::pipeline::{Identity, Merged, Said};
 
 const PHYSICAL: &str = "http://terminology.hl7.org/CodeSystem/location-physical-type";
 
+/// A bed as its Location is known; none where only a ward or a room is named.
+pub(super) fn bed(pl: Repetition<'_, '_>) -> Option<String> {
+    let [ward, room, bed, facility] = [1, 2, 3, 4].map(|at| pl.text(at));
+    let whole = [ward.as_str(), room.as_str(), bed.as_str(), facility.as_str()].join("^");
+    (!bed.is_empty()).then(|| whole.trim_end_matches('^').to_owned())
+}
+
 /// What was named so far.
 pub(super) struct Named<'c> {
     channel: &'c Channel,

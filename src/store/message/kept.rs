@@ -26,6 +26,7 @@ pub struct Wanted {
     pub sender: Option<String>,
     pub control: Option<String>,
     pub verdict: Option<Verdict>,
+    pub place: Option<String>,
     /// Received from the first up to, and without, the second, µs UTC.
     pub received: (Option<i64>, Option<i64>),
     /// Older than this message.
@@ -49,6 +50,7 @@ pub struct Kept {
     pub made: Vec<String>,
     pub settled: bool,
     pub replays: Option<i64>,
+    pub place: Option<String>,
 }
 
 /// A message with its bytes.
@@ -88,10 +90,10 @@ const LINE: (
     message::replays,
 );
 
-fn kept(line: Line) -> Result<Kept, Error> {
+fn kept(line: Line, place: Option<String>) -> Result<Kept, Error> {
     let (id, received, channel, peer, kind, sender, control, verdict, issues, made, settled, replays) = line;
     let (issues, made) = (oddity::decode(&issues)?, made.split_whitespace().map(str::to_owned).collect());
-    Ok(Kept { id, received, channel, peer, kind, sender, control, verdict, issues, made, settled, replays })
+    Ok(Kept { id, received, channel, peer, kind, sender, control, verdict, issues, made, settled, replays, place })
 }
 
 fn authorise(access: &Access) -> Result<(), Error> {
@@ -109,10 +111,10 @@ impl Store {
     pub async fn message(&self, access: &Access, id: i64) -> Result<Opened, Error> {
         authorise(access)?;
         self.point_read(move |conn, _| {
-            let own = message::table.filter(message::id.eq(id)).select((LINE, message::body));
-            let found: Option<(Line, Vec<u8>)> = own.first(conn).optional().map_err(database)?;
-            let (line, packed) = found.ok_or(Error::UnknownEndpoint)?;
-            Ok(Opened { kept: kept(line)?, bytes: body::decompress(&packed)? })
+            let own = message::table.filter(message::id.eq(id)).select((LINE, message::place, message::body));
+            let found: Option<(Line, Option<String>, Vec<u8>)> = own.first(conn).optional().map_err(database)?;
+            let (line, place, packed) = found.ok_or(Error::UnknownEndpoint)?;
+            Ok(Opened { kept: kept(line, place)?, bytes: body::decompress(&packed)? })
         })
         .await
     }
@@ -150,7 +152,7 @@ impl Store {
 }
 
 fn list(conn: &mut Conn, wanted: &Wanted) -> Result<Vec<Kept>, Error> {
-    let mut query = message::table.select(LINE).order(message::id.desc()).into_boxed();
+    let mut query = message::table.select((LINE, message::place)).order(message::id.desc()).into_boxed();
     if let Some(settled) = wanted.settled {
         query = query.filter(message::settled.eq(settled));
     }
@@ -169,6 +171,9 @@ fn list(conn: &mut Conn, wanted: &Wanted) -> Result<Vec<Kept>, Error> {
     if let Some(verdict) = wanted.verdict {
         query = query.filter(message::verdict.eq(verdict.code()));
     }
+    if let Some(place) = &wanted.place {
+        query = query.filter(message::place.eq(place));
+    }
     if let Some(from) = wanted.received.0 {
         query = query.filter(message::received.ge(from));
     }
@@ -178,6 +183,6 @@ fn list(conn: &mut Conn, wanted: &Wanted) -> Result<Vec<Kept>, Error> {
     if let Some(before) = wanted.before {
         query = query.filter(message::id.lt(before));
     }
-    let lines: Vec<Line> = query.limit(wanted.count.clamp(1, MOST)).load(conn).map_err(database)?;
-    lines.into_iter().map(kept).collect()
+    let lines: Vec<(Line, Option<String>)> = query.limit(wanted.count.clamp(1, MOST)).load(conn).map_err(database)?;
+    lines.into_iter().map(|(line, place)| kept(line, place)).collect()
 }

@@ -1,0 +1,2 @@
+DROP INDEX message_place;
+ALTER TABLE message DROP COLUMN place;
