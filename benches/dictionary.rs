@@ -17,7 +17,7 @@ use anyhow::{Context, Result, anyhow};
 use fhir_r4::Format;
 use serde_json::{Value, json};
 use vigia::ingest::{device, hl7};
-use vigia::normalize::draft::{Coding, Draft, Measured, Subject};
+use vigia::normalize::draft::{Coding, Draft, Judged, Measured, Subject};
 use vigia::normalize::{self, Bound};
 use vigia::store::body;
 use zstd::bulk::Compressor;
@@ -163,6 +163,8 @@ fn nomenclature() -> Result<Vec<Value>> {
                 code,
                 value: Measured::Quantity { value: format!("{}.{}", number / 10, number % 10), comparator: None, unit },
                 components: vec![],
+                judged: Judged::default(),
+                parts_judged: vec![],
                 effective: Some(ward(n).second(0)),
                 effective_end: None,
                 key: n.to_string(),

@@ -16,6 +16,9 @@ pub struct Draft {
     pub value: Measured,
     /// Parts measured together (systolic and diastolic), each with a code of its own.
     pub components: Vec<(Vec<Coding>, Measured)>,
+    /// What the sender thinks of it, and of its parts in their order (as many, or none).
+    pub judged: Judged,
+    pub parts_judged: Vec<Judged>,
     /// FHIR dateTime with a zone; none when the sender has no clock: then the time of receipt.
     pub effective: Option<String>,
     /// The end, when the reading covers a period.
@@ -30,6 +33,15 @@ pub struct Draft {
     pub note: Option<String>,
     /// It may be a later word on a reading that is here already: a correction, or a result that was preliminary.
     pub amends: bool,
+}
+
+/// What a sender thinks of a value.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Judged {
+    /// What is usual, as it was sent: `3.5-5.1`, in the unit of the value.
+    pub range: Option<String>,
+    /// Codes of <http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation>.
+    pub interpretation: Vec<Coding>,
 }
 
 /// Whom (or what) a reading is about, as far as the sender knows.

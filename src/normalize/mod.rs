@@ -4,6 +4,7 @@
 
 pub mod codes;
 pub mod draft;
+mod judged;
 mod pressure;
 mod quantity;
 
@@ -13,7 +14,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::fhir::{LOINC, time};
-use draft::{Coding, Draft, Measured};
+use draft::{Coding, Draft, Judged, Measured};
 pub use pressure::pair_blood_pressure;
 pub use quantity::decimal;
 
@@ -37,9 +38,13 @@ pub struct Bound {
 pub fn observation(draft: &Draft, bound: &Bound, received_us: i64) -> Result<Value, Vec<Issue>> {
     let mut issues = Vec::new();
     let when = effective(draft, received_us, &mut issues);
-    let main = Part::of(&draft.code, &draft.value, &draft.place, &mut issues);
-    let components: Vec<Part> =
+    let mut main = Part::of(&draft.code, &draft.value, &draft.place, &mut issues);
+    main.judge(&draft.judged);
+    let mut components: Vec<Part> =
         draft.components.iter().map(|(code, value)| Part::of(code, value, &draft.place, &mut issues)).collect();
+    for (part, judged) in components.iter_mut().zip(&draft.parts_judged) {
+        part.judge(judged);
+    }
 
     let mut map = Map::new();
     map.insert("resourceType".into(), "Observation".into());
@@ -190,6 +195,11 @@ impl Part {
             Measured::Panel => {}
         }
         Self { codings, members, notes }
+    }
+
+    fn judge(&mut self, judged: &Judged) {
+        let more = judged::members(judged, self.members.get("valueQuantity"), !self.notes.is_empty());
+        self.members.extend(more);
     }
 
     fn component(self) -> Value {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::codes::{self, DIASTOLIC, MDC, MEAN, PANEL, SYSTOLIC};
-use super::draft::{Coding, Draft, Measured, Subject};
+use super::draft::{Coding, Draft, Judged, Measured, Subject};
 
 /// The parts of a panel, in the order in which they are its components.
 const PARTS: [&str; 3] = [SYSTOLIC, DIASTOLIC, MEAN];
@@ -80,6 +80,8 @@ fn together(parts: Vec<(usize, Draft)>) -> Option<Draft> {
     panel.key = parts.iter().map(|(_, draft)| draft.key.as_str()).collect::<Vec<_>>().join("\n");
     let notes: Vec<&str> = parts.iter().filter_map(|(_, draft)| draft.note.as_deref()).collect();
     panel.note = (!notes.is_empty()).then(|| notes.join("\n"));
+    panel.judged = Judged::default();
+    panel.parts_judged = parts.iter().map(|(_, draft)| draft.judged.clone()).collect();
     panel.components = parts.into_iter().map(|(_, draft)| (draft.code, draft.value)).collect();
     Some(panel)
 }
@@ -129,6 +131,8 @@ mod tests {
             code: vec![Coding { system: system.to_owned(), code: code.to_owned(), display: None }],
             value: Measured::Quantity { value: value.to_owned(), comparator: None, unit: Some(unit) },
             components: Vec::new(),
+            judged: Judged::default(),
+            parts_judged: Vec::new(),
             effective: Some("2026-01-02T03:04:05Z".to_owned()),
             effective_end: None,
             key: format!("{code}={value}"),

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::codes::MDC;
-use super::draft::{Coding, Draft, Measured, Subject};
+use super::draft::{Coding, Draft, Judged, Measured, Subject};
 use super::*;
 
 const RECEIVED: i64 = 1_767_323_045_000_000; // 2026-01-02T03:04:05Z
@@ -27,6 +27,8 @@ fn draft(system: &str, code: &str, value: Measured) -> Draft {
         code: vec![coding(system, code)],
         value,
         components: Vec::new(),
+        judged: Judged::default(),
+        parts_judged: Vec::new(),
         effective: Some("2026-01-02T03:04:00+01:00".to_owned()),
         effective_end: None,
         key: "k".to_owned(),

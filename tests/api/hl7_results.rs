@@ -315,3 +315,52 @@ async fn a_device_that_says_who_it_is_is_known() {
     assert!(kept["messages"][0]["issues"].to_string().contains("not mapped, only kept: OBX-7"), "{kept}");
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_sender_thinks_of_a_value() {
+    let app = TestApp::start().await;
+    let (gateway, administrator) = (app.gateway(), app.administrator().await);
+    let id = app.admit("r1", "Vega").await;
+    let obx = |at: usize, code: &str, row: &str, value: &str, unit: &str, range: &str, flags: &str| {
+        format!("OBX|{at}|NM|{code}|{row}|{value}|{unit}|{range}|{flags}|||F|||20260102080000+0000")
+    };
+    let rows = [
+        obx(1, "2823-3^Potassium^LN", "", "6.0", "mmol/L^^UCUM", "3.5-5.10", "HH^^HL70078~U"),
+        obx(2, "1988-5^CRP^LN", "", "3", "mg/L^^UCUM", "<5", "N"),
+        obx(3, "8480-6^Sys^LN", "", "16.0", "kPa^^UCUM", "12-18", "H"),
+        obx(4, "8462-4^Dia^LN", "", "80", "mm[Hg]^^UCUM", "60-90", "PM"),
+        obx(5, "150344^MDC_TEMP^MDC", "1.1.1.1", "39.5", "Cel^^UCUM", "36-38", "H~PM~SA"),
+    ];
+    let mut segments = vec!["OBR|1|||panel"];
+    segments.extend(rows.iter().map(String::as_str));
+    take(&app, &message("ORU^R01^ORU_R01", "m1", &segments)).await;
+    let all = found(&gateway, &format!("Observation?patient={id}&_count=100")).await;
+    let of = |code: &str| {
+        let all =
+            all.iter().flat_map(|one| std::iter::once(one).chain(one["component"].as_array().into_iter().flatten()));
+        let mut all = all.filter(|one| one["code"]["coding"].as_array().unwrap().iter().any(|it| it["code"] == code));
+        let one = all.next().unwrap_or_else(|| panic!("{code}"));
+        let codes: Vec<&str> = one["interpretation"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|it| it["coding"][0]["code"].as_str().unwrap())
+            .collect();
+        (codes.join(" "), one["referenceRange"].clone())
+    };
+    let potassium = of("2823-3");
+    assert_eq!((potassium.0.as_str(), &potassium.1[0]["text"]), ("HH U", &json!("3.5-5.10")));
+    let end = &potassium.1[0]["high"];
+    assert_eq!((end["value"].to_string().as_str(), &end["code"]), ("5.10", &json!("mmol/L")));
+    assert_eq!(of("1988-5"), ("N".to_owned(), json!([{"text": "<5"}])));
+    assert_eq!(of("8480-6"), ("H".to_owned(), json!([{"text": "12-18 (in the unit that was sent)"}])));
+    assert_eq!((of("8462-4").0.as_str(), of("8462-4").1[0]["low"]["value"].to_string().as_str()), ("", "60"));
+    assert_eq!(
+        of("150344"),
+        ("H".to_owned(), Value::Null),
+        "the alarm limits of a device say nothing of what is usual"
+    );
+    let kept = administrator.get("/hl7/messages?control=m1").await.expect(200).json().to_string();
+    assert!(kept.contains("only kept: OBX-7, OBX-8 (2 times)"), "{kept}");
+    app.stop().await;
+}

@@ -47,7 +47,7 @@ async fn times(gateway: &Client, record: &str) -> Vec<String> {
     let query = format!("/fhir/Observation?patient.identifier=urn:test:records|{record}&_count=100");
     let all = resources(&gateway.get(&query).await.expect(200).json());
     let mut times: Vec<String> =
-        all.iter().map(|one| one["effectiveDateTime"].as_str().unwrap().chars().skip(11).take(5).collect()).collect();
+        all.iter().map(|one| one["effectiveDateTime"].as_str().unwrap().get(11..16).unwrap().to_owned()).collect();
     times.sort();
     times
 }

@@ -8,7 +8,7 @@ use super::unknown;
 use crate::fhir::{LOINC, reference};
 use crate::normalize::codes::{self, DIASTOLIC, MDC, MEAN, PANEL, SYSTOLIC};
 use crate::normalize::decimal;
-use crate::normalize::draft::{Coding, Draft, Measured, Subject};
+use crate::normalize::draft::{Coding, Draft, Judged, Measured, Subject};
 
 const MEMBERS: [&str; 15] = [
     "patient",
@@ -97,6 +97,8 @@ pub(super) fn draft(object: &Object, defaults: &Object, place: &str, sender: &st
         code,
         value,
         components,
+        judged: Judged::default(),
+        parts_judged: Vec::new(),
         effective,
         effective_end,
         key: String::new(),

@@ -116,6 +116,13 @@ impl<'c> Assembly<'c> {
         *self.left.entry(name.to_owned()).or_default().entry(String::new()).or_default() += 1;
     }
 
+    /// Fields of a segment that is read elsewhere, but not these.
+    pub(super) fn untaken(&mut self, name: &str, fields: impl Iterator<Item = usize>) {
+        for field in fields {
+            *self.left.entry(name.to_owned()).or_default().entry(field.to_string()).or_default() += 1;
+        }
+    }
+
     fn last(&self, resource: &str) -> Option<usize> {
         self.open.iter().rposition(|open| open.map.resource == resource)
     }

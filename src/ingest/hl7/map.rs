@@ -62,6 +62,7 @@ pub(super) fn read_of(message: &Message, channel: &Channel, patient: Option<&str
         let heard = map.take(&segment, event);
         if segment.name == "OBX" && heard {
             assembly.reading(&format!("OBX[{}]", map.results));
+            assembly.untaken("OBX", obx::untaken(&segment));
         }
         if assembly.take(&segment) || heard {
             used += 1;
@@ -263,6 +264,8 @@ impl<'c> Map<'c> {
             code: reading.code.codings,
             value: reading.value,
             components: Vec::new(),
+            judged: reading.judged,
+            parts_judged: Vec::new(),
             effective,
             effective_end: None,
             identifier: None,

@@ -7,10 +7,25 @@ use super::coded::{self, Coded};
 use super::message::{Repetition, Segment};
 use super::time::{self, Zone};
 use crate::normalize::decimal;
-use crate::normalize::draft::{Coding, Measured};
+use crate::normalize::draft::{Coding, Judged, Measured};
 
 /// Numbers that devices send for "no value": the not-a-numbers of the 24 and 16 bit formats.
 const SENTINELS: [&str; 2] = ["8388607", "32767"];
+
+const INTERPRETATION: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation";
+/// Table 0078 as HL7's concept map has it (HL7/v2-to-fhir, Apache-2.0).
+#[rustfmt::skip]
+const INTERPRETATIONS: [(&str, &str); 35] = [
+    ("<", "Off scale low"), (">", "Off scale high"), ("A", "Abnormal"), ("AA", "Critical abnormal"), ("B", "Better"),
+    ("CAR", "Carrier"), ("D", "Significant change down"), ("DET", "Detected"), ("E", "Equivocal"),
+    ("EX", "outside threshold"), ("EXP", "Expected"), ("H", "High"), ("HH", "Critical high"),
+    ("HU", "Significantly high"), ("I", "Intermediate"), ("IE", "Insufficient evidence"), ("IND", "Indeterminate"),
+    ("L", "Low"), ("LL", "Critical low"), ("LU", "Significantly low"), ("N", "Normal"),
+    ("NCL", "No CLSI defined breakpoint"), ("ND", "Not detected"), ("NEG", "Negative"), ("NR", "Non-reactive"),
+    ("NS", "Non-susceptible"), ("POS", "Positive"), ("R", "Resistant"), ("RR", "Reactive"), ("S", "Susceptible"),
+    ("SDD", "Susceptible-dose dependent"), ("U", "Significant change up"), ("UNE", "Unexpected"), ("W", "Worse"),
+    ("WR", "Weakly reactive"),
+];
 
 /// What one OBX says, before it is known whom it is about.
 #[derive(Debug)]
@@ -21,6 +36,7 @@ pub(super) struct Reading {
     pub(super) effective: Option<String>,
     pub(super) test: bool,
     pub(super) note: Option<&'static str>,
+    pub(super) judged: Judged,
 }
 
 /// Reads an OBX. None when it holds no measurement: a row that only describes the device, or an empty value.
@@ -67,7 +83,8 @@ pub(super) fn read(
     let value = value.map_err(refuse).ok();
     match (value, status) {
         (Some(value), Some(status)) if issues.is_empty() => {
-            Ok(Some(Reading { code, value, status, effective, test: flags.test, note: flags.note }))
+            let judged = Judged { range: range(obx), interpretation: flags.interpretation };
+            Ok(Some(Reading { code, value, status, effective, test: flags.test, note: flags.note, judged }))
         }
         _ => Err(issues),
     }
@@ -97,12 +114,41 @@ fn status(letter: &str) -> Option<&'static str> {
     })
 }
 
-/// What OBX-8 says about the value beside high and low.
+/// OBX-7, as one text. What stands there in a row of a device (OBX-4 `1.2.3.4`) are its alarm limits, which say nothing
+/// of what is usual.
+fn range(obx: &Segment<'_>) -> Option<String> {
+    let text = obx.repetitions(7).map(|part| part.whole()).collect::<Vec<_>>().join(" ");
+    (obx.has(7) && !of_device(obx)).then(|| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+fn of_device(obx: &Segment<'_>) -> bool {
+    obx.text(4, 1).contains('.')
+}
+
+/// Fields of a result that hold something which is only kept.
+pub(super) fn untaken(obx: &Segment<'_>) -> impl Iterator<Item = usize> {
+    let limits = obx.has(7) && of_device(obx);
+    let odd = obx.repetitions(8).any(|flag| !is_flag(&flag.text(1)) && interpretation(&flag.text(1)).is_none());
+    [(7, limits), (8, odd)].into_iter().filter(|(_, is)| *is).map(|(field, _)| field)
+}
+
+fn is_flag(code: &str) -> bool {
+    ["", "DEMO", "TEST", "INV", "NAV", "CAL", "QUES"].contains(&code)
+}
+
+/// A code of table 0078 that FHIR's value set has too.
+fn interpretation(code: &str) -> Option<Coding> {
+    let (code, display) = INTERPRETATIONS.iter().find(|(known, _)| *known == code)?;
+    Some(Coding { system: INTERPRETATION.to_owned(), code: (*code).to_owned(), display: Some((*display).to_owned()) })
+}
+
+/// What OBX-8 says about the value.
 #[derive(Default)]
 struct Flags {
     test: bool,
     absent: Option<&'static str>,
     note: Option<&'static str>,
+    interpretation: Vec<Coding>,
 }
 
 impl Flags {
@@ -114,7 +160,7 @@ impl Flags {
                 "INV" => flags.absent = Some("error"),
                 "NAV" | "CAL" => flags.absent = Some("temp-unknown"),
                 "QUES" => flags.note = Some("The device marks this value as questionable."),
-                _ => {}
+                code => flags.interpretation.extend(interpretation(code)),
             }
         }
         flags
