@@ -1,6 +1,6 @@
 //! Results of a patient whom nobody knew when they came: kept as they came, and taken once it is known whose they are.
 //! By the patient's number, when an admission makes it known; by the bed that they name, when a stay says who lay there
-//! at their time ([`super::bed`]) and the channel lets a bed say so; or by a person. Never against a number that is known.
+//! at their time (`bed`) and the channel lets a bed say so; or by a person. Never against a number that is known.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
