@@ -1,5 +1,7 @@
 //! The device door: compact batches of readings, each with a receipt of its own.
 
+pub mod registry;
+
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
@@ -16,7 +18,7 @@ use crate::pipeline::Receipt;
 use crate::store::Outcome;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    config.service(at("/observations", "POST").route(web::post().to(observations)));
+    config.service(at("/observations", "POST").route(web::post().to(observations))).configure(registry::routes);
 }
 
 #[derive(Serialize, ToSchema)]
@@ -54,7 +56,11 @@ pub(crate) async fn observations(state: Shared, caller: Caller, request: HttpReq
     let lines = is_ndjson(&request)?;
     let bytes = body::read(&request, payload, state.settings.max_body_bytes).await?;
     let sender = caller.principal().to_string();
-    let items = if lines { device::parse_ndjson(&bytes, &sender) } else { device::parse_json(&bytes, &sender) }?;
+    let mut items = if lines { device::parse_ndjson(&bytes, &sender) } else { device::parse_json(&bytes, &sender) }?;
+    state.devices.allow(&caller, items.len())?;
+    if let Some(own) = caller.device() {
+        device::own(&mut items, own);
+    }
     let receipts = accept(&state, &caller, items).await?;
     let count = |outcome: &str| receipts.iter().filter(|r| r.outcome == outcome).count();
     let answer = Receipts {
