@@ -190,3 +190,14 @@ diesel::table! {
         place -> Nullable<Text>,
     }
 }
+
+diesel::table! {
+    batch_key (principal, key) {
+        principal -> Text,
+        key -> Text,
+        hash -> Binary,
+        status -> Nullable<SmallInt>,
+        answer -> Nullable<Binary>,
+        at -> BigInt,
+    }
+}
