@@ -5,6 +5,7 @@
 mod account;
 mod attended;
 mod batch;
+mod batch_key;
 // Not for use outside; open for the benchmarks.
 #[doc(hidden)]
 pub mod body;
@@ -12,6 +13,7 @@ mod conn;
 mod credential;
 mod deadline;
 mod dict;
+mod fault;
 mod globe;
 mod guard;
 mod history;
@@ -50,6 +52,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub use account::{Account, Session};
 pub use attended::Attended;
 pub use batch::{CONTROL_ID_TAKEN, READER_LOST};
+pub use batch_key::{BatchKey, Begun};
 pub use credential::{Claim, Credential, CredentialKey};
 pub use guard::{CONDITION_CHANGED, Guard};
 pub use history::{HistoryPage, HistoryQuery};
@@ -71,6 +74,7 @@ pub use series::Past;
 
 use self::conn::{Conn, Location, Pool};
 use self::dict::Dict;
+use self::fault::database;
 use self::lane::{Batched, Group, Job, Lane};
 use self::log::Log;
 use self::permitted::{authorise, visible, within};
@@ -516,32 +520,6 @@ pub fn may_follow(access: &Access, kind: Option<&'static str>, id: Option<&str>)
         return Err(Error::Forbidden("The history of a whole type is not about one patient.".to_owned()));
     }
     Ok(permit)
-}
-
-/// A database error as ours. Its text goes to the log once, where the error is handled; it holds no values.
-fn database(error: diesel::result::Error) -> Error {
-    use diesel::result::{DatabaseErrorKind, Error as Diesel};
-    match error {
-        Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand, _) => {
-            Error::Unavailable("The database is not reachable.")
-        }
-        Diesel::DatabaseError(_, information) if connection_lost(information.message()) => {
-            Error::Unavailable("The database is not reachable.")
-        }
-        Diesel::DatabaseError(_, information) if deadline::is_timeout(information.message()) => Error::Timeout,
-        Diesel::DatabaseError(kind, information) => {
-            Error::internal(format!("database: {kind:?}: {}", information.message()))
-        }
-        Diesel::BrokenTransactionManager => Error::Unavailable("The database is not reachable."),
-        other => Error::internal(format!("database: {other}")),
-    }
-}
-
-/// How libpq says that the server went away while it was asked; diesel has no kind for it.
-fn connection_lost(message: &str) -> bool {
-    ["terminating connection", "server closed the connection", "connection to server", "no connection to the server"]
-        .iter()
-        .any(|text| message.contains(text))
 }
 
 /// The stored form of a logical id.

@@ -214,3 +214,14 @@ diesel::table! {
 diesel::table! {
     spent (hash) { hash -> Binary, expires -> BigInt, }
 }
+
+diesel::table! {
+    batch_key (principal, key) {
+        principal -> Text,
+        key -> Text,
+        hash -> Binary,
+        status -> Nullable<SmallInt>,
+        answer -> Nullable<Binary>,
+        at -> BigInt,
+    }
+}
