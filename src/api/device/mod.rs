@@ -2,6 +2,8 @@
 //! its own.
 
 pub(crate) mod gatt;
+#[expect(unused_qualifications, reason = "utoipa's macro spells out the type of the query")]
+pub mod list;
 pub(crate) mod observations;
 mod once;
 #[expect(unused_qualifications, reason = "utoipa's macro spells out the type of the query")]
@@ -29,6 +31,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .service(at("/observations", "POST").route(web::post().to(observations::observations)))
         .service(at("/gatt", "POST").route(web::post().to(gatt::gatt)))
+        .configure(list::routes)
         .configure(registry::routes)
         .configure(place::routes);
 }
