@@ -28,7 +28,10 @@
 //!
 //! Decimals keep their text: `72.50` stays `72.50`.
 
+pub mod csv;
 pub mod gatt;
+pub mod metric;
+pub mod omh;
 mod part;
 mod reading;
 mod split;
@@ -135,6 +138,14 @@ fn object(raw: &[u8], place: &str) -> Result<Map<String, Value>, Rejected> {
             Err(Rejected { place: place.to_owned(), issues })
         }
     }
+}
+
+/// The same of what need not be as strict as FHIR: members may be null or empty.
+fn plain_object(raw: &[u8], place: &str) -> Result<Map<String, Value>, Rejected> {
+    serde_json::from_slice(raw).map_err(|_| {
+        let issue = Issue::error("structure", place, "this is no JSON object");
+        Rejected { place: place.to_owned(), issues: vec![issue] }
+    })
 }
 
 /// A member that means nothing here. Only what can be a member's name is repeated.
