@@ -26,7 +26,7 @@ use super::{alert, device, fhir, health, hl7, live, session};
         fhir::search::compartment_by_url, fhir::search::compartment_by_form, fhir::search::whole_compartment_by_form,
         fhir::history::of_instance, fhir::history::of_type, fhir::history::system,
         fhir::operation::on_system, fhir::operation::on_type, fhir::operation::on_instance,
-        alert::report, device::observations::observations, device::gatt::gatt,
+        alert::report, device::observations::observations, device::gatt::gatt, device::omh::omh, device::csv::csv,
         hl7::message, hl7::messages, hl7::one, hl7::replay, hl7::replay_many, hl7::settle, hl7::waiting, hl7::attach,
         live::events, live::series,
         session::login, session::logout, session::me,

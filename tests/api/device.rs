@@ -1,6 +1,7 @@
 //! `/device/v1`: readings as devices send them, each with its receipt.
 
 mod batch;
+mod forms;
 mod gatt;
 
 use serde_json::{Value, json};

@@ -1,8 +1,10 @@
 //! The device doors: batches of readings in the forms that devices and gateways speak, each reading with a receipt of
 //! its own.
 
+pub(crate) mod csv;
 pub(crate) mod gatt;
 pub(crate) mod observations;
+pub(crate) mod omh;
 mod once;
 
 use actix_web::web::{self, ServiceConfig};
@@ -10,7 +12,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use fhir_r4::Issue;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use self::once::Batch;
@@ -26,7 +28,9 @@ use crate::store::Outcome;
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .service(at("/observations", "POST").route(web::post().to(observations::observations)))
-        .service(at("/gatt", "POST").route(web::post().to(gatt::gatt)));
+        .service(at("/gatt", "POST").route(web::post().to(gatt::gatt)))
+        .service(at("/omh", "POST").route(web::post().to(omh::omh)))
+        .service(at("/csv", "POST").route(web::post().to(csv::csv)));
 }
 
 #[derive(Serialize, ToSchema)]
@@ -99,6 +103,19 @@ async fn through(
 fn media(request: &HttpRequest) -> Option<&str> {
     let media = request.headers().get("Content-Type")?.to_str().unwrap_or_default();
     Some(media.split(';').next().unwrap_or_default().trim())
+}
+
+/// What the address says for all that is sent.
+fn common(request: &HttpRequest, known: &[&str]) -> Result<Map<String, Value>, Error> {
+    let mut common = Map::new();
+    for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()).into_owned() {
+        if !known.contains(&name.as_str()) || common.contains_key(&name) {
+            let why = format!("only {} can be given here, each once", known.join(", "));
+            return Err(Error::invalid("value", "http.query", why));
+        }
+        common.insert(name, value.into());
+    }
+    Ok(common)
 }
 
 fn json_only(request: &HttpRequest) -> Result<(), Error> {
