@@ -39,7 +39,7 @@ mod split;
 use fhir_r4::{Format, Issue};
 use serde_json::{Map, Value};
 
-use crate::normalize::draft::Draft;
+use crate::normalize::draft::{Draft, Subject};
 
 /// More readings in one request are refused.
 pub const MAX_ITEMS: usize = 10_000;
@@ -104,6 +104,18 @@ fn broken(body: &[u8]) -> Issue {
         _ => "the body is neither a JSON object nor a JSON array of readings".to_owned(),
     };
     Issue::error("structure", "http.body", text)
+}
+
+/// What a device (`Device/…`) sends by its own credential is measured by it, and by no other.
+pub fn own(items: &mut [Item], device: &str) {
+    for item in items {
+        let Ok(draft) = item else { continue };
+        let named = draft.device.get_or_insert_with(|| Subject::Reference(device.to_owned()));
+        if *named != Subject::Reference(device.to_owned()) {
+            let issue = Issue::error("forbidden", draft.place.clone(), "a device writes its own readings only");
+            *item = Err(Rejected { place: draft.place.clone(), issues: vec![issue] });
+        }
+    }
 }
 
 /// Reads a body of one JSON object a line; empty lines do not count.

@@ -6,6 +6,7 @@ pub(crate) mod gatt;
 pub(crate) mod observations;
 pub(crate) mod omh;
 mod once;
+pub mod registry;
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
@@ -21,7 +22,7 @@ use super::reply::{Answer, at};
 use super::{Shared, body};
 use crate::auth::access::{Access, Action};
 use crate::error::{Error, outcome_of};
-use crate::ingest::device::Item;
+use crate::ingest::device::{self, Item};
 use crate::pipeline::Receipt;
 use crate::store::Outcome;
 
@@ -30,7 +31,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(at("/observations", "POST").route(web::post().to(observations::observations)))
         .service(at("/gatt", "POST").route(web::post().to(gatt::gatt)))
         .service(at("/omh", "POST").route(web::post().to(omh::omh)))
-        .service(at("/csv", "POST").route(web::post().to(csv::csv)));
+        .service(at("/csv", "POST").route(web::post().to(csv::csv)))
+        .configure(registry::routes);
 }
 
 #[derive(Serialize, ToSchema)]
@@ -145,7 +147,11 @@ impl Receipts {
 }
 
 /// Items as they stood, each with what became of it.
-async fn accept(state: &Shared, access: &Access, items: Vec<Item>) -> Result<Receipts, Error> {
+async fn accept(state: &Shared, access: &Access, mut items: Vec<Item>) -> Result<Receipts, Error> {
+    state.devices.allow(access, items.len())?;
+    if let Some(own) = access.device() {
+        device::own(&mut items, own);
+    }
     let (mut slots, mut drafts) = (Vec::with_capacity(items.len()), Vec::new());
     for item in items {
         slots.push(match item {

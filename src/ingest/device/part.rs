@@ -49,6 +49,7 @@ impl Origin {
             key: self.key(form, sender, &part.name),
             subject: self.subject.clone(),
             device: self.device.clone(),
+            metric: None,
             status: part.status,
             code: part.code,
             value: part.value,

@@ -80,6 +80,7 @@ pub(super) fn draft(object: &Object, defaults: &Object, place: &str, sender: &st
         place: place.to_owned(),
         subject,
         device,
+        metric: None,
         status,
         code,
         value,
