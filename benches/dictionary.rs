@@ -157,7 +157,7 @@ fn nomenclature() -> Result<Vec<Value>> {
             let number = scatter(n) % 2000;
             let draft = Draft {
                 place: String::new(),
-                subject: Subject::Reference(String::new()),
+                subject: Some(Subject::Reference(String::new())),
                 device: None,
                 metric: None,
                 status: "final",

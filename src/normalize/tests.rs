@@ -21,7 +21,7 @@ fn quantity(value: &str, unit: &str) -> Measured {
 fn draft(system: &str, code: &str, value: Measured) -> Draft {
     Draft {
         place: "[3]".to_owned(),
-        subject: Subject::Reference("Patient/p1".to_owned()),
+        subject: Some(Subject::Reference("Patient/p1".to_owned())),
         device: None,
         metric: None,
         status: "final",

@@ -109,7 +109,7 @@ fn read_point(
     };
     let frame = frame_of(&mut read, before, &body, version, header.created);
     let parts = body::parts(&mut read, before, &body, version.schema);
-    let (Some(subject), Some(frame), true) = (subject, frame, read.issues.is_empty()) else {
+    let (Some(frame), true) = (frame, read.issues.is_empty()) else {
         return Err(rejected(read.issues));
     };
     let content = vec![version.schema.name.to_owned(), Value::Object(body).to_string()];
