@@ -31,10 +31,12 @@
 pub mod csv;
 pub mod gatt;
 pub mod metric;
+pub mod nightscout;
 pub mod omh;
 mod part;
 mod reading;
 mod split;
+pub mod thingsboard;
 
 use fhir_r4::{Format, Issue};
 use serde_json::{Map, Value};

@@ -3,6 +3,7 @@
 mod batch;
 mod forms;
 mod gatt;
+mod uploader;
 
 use serde_json::{Value, json};
 

@@ -9,6 +9,7 @@ mod once;
 #[expect(unused_qualifications, reason = "utoipa's macro spells out the type of the query")]
 pub mod place;
 pub mod registry;
+pub(crate) mod uploader;
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
@@ -19,7 +20,6 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use self::once::Batch;
-use super::caller::Caller;
 use super::reply::{Answer, at};
 use super::{Shared, body};
 use crate::auth::access::{Access, Action};
@@ -76,32 +76,51 @@ struct Sent {
 /// Idempotency-Key the same batch is taken once.
 async fn through(
     state: &Shared,
-    caller: &Caller,
+    access: &Access,
     request: &HttpRequest,
     payload: web::Payload,
     read: impl FnOnce(&Sent) -> Result<Vec<Item>, Issue>,
 ) -> Answer {
-    caller.check(Action::Create, "Observation")?;
-    let bytes = body::read_batch(request, payload, state.settings.max_body_bytes).await?;
-    let sent = Sent { bytes, sender: caller.principal().to_string(), now: state.store.clock().now() };
-    let batch = match once::begin(state, caller, request, &sent.bytes).await? {
+    let sent = sent(state, access, request, payload).await?;
+    let key = match once::begin(state, access, request, &sent.bytes).await? {
         Batch::Answered(answer) => return Ok(answer),
-        Batch::Keyed(key) => Some(key),
-        Batch::Plain => None,
+        Batch::Plain => return Ok(stored(state, access, &sent, read).await?.answer()),
+        Batch::Keyed(key) => key,
     };
-    let taken = match read(&sent) {
-        Ok(items) => accept(state, caller, items).await,
-        Err(issue) => Err(issue.into()),
-    };
-    match (taken, batch) {
-        (Ok(receipts), None) => Ok(receipts.answer()),
-        (Ok(receipts), Some(key)) => once::keep(state, caller, key, &receipts).await,
-        (Err(error), None) => Err(error),
-        (Err(error), Some(key)) => {
-            once::forget(state, caller, key).await;
+    match stored(state, access, &sent, read).await {
+        Ok(receipts) => once::keep(state, access, key, &receipts).await,
+        Err(error) => {
+            once::forget(state, access, key).await;
             Err(error)
         }
     }
+}
+
+/// The same for doors that answer in words of their own.
+async fn taken(
+    state: &Shared,
+    access: &Access,
+    request: &HttpRequest,
+    payload: web::Payload,
+    read: impl FnOnce(&Sent) -> Result<Vec<Item>, Issue>,
+) -> Result<Receipts, Error> {
+    let sent = sent(state, access, request, payload).await?;
+    stored(state, access, &sent, read).await
+}
+
+async fn sent(state: &Shared, access: &Access, request: &HttpRequest, payload: web::Payload) -> Result<Sent, Error> {
+    access.check(Action::Create, "Observation")?;
+    let bytes = body::read_batch(request, payload, state.settings.max_body_bytes).await?;
+    Ok(Sent { bytes, sender: access.principal().to_string(), now: state.store.clock().now() })
+}
+
+async fn stored(
+    state: &Shared,
+    access: &Access,
+    sent: &Sent,
+    read: impl FnOnce(&Sent) -> Result<Vec<Item>, Issue>,
+) -> Result<Receipts, Error> {
+    accept(state, access, read(sent)?).await
 }
 
 /// What the body is said to be, without its parameters.

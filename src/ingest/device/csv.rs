@@ -4,7 +4,7 @@
 //! | column | what |
 //! |---|---|
 //! | `time` | FHIR dateTime with zone; empty: the time of receipt |
-//! | `patient` | as in the compact form; `patient_mrn`: the value of an identifier alone |
+//! | `patient` | as in the compact form; empty: whoever the device is at; `patient_mrn`: the value of an identifier alone |
 //! | `device` | as in the compact form; `device_id`: the value of an identifier alone |
 //! | `code` | as in the compact form, or the name of a metric (`heartRate`) |
 //! | `value` | a number or a text; of `bp` systolic/diastolic: `120/80` or `120/80/93` |
@@ -224,7 +224,8 @@ mod tests {
             DEV-1,MRN-100,,heartRate,71,\n\
             DEV-1,MRN-100,,humidity,71,%\n\
             DEV-1,MRN-100,,8867-4,84,/min,7\n\
-            DEV-1,,,8867-4,84,/min\n";
+            DEV-1,,,8867-4,84,/min\n\
+            DEV-1,,,,84,/min\n";
         let want = [
             "line 2 8867-4 84 /min",
             "line 3 8310-5 37.60 Cel",
@@ -233,11 +234,12 @@ mod tests {
             "line 7 8867-4 71 /min",
             "value line 8.code",
             "value line 9.value",
-            "required line 10.patient",
+            "line 10 8867-4 84 /min",
+            "value line 11.code",
         ];
         assert_eq!(told(body), want);
         let draft = rows(body).remove(0).unwrap();
-        assert_eq!(draft.subject, Subject::Identifier { system: None, value: "MRN-100".to_owned() });
+        assert_eq!(draft.subject, Some(Subject::Identifier { system: None, value: "MRN-100".to_owned() }));
         assert_eq!(draft.device, Some(Subject::Identifier { system: None, value: "DEV-1".to_owned() }));
     }
 
