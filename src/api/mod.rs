@@ -94,6 +94,7 @@ pub fn routes(config: &mut ServiceConfig) {
         )
         .service(web::scope("/alert/v1").configure(alert::routes))
         .service(web::scope("/device/v1").configure(device::routes))
+        .service(web::scope("/api/v1").configure(device::uploader::routes))
         .service(web::scope("/hl7").configure(hl7::routes))
         .service(web::scope("/auth").configure(session::routes).configure(token::routes))
         .service(web::scope("/live").configure(live::routes))

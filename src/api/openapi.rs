@@ -26,7 +26,8 @@ use super::{alert, device, fhir, health, hl7, live, session, token};
         fhir::search::compartment_by_url, fhir::search::compartment_by_form, fhir::search::whole_compartment_by_form,
         fhir::history::of_instance, fhir::history::of_type, fhir::history::system,
         fhir::operation::on_system, fhir::operation::on_type, fhir::operation::on_instance,
-        alert::report, device::observations::observations, device::gatt::gatt,
+        alert::report, device::observations::observations, device::gatt::gatt, device::omh::omh, device::csv::csv,
+        device::uploader::entries, device::uploader::telemetry,
         device::registry::offer, device::registry::claim, device::registry::credentials, device::registry::issue,
         device::registry::rotate, device::registry::revoke, device::registry::revoke_all, token::token,
         device::list::devices, device::place::associate, device::place::dissociate, device::place::held, device::place::discard,
@@ -56,6 +57,8 @@ impl utoipa::Modify for Security {
         let components = document.components.get_or_insert_with(Default::default);
         let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
         components.add_security_scheme("token", SecurityScheme::Http(token));
+        let secret = ApiKey::Header(ApiKeyValue::new("api-secret"));
+        components.add_security_scheme("api-secret", SecurityScheme::ApiKey(secret));
         let cookie = ApiKey::Cookie(ApiKeyValue::new(super::caller::COOKIE));
         components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
     }

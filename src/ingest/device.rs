@@ -28,10 +28,15 @@
 //!
 //! Decimals keep their text: `72.50` stays `72.50`.
 
+pub mod csv;
 pub mod gatt;
+pub mod metric;
+pub mod nightscout;
+pub mod omh;
 mod part;
 mod reading;
 mod split;
+pub mod thingsboard;
 
 use fhir_r4::{Format, Issue};
 use serde_json::{Map, Value};
@@ -142,6 +147,14 @@ fn object(raw: &[u8], place: &str) -> Result<Map<String, Value>, Rejected> {
             Err(Rejected { place: place.to_owned(), issues })
         }
     }
+}
+
+/// The same of what need not be as strict as FHIR: members may be null or empty.
+fn plain_object(raw: &[u8], place: &str) -> Result<Map<String, Value>, Rejected> {
+    serde_json::from_slice(raw).map_err(|_| {
+        let issue = Issue::error("structure", place, "this is no JSON object");
+        Rejected { place: place.to_owned(), issues: vec![issue] }
+    })
 }
 
 /// A member that means nothing here. Only what can be a member's name is repeated.

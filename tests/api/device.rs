@@ -1,7 +1,9 @@
 //! `/device/v1`: readings as devices send them, each with its receipt.
 
 mod batch;
+mod forms;
 mod gatt;
+mod uploader;
 
 use serde_json::{Value, json};
 

@@ -1,25 +1,27 @@
 //! The device doors: batches of readings in the forms that devices and gateways speak, each reading with a receipt of
 //! its own.
 
+pub(crate) mod csv;
 pub(crate) mod gatt;
 #[expect(unused_qualifications, reason = "utoipa's macro spells out the type of the query")]
 pub mod list;
 pub(crate) mod observations;
+pub(crate) mod omh;
 mod once;
 #[expect(unused_qualifications, reason = "utoipa's macro spells out the type of the query")]
 pub mod place;
 pub mod registry;
+pub(crate) mod uploader;
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use fhir_r4::Issue;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use self::once::Batch;
-use super::caller::Caller;
 use super::reply::{Answer, at};
 use super::{Shared, body};
 use crate::auth::access::{Access, Action};
@@ -31,6 +33,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .service(at("/observations", "POST").route(web::post().to(observations::observations)))
         .service(at("/gatt", "POST").route(web::post().to(gatt::gatt)))
+        .service(at("/omh", "POST").route(web::post().to(omh::omh)))
+        .service(at("/csv", "POST").route(web::post().to(csv::csv)))
         .configure(list::routes)
         .configure(registry::routes)
         .configure(place::routes);
@@ -75,38 +79,70 @@ struct Sent {
 /// Idempotency-Key the same batch is taken once.
 async fn through(
     state: &Shared,
-    caller: &Caller,
+    access: &Access,
     request: &HttpRequest,
     payload: web::Payload,
     read: impl FnOnce(&Sent) -> Result<Vec<Item>, Issue>,
 ) -> Answer {
-    caller.check(Action::Create, "Observation")?;
-    let bytes = body::read_batch(request, payload, state.settings.max_body_bytes).await?;
-    let sent = Sent { bytes, sender: caller.principal().to_string(), now: state.store.clock().now() };
-    let batch = match once::begin(state, caller, request, &sent.bytes).await? {
+    let sent = sent(state, access, request, payload).await?;
+    let key = match once::begin(state, access, request, &sent.bytes).await? {
         Batch::Answered(answer) => return Ok(answer),
-        Batch::Keyed(key) => Some(key),
-        Batch::Plain => None,
+        Batch::Plain => return Ok(stored(state, access, &sent, read).await?.answer()),
+        Batch::Keyed(key) => key,
     };
-    let taken = match read(&sent) {
-        Ok(items) => accept(state, caller, items).await,
-        Err(issue) => Err(issue.into()),
-    };
-    match (taken, batch) {
-        (Ok(receipts), None) => Ok(receipts.answer()),
-        (Ok(receipts), Some(key)) => once::keep(state, caller, key, &receipts).await,
-        (Err(error), None) => Err(error),
-        (Err(error), Some(key)) => {
-            once::forget(state, caller, key).await;
+    match stored(state, access, &sent, read).await {
+        Ok(receipts) => once::keep(state, access, key, &receipts).await,
+        Err(error) => {
+            once::forget(state, access, key).await;
             Err(error)
         }
     }
+}
+
+/// The same for doors that answer in words of their own.
+async fn taken(
+    state: &Shared,
+    access: &Access,
+    request: &HttpRequest,
+    payload: web::Payload,
+    read: impl FnOnce(&Sent) -> Result<Vec<Item>, Issue>,
+) -> Result<Receipts, Error> {
+    let sent = sent(state, access, request, payload).await?;
+    stored(state, access, &sent, read).await
+}
+
+async fn sent(state: &Shared, access: &Access, request: &HttpRequest, payload: web::Payload) -> Result<Sent, Error> {
+    access.check(Action::Create, "Observation")?;
+    let bytes = body::read_batch(request, payload, state.settings.max_body_bytes).await?;
+    Ok(Sent { bytes, sender: access.principal().to_string(), now: state.store.clock().now() })
+}
+
+async fn stored(
+    state: &Shared,
+    access: &Access,
+    sent: &Sent,
+    read: impl FnOnce(&Sent) -> Result<Vec<Item>, Issue>,
+) -> Result<Receipts, Error> {
+    accept(state, access, read(sent)?).await
 }
 
 /// What the body is said to be, without its parameters.
 fn media(request: &HttpRequest) -> Option<&str> {
     let media = request.headers().get("Content-Type")?.to_str().unwrap_or_default();
     Some(media.split(';').next().unwrap_or_default().trim())
+}
+
+/// What the address says for all that is sent.
+fn common(request: &HttpRequest, known: &[&str]) -> Result<Map<String, Value>, Error> {
+    let mut common = Map::new();
+    for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()).into_owned() {
+        if !known.contains(&name.as_str()) || common.contains_key(&name) {
+            let why = format!("only {} can be given here, each once", known.join(", "));
+            return Err(Error::invalid("value", "http.query", why));
+        }
+        common.insert(name, value.into());
+    }
+    Ok(common)
 }
 
 fn json_only(request: &HttpRequest) -> Result<(), Error> {

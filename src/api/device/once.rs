@@ -55,10 +55,11 @@ fn key(request: &HttpRequest) -> Result<Option<String>, Error> {
     Err(Error::invalid("value", PLACE, "one key of 1 to 255 printable ASCII characters is needed"))
 }
 
-/// Of everything that decides what the batch means.
+/// Of everything that decides what the batch means. The door is its pattern: an address may hold a key that is replaced.
 fn hash(request: &HttpRequest, body: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for part in [request.path(), request.query_string(), super::media(request).unwrap_or_default()] {
+    let door = request.match_pattern().unwrap_or_default();
+    for part in [door.as_str(), request.query_string(), super::media(request).unwrap_or_default()] {
         hash.update(part.as_bytes());
         hash.update([0]);
     }

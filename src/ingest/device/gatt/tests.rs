@@ -246,7 +246,7 @@ fn what_is_wrong_is_named_at_its_place() {
         ("2A37", "", json!({}), "structure [0].hex"),
         ("2A37", "0", json!({}), "value [0].hex"),
         ("2A37", "00GG", json!({}), "value [0].hex"),
-        ("2A1C", "040E00000A00", json!({}), "structure [0].hex"),
+        ("2A1C", "040E00000A", json!({}), "structure [0].hex"),
         ("2A1C", "04700100FF0A", json!({}), "value [0].hex"),
         ("2A1C", "000100007F", json!({}), "value [0].hex"),
         ("2AA7", "0FE3D2E405000214FF02F0E5F38E3E", json!({}), "value [0].hex"),
