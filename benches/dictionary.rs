@@ -187,6 +187,7 @@ fn observation(draft: &Draft, n: u64) -> Result<Value> {
     let bound = Bound {
         patient,
         device: device.then(|| format!("Device/{}", uuid(n / 5 + 1_000_000))),
+        metric: None,
         encounter: n.is_multiple_of(2).then(|| format!("Encounter/{}", uuid(n / 5 + 2_000_000))),
     };
     normalize::observation(draft, &bound, i64::MAX / 2).map_err(|issues| anyhow!("{issues:?}"))

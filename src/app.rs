@@ -27,6 +27,7 @@ use crate::auth::token::{TokenKeys, Verifier};
 use crate::clock::{Clock, new_id};
 use crate::config::{self, Config};
 use crate::deliver;
+use crate::deliver::contact::Contacts;
 use crate::deliver::days::Days;
 use crate::deliver::hl7::Feeder;
 use crate::deliver::latest::Latest;
@@ -104,6 +105,7 @@ impl App {
             live: Live::new(store.clone(), metrics.clone()),
             latest: Latest::new(store.clone()),
             days: Days::new(store.clone()),
+            contacts: Contacts::new(store.clone()),
             hl7: Hl7 { receiver, channels },
             metrics,
             settings: Arc::new(api::Settings {
@@ -163,6 +165,7 @@ impl App {
             tracing::error!(%error, "a run of $reindex that was left behind does not go on");
         }
         reading.spawn(state.latest.clone().run(readers.clone()));
+        reading.spawn(state.contacts.clone().run(readers.clone()));
         reading.spawn(state.pipeline.clone().run_quarantine(readers.clone()));
         reading.spawn(state.days.clone().run(readers.clone()));
         let keeper = Keeper { store: state.store.clone(), metrics: state.metrics.clone(), days: config.hl7.keep_days };

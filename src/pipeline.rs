@@ -128,7 +128,8 @@ impl Pipeline {
             Whose::Known(bound) => (bound, None),
             Whose::Refused(issue) => return Ok(Ready::Refused(vec![issue])),
             Whose::Waits { device, why } => {
-                let bound = Bound { patient: held::NOBODY.to_owned(), device: Some(device.clone()), encounter: None };
+                let patient = held::NOBODY.to_owned();
+                let bound = Bound { patient, device: Some(device.clone()), ..Bound::default() };
                 (bound, Some((device, why)))
             }
         };

@@ -28,6 +28,7 @@ use crate::alert::lifecycle::Policy;
 use crate::auth::device::Devices;
 use crate::auth::sessions::Sessions;
 use crate::auth::token::Verifier;
+use crate::deliver::contact::Contacts;
 use crate::deliver::days::Days;
 use crate::deliver::latest::Latest;
 use crate::deliver::live::Live;
@@ -47,6 +48,7 @@ pub struct State {
     pub live: Live,
     pub latest: Latest,
     pub days: Days,
+    pub contacts: Contacts,
     pub hl7: hl7::Hl7,
     pub metrics: Metrics,
     pub settings: Arc<Settings>,

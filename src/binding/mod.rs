@@ -134,8 +134,8 @@ impl Binding {
         };
         let metric =
             draft.metric.as_ref().and_then(|name| here.get(&("DeviceMetric", Subject::Reference(name.clone()))));
-        let device = metric.cloned().flatten().or(device);
-        Ok(Whose::Known(Bound { patient, device, encounter: None }))
+        let metric = metric.cloned().flatten();
+        Ok(Whose::Known(Bound { patient, device, metric, encounter: None }))
     }
 
     /// The patient whom a device (`Device/…`) was at, as the records stand now.

@@ -10,7 +10,7 @@ pub struct Draft {
     pub subject: Option<Subject>,
     /// Local reference of the sending device (`Device/x`), when the sender named it.
     pub device: Option<Subject>,
-    /// What of the device it is, as others that come with it call it (`said:…`); then that is who measured it.
+    /// What of the device measured it, as others that come with it call it (`said:…`).
     pub metric: Option<String>,
     /// FHIR `Observation.status`.
     pub status: &'static str,

@@ -86,6 +86,11 @@ impl Pipeline {
         Ok(Some(Commit { changes: vec![change], ..Commit::default() }))
     }
 
+    /// The patient (`Patient/…`) whom a device is at, at this time (µs UTC).
+    pub async fn whom(&self, device: &str, at: i64) -> Result<Option<String>, Error> {
+        self.binding.holder(device, at, &mut Found::default()).await
+    }
+
     /// Looks through what waits whenever a device may have come to somebody, until cancelled.
     pub async fn run_quarantine(self, cancelled: CancellationToken) {
         let mut bell = self.store.bell();

@@ -10,6 +10,7 @@ mod batch_key;
 #[doc(hidden)]
 pub mod body;
 mod conn;
+mod contact;
 mod credential;
 mod deadline;
 mod dict;
@@ -54,6 +55,7 @@ pub use account::{Account, Session};
 pub use attended::Attended;
 pub use batch::{CONTROL_ID_TAKEN, READER_LOST};
 pub use batch_key::{BatchKey, Begun};
+pub use contact::Contact;
 pub use credential::{Claim, Credential, CredentialKey};
 pub use guard::{CONDITION_CHANGED, Guard};
 pub use held::{HeldLine, HeldReading};

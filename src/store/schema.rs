@@ -236,3 +236,12 @@ diesel::table! {
         body -> Binary,
     }
 }
+
+diesel::table! {
+    contact (device) {
+        device -> Text,
+        measured -> BigInt,
+        received -> BigInt,
+        battery -> Nullable<Double>,
+    }
+}

@@ -118,6 +118,49 @@ async fn a_device_at_a_bed_is_at_whoever_lies_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn devices_are_listed_with_what_is_known_of_them() {
+    let app = TestApp::start().await;
+    let (ana, gateway, nurse) = (app.admit("r1", "Vega").await, app.gateway(), app.clinician().await);
+    let name = json!({"deviceName": [{"name": "Monitor 1", "type": "user-friendly-name"}]});
+    let (one, other) = (device(&app, "m1", &name).await, device(&app, "m2", &json!({})).await);
+    let comes_to_ana = json!({"patient": format!("Patient/{ana}"), "start": minutes_from_now(-10)});
+    assert_eq!(comes(&nurse, &one, &comes_to_ana).await, 201);
+    let battery = json!({"device": "|m1", "code": "mdc:67996", "value": 81, "unit": "%", "time": minutes_from_now(-2)});
+    gateway.post(DOOR, &battery).await.expect(200);
+    gateway.post(DOOR, &rates("m1", &[-3])).await.expect(200);
+    gateway.post(DOOR, &rates("m2", &[-3, -2])).await.expect(200);
+    let list = |query: &str| {
+        let (nurse, path) = (nurse.clone(), format!("/device/v1/devices{query}"));
+        async move { nurse.get(&path).await.expect(200).json() }
+    };
+    let lines = eventually("it was heard of", || async {
+        let lines = list("").await;
+        lines["devices"][0].get("battery").is_some().then_some(lines)
+    })
+    .await;
+    let (first, second) = (&lines["devices"][0], &lines["devices"][1]);
+    assert_eq!((&first["device"], &first["name"]), (&json!(format!("Device/{one}")), &json!("Monitor 1")));
+    assert_eq!((&first["patient"], &first["battery"]), (&json!(format!("Patient/{ana}")), &json!(81.0)));
+    assert!(first["measured"].as_str().unwrap() < first["silent_since"].as_str().unwrap(), "{first}");
+    assert_eq!((&second["device"], &second["held"]), (&json!(format!("Device/{other}")), &json!(2)));
+    assert_eq!((second.get("patient"), second.get("silent_since")), (None, None));
+
+    let page = list("?count=1").await;
+    assert_eq!((page["devices"].as_array().unwrap().len(), &page["more"]), (1, &json!(true)));
+    let rest = list(&format!("?after=Device/{one}")).await;
+    assert_eq!((rest["devices"][0]["device"].clone(), &rest["more"]), (second["device"].clone(), &json!(false)));
+    assert_eq!(list("?silent_s=60").await["devices"][0]["device"], second["device"]);
+    nurse.get("/device/v1/devices?color=red").await.expect(400);
+    app.machine("system/Observation.c").get("/device/v1/devices").await.expect(403);
+
+    // What was heard is known after a restart.
+    let app = TestApp::on(app.stop().await, vigia::clock::Clock::default(), |_| {}).await;
+    let again = app.gateway().get("/device/v1/devices").await.expect(200).json();
+    assert_eq!(again["devices"][0]["silent_since"], lines["devices"][0]["silent_since"]);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_says_whose_it_is_is_checked() {
     let app = TestApp::start().await;
     let (ana, eva) = (app.admit("r1", "Vega").await, app.admit("r2", "Sol").await);

@@ -3,6 +3,8 @@
 
 pub(crate) mod csv;
 pub(crate) mod gatt;
+#[expect(unused_qualifications, reason = "utoipa's macro spells out the type of the query")]
+pub mod list;
 pub(crate) mod observations;
 pub(crate) mod omh;
 mod once;
@@ -33,6 +35,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(at("/gatt", "POST").route(web::post().to(gatt::gatt)))
         .service(at("/omh", "POST").route(web::post().to(omh::omh)))
         .service(at("/csv", "POST").route(web::post().to(csv::csv)))
+        .configure(list::routes)
         .configure(registry::routes)
         .configure(place::routes);
 }
