@@ -25,6 +25,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .route("/", web::get().to(ward))
         .route("/login", web::get().to(login))
+        .route("/bridge", web::get().to(bridge))
+        .route("/bridge-worker.js", web::get().to(bridge_worker))
         .route("/favicon.ico", web::get().to(icon))
         .route("/ui/{path:.*}", web::get().to(file));
 }
@@ -42,6 +44,16 @@ async fn ward(request: HttpRequest, signed_in: Result<SignedIn, Error>) -> Answe
 
 async fn login(request: HttpRequest) -> Answer {
     page(&request, "login.html")
+}
+
+/// The gateway page. Nobody signs in to it: it has a claim code, and keys of its own.
+async fn bridge(request: HttpRequest) -> Answer {
+    page(&request, "bridge.html")
+}
+
+/// At the root, because a service worker may only serve pages below its own address.
+async fn bridge_worker(request: HttpRequest) -> Answer {
+    page(&request, "bridge-worker.js")
 }
 
 async fn icon(request: HttpRequest) -> Answer {
