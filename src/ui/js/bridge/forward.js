@@ -1,6 +1,7 @@
 // @ts-check
 // The way from the buffer to the server: oldest first, in batches, one tab at a time, again and again until each item
 // has its receipt. A reading is sent more than once if need be; its id makes the server store it once.
+import { getPref, setPref } from '../lib/prefs.js';
 import * as buffer from './buffer.js';
 import { Trouble, ask, clockBehind, dropToken, load, token, trouble } from './identity.js';
 import { sort } from './receipts.js';
@@ -34,6 +35,7 @@ export function force() {
 }
 
 export function start() {
+  change({ lastSent: Number(getPref('bridge.lastSent')) || 0 });
   addEventListener('online', force);
   addEventListener('offline', () => change({ link: 'offline' }));
   document.addEventListener('visibilitychange', () => document.hidden || force());
@@ -101,6 +103,11 @@ async function send(items) {
   most = Math.max(1, Math.floor(items.length / 2));
 }
 
+function sent() {
+  change({ lastSent: Date.now() });
+  setPref('bridge.lastSent', String(state.lastSent)); // outlives a reload
+}
+
 /** @param {string} body */
 const post = async (body) =>
   ask('/device/v1/gatt', { headers: { Authorization: `Bearer ${await token()}`, 'Content-Type': 'application/json' }, body });
@@ -115,7 +122,7 @@ async function receiptsOf(reply) {
 async function settle(items, receipts) {
   const { done, refused, quarantined } = sort(items, receipts);
   await buffer.settle(done, refused);
-  if (done.length) change({ lastSent: Date.now() });
+  if (done.length) sent();
   if (quarantined) change({ quarantined: state.quarantined + quarantined });
   most = Math.min(MOST, most * 2);
   // Receipts that name nothing would be asked for again at once, for ever.

@@ -38,9 +38,9 @@ const pause = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(
 export async function start() {
   if (!isSecureContext) return change({ bluetooth: 'insecure' });
   if (!bluetooth()) return change({ bluetooth: 'none' });
-  const tell = async () => change({ bluetooth: (await bluetooth().getAvailability()) ? 'yes' : 'off' });
-  bluetooth().addEventListener?.('availabilitychanged', tell);
-  await tell();
+  bluetooth().addEventListener?.('availabilitychanged', isOn);
+  addEventListener('focus', isOn);
+  await isOn();
   const before = /** @type {string[]} */ ((await buffer.recall('sensors')) ?? []);
   // Few browsers give back what was chosen before; elsewhere the person has to choose again.
   const granted = (await bluetooth().getDevices?.().catch(() => [])) ?? [];
@@ -48,9 +48,15 @@ export async function start() {
   change({ missed: before.filter((name) => !state.sensors.some((s) => s.name === name)) });
 }
 
+/** Not every system tells when it is switched: it is asked again whenever somebody turns to the page. */
+async function isOn() {
+  change({ bluetooth: (await bluetooth().getAvailability()) ? 'yes' : 'off' });
+}
+
 /** Lets the person choose; needs a press of a button. @param {{ all?: boolean, named?: string }} [how] */
 export async function choose({ all = false, named } = {}) {
   change({ problem: '' });
+  isOn();
   const filters = named ? [{ name: named }] : KINDS.map((kind) => ({ services: [kind.service] }));
   try {
     const device = await bluetooth().requestDevice({ ...(all ? { acceptAllDevices: true } : { filters }), optionalServices: SERVICES });

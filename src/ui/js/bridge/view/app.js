@@ -21,7 +21,7 @@ const NoBluetooth = ({ why }) => html`<section class="card" role="status" data-t
 
 function Sensors() {
   const { sensors, missed, bluetooth, me, problem } = useBridge();
-  const may = bluetooth === 'yes' && me;
+  const may = me && (bluetooth === 'yes' || bluetooth === 'off'); // some systems say "off" and can
   const press = (/** @type {{ all?: boolean }} */ how) => () => {
     if (!may) return;
     keepScreen();

@@ -19,15 +19,17 @@ const MARKS = { connecting: turning, connected: bluetooth, lost: turning, asleep
 
 /** @param {string} code */
 const nameOf = (code) => t(has(`long.${code}`) ? `long.${code}` : `short.${code}`);
+/** @param {string} code */
+const shortOf = (code) => (has(`short.${code}`) ? html`<abbr title=${nameOf(code)}>${t(`short.${code}`)}</abbr>` : nameOf(code));
 
 /** @param {{ shown: Shown, large?: boolean }} props */
 function Reading({ shown, large = false }) {
   const stale = shown.every ? Math.max(OLD_AFTER * shown.every, OLD_AT_LEAST) : Infinity;
   return html`<div class=${large ? 'reading large' : 'reading'} data-testid=${`reading-${shown.code}`}>
-    <p class="reading-name">${nameOf(shown.code)} <${Age} ms=${shown.ms} staleMs=${stale} within=".reading" /></p>
+    <p class="reading-name">${large ? nameOf(shown.code) : shortOf(shown.code)} <${Age} ms=${shown.ms} staleMs=${stale} within=".reading" /></p>
     ${shown.absent
       ? html`<p class="reading-none">${large && html`<span class="reading-value" aria-hidden="true">—</span>`}<span>${t(`bridge.absent.${shown.absent}`)}</span></p>`
-      : html`<p class="reading-line"><span class="reading-value" data-long=${shown.value.length > 6 ? '' : null}>${measured(shown.value)}</span> <span class="reading-unit">${humanUnit(shown.unit, shown.code)}</span></p>`}
+      : html`<p class="reading-line"><span class="reading-value" data-long=${shown.value.length > 5 ? '' : null}>${measured(shown.value)}</span> <span class="reading-unit">${humanUnit(shown.unit, shown.code)}</span></p>`}
   </div>`;
 }
 

@@ -1,0 +1,309 @@
+// The gateway page as somebody meets it who puts a phone beside a bed: registers it, connects sensors, sees readings,
+// loses the network, the page and the sensor, and misses no reading. Sensors are emulated by Chromium, the door of the
+// server stands in door.mjs. Pictures go to target/e2e/.
+// @ts-check
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Air } from "./bluetooth.mjs";
+import { Door } from "./door.mjs";
+import { PATIENCE, freePort, launch, until } from "./helpers.mjs";
+/** @typedef {import("playwright-core").Page} Page */
+
+const root = join(import.meta.dirname, "..", "..");
+const pictures = join(root, "target", "e2e");
+mkdirSync(pictures, { recursive: true });
+const program = process.env.VIGIA_TEST_BINARY ?? join(root, "target", "debug", "vigia");
+
+const data = mkdtempSync(join(tmpdir(), "vigia-bridge-"));
+const [port, mllpPort, doorPort] = [await freePort(), await freePort(), await freePort()];
+const demo = spawn(program, ["demo", "--data", data, "--port", `${port}`, "--mllp-port", `${mllpPort}`, "--seed", "7"], {
+  cwd: data, stdio: ["ignore", "pipe", "inherit"],
+});
+let said = "";
+demo.stdout.on("data", (text) => (said += text));
+const ended = new Promise((resolve) => demo.on("exit", resolve));
+
+/** @type {import("playwright-core").Browser | undefined} */
+let browser;
+/** @type {Door | undefined} */
+let door;
+try {
+  await until(() => /clinician/.test(said), "the demo");
+  door = await Door.before(port, doorPort);
+  // Linux has Web Bluetooth behind a switch
+  browser = await launch("--enable-features=WebBluetooth");
+  const air = await Air.over(browser);
+  const context = await browser.newContext({ viewport: { width: 360, height: 740 }, locale: "es-MX" });
+  await stories(context, air, door);
+  await context.close();
+  await withoutBluetooth(browser, door);
+  console.log("gateway test passed; pictures in target/e2e");
+} catch (error) {
+  console.error(said, door?.outcomes);
+  for (const page of browser?.contexts().flatMap((c) => c.pages()) ?? []) await page.screenshot({ path: join(pictures, "bridge-failed.png") }).catch(() => {});
+  throw error;
+} finally {
+  await browser?.close();
+  door?.close();
+  demo.kill("SIGINT");
+  const late = new Promise((resolve) => setTimeout(resolve, 15_000, "late"));
+  if ((await Promise.race([ended, late])) === "late") demo.kill("SIGKILL");
+  rmSync(data, { recursive: true, force: true });
+}
+
+/** @param {import("playwright-core").BrowserContext} context @param {Air} air @param {Door} door */
+async function stories(context, air, door) {
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE);
+  /** @type {string[]} */
+  const complaints = [];
+  page.on("console", (m) => m.type() === "error" && !m.text().includes("Failed to load resource") && complaints.push(m.text()));
+  if (process.env.SHOW) page.on("console", (m) => console.log("page:", m.text()));
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  await air.choosesFor(page);
+  const strap = await air.sensor("00:00:00:00:00:01", "Correa 7", { "180D": { "2A37": "0048" }, "180F": { "2A19": "50" } });
+  const cuff = await air.sensor("00:00:00:00:00:02", "Cuff", { 1810: { "2A35": "00780050005D00" } });
+  const meter = await air.sensor("00:00:00:00:00:03", "Meter", { 1808: { "2A18": "00", "2A34": "00", "2A52": "00" } });
+
+  await registers(page, door);
+  await showsAndSends(page, air, door, strap, cuff);
+  await keepsWhileAway(page, air, door, strap);
+  await survivesLostAnswers(page, door, strap);
+  await tellsRefusals(page, door, cuff);
+  await followsSensors(page, door, strap);
+  await readsMemories(page, air, door, meter);
+  await isRevoked(page, door, strap);
+  await speaksEnglish(page);
+  await seesBluetoothOff(page, air);
+  assert.deepEqual(complaints, [], "the page complains of nothing");
+}
+
+/** A code brought by a QR code, one press. @param {Page} page @param {Door} door */
+async function registers(page, door) {
+  await page.goto(`${door.origin}/bridge#code=wxyz-0000`);
+  await is(page, "link", "Sin registrar");
+  assert.equal(new URL(page.url()).hash, "", "the code does not stay in the address");
+  assert.equal(await page.getByTestId("connect").getAttribute("aria-disabled"), "true");
+  await page.getByTestId("claim-submit").click();
+  await page.getByTestId("claim-problem").filter({ hasText: "no es válido" }).waitFor();
+  await page.screenshot({ path: join(pictures, "bridge-claim.png"), fullPage: true });
+
+  await page.getByTestId("claim-code").fill("abcd efgh");
+  await page.getByTestId("claim-code").press("Enter");
+  await is(page, "registered", "Registrado como Device/bridge-1");
+  await page.getByTestId("claim").waitFor({ state: "detached" });
+  const key = await page.evaluate(async () => {
+    const db = await new Promise((resolve) => (indexedDB.open("vigia-bridge").onsuccess = (e) => resolve(/** @type {any} */ (e.target).result)));
+    const request = db.transaction("kept").objectStore("kept").get("identity");
+    await new Promise((resolve) => (request.onsuccess = resolve));
+    return crypto.subtle.exportKey("jwk", request.result.keys.privateKey).then(() => "told", () => "kept");
+  });
+  assert.equal(key, "kept", "nobody gets the private key out of the browser");
+}
+
+/** @param {Page} page @param {Air} air @param {Door} door @param {import("./bluetooth.mjs").Sensor} strap @param {import("./bluetooth.mjs").Sensor} cuff */
+async function showsAndSends(page, air, door, strap, cuff) {
+  await connects(page, air, strap, "Conectado");
+  await is(page, "battery", /Batería 80\s?%/);
+  await strap.says(page, "2A37", "0055");
+  await is(page, "reading-8867-4", /85\s*lpm/);
+  await until(() => door.stored.length === 1, "the first reading at the door");
+  assert.deepEqual([door.stored[0].char, door.stored[0].hex], ["2A37", "0055"]);
+  assert.ok(Math.abs(Date.parse(door.stored[0].receivedAt) - Date.now()) < PATIENCE);
+  await is(page, "link", "Todo enviado");
+  await is(page, "waiting", "0 lecturas");
+  await strap.says(page, "2A37", "0455");
+  await page.getByText("Sin contacto con la piel").waitFor();
+
+  await connects(page, air, cuff, "Conectado");
+  await cuff.says(page, "2A35", "15BDF00B009FF03C001200");
+  await is(page, "reading-85354-9", /18\.9\/11\s*kPa/);
+  await is(page, "reading-8889-8", /60/);
+  await page.getByText("El brazalete está flojo").waitFor();
+  await cuff.says(page, "2A35", "00FF07FF07FF07");
+  await is(page, "reading-85354-9", /el sensor no pudo medir/);
+  await until(() => door.stored.length === 4, "all of them at the door");
+  await cuff.says(page, "2A35", "1E8A00580078000000041114293B3C00012700");
+  await until(() => door.stored.length === 5, "the fifth");
+  await fits(page);
+  await page.screenshot({ path: join(pictures, "bridge-readings.png"), fullPage: true });
+}
+
+/** No server, no network, no page: the readings stay, and go once. @param {Page} page @param {Air} air @param {Door} door @param {import("./bluetooth.mjs").Sensor} strap */
+async function keepsWhileAway(page, air, door, strap) {
+  const before = door.stored.length;
+  await until(() => page.evaluate(() => navigator.serviceWorker.controller !== null), "the page's own files kept");
+  door.mode = "away";
+  for (const hex of ["0061", "0062", "0063"]) await strap.says(page, "2A37", hex);
+  await is(page, "link", "Sin conexión");
+  await is(page, "waiting", "3 lecturas");
+  await page.screenshot({ path: join(pictures, "bridge-offline.png"), fullPage: true });
+
+  await page.reload();
+  await air.again();
+  await is(page, "waiting", "3 lecturas");
+  await page.getByTestId("missed").filter({ hasText: "Correa 7" }).waitFor();
+  await page.screenshot({ path: join(pictures, "bridge-reloaded.png"), fullPage: true });
+  await connects(page, air, strap, "Conectado", page.getByRole("button", { name: "Conectar de nuevo Correa 7" }));
+  await strap.says(page, "2A37", "0064");
+  await is(page, "waiting", "4 lecturas");
+  assert.equal(door.stored.length, before);
+
+  door.mode = "up";
+  await page.getByText("Intentar ahora").click();
+  await is(page, "waiting", "0 lecturas");
+  assert.deepEqual(door.stored.slice(before).map((i) => i.hex), ["0061", "0062", "0063", "0064"], "all, in order, once");
+  assert.ok(!door.outcomes.includes("duplicate"));
+}
+
+/** The server works, but its answer never comes. @param {Page} page @param {Door} door @param {import("./bluetooth.mjs").Sensor} strap */
+async function survivesLostAnswers(page, door, strap) {
+  const before = door.stored.length;
+  door.mode = "mute";
+  await strap.says(page, "2A37", "0071");
+  await is(page, "link", "Sin conexión");
+  await is(page, "waiting", "1 lectura");
+  door.mode = "busy";
+  await page.getByText("Intentar ahora").click();
+  await is(page, "link", "El servidor no recibe lecturas");
+  door.mode = "up";
+  await is(page, "waiting", "0 lecturas");
+  assert.equal(door.stored.length, before + 1, "stored once");
+  assert.ok(door.outcomes.includes("duplicate"), "though sent twice");
+}
+
+/** @param {Page} page @param {Door} door @param {import("./bluetooth.mjs").Sensor} cuff */
+async function tellsRefusals(page, door, cuff) {
+  await connects(page, cuff.air, cuff, "Conectado", page.getByRole("button", { name: "Conectar de nuevo Cuff" }));
+  await cuff.says(page, "2A35", "010203");
+  const refused = page.getByTestId("rejected");
+  await refused.filter({ hasText: "the payload is too short" }).waitFor();
+  await page.getByText("No se pudo leer el último mensaje").waitFor();
+  await is(page, "waiting", "0 lecturas");
+  await page.screenshot({ path: join(pictures, "bridge-rejected.png"), fullPage: true });
+  const before = door.outcomes.length;
+  await page.getByTestId("rejected-retry").click();
+  await until(() => door.outcomes.length === before + 1, "it is sent again");
+  await refused.waitFor();
+  await page.getByTestId("rejected-clear").click();
+  await refused.waitFor({ state: "detached" });
+
+  door.quarantine = "2A35";
+  await cuff.says(page, "2A35", "00780050005D00");
+  await is(page, "quarantined", /retiene 1 lectura/);
+  await is(page, "waiting", "0 lecturas");
+  door.quarantine = "";
+}
+
+/** What is worn and goes is missed, and found again. @param {Page} page @param {Door} door @param {import("./bluetooth.mjs").Sensor} strap */
+async function followsSensors(page, door, strap) {
+  const card = page.getByTestId("sensor").filter({ hasText: "Correa 7" });
+  await strap.leaves(false);
+  await card.getByText("Perdido: reconectando").waitFor();
+  await page.screenshot({ path: join(pictures, "bridge-lost.png"), fullPage: true });
+  await until(async () => (await strap.returns(), card.getByText("Conectado").isVisible()), "the strap again");
+  await strap.says(page, "2A37", "0059");
+  await card.getByText("89").waitFor();
+  await until(() => door.stored.at(-1)?.hex === "0059", "its value at the door");
+  const other = page.getByTestId("sensor").filter({ hasText: "Cuff" });
+  await other.getByTestId("release").click();
+  await other.waitFor({ state: "detached" });
+}
+
+/** A meter gives all its records, each time. @param {Page} page @param {Air} air @param {Door} door @param {import("./bluetooth.mjs").Sensor} meter */
+async function readsMemories(page, air, door, meter) {
+  await connects(page, air, meter, "Conectado");
+  await until(() => meter.written.includes("0101"), "the records are asked for");
+  const before = door.stored.length;
+  for (let times = 0; times < 2; times += 1) {
+    await meter.says(page, "2A18", "020700E807030F0E1E2D78B011");
+    await meter.says(page, "2A34", "02070001");
+    await meter.says(page, "2A18", "060800E807030F0E1E2D43C011");
+  }
+  await is(page, "reading-2339-0", /120\s*mg\/dL/);
+  await until(() => door.stored.length >= before + 3, "the records");
+  await is(page, "waiting", "0 lecturas");
+  assert.deepEqual(door.stored.slice(before).map((i) => i.char), ["2A18", "2A34", "2A18"], "each record once");
+  await page.getByTestId("sensor").filter({ hasText: "Meter" }).getByTestId("release").click();
+}
+
+/** @param {Page} page @param {Door} door @param {import("./bluetooth.mjs").Sensor} strap */
+async function isRevoked(page, door, strap) {
+  door.revoked = true;
+  await strap.says(page, "2A37", "0066");
+  await is(page, "link", "Ya no se acepta");
+  await page.screenshot({ path: join(pictures, "bridge-revoked.png"), fullPage: true });
+  await is(page, "waiting", "1 lectura");
+  await page.getByTestId("claim-code").fill("ABCD-EFGH");
+  await page.getByTestId("claim-submit").click();
+  await is(page, "waiting", "0 lecturas");
+  assert.equal(door.stored.at(-1)?.hex, "0066");
+}
+
+/** @param {Page} page */
+async function speaksEnglish(page) {
+  await page.getByRole("button", { name: "EN: English" }).click();
+  await is(page, "link", "Everything sent");
+  await page.getByText("Disconnect a").waitFor({ state: "detached" });
+  for (const size of [{ width: 360, height: 740 }, { width: 1280, height: 800 }]) {
+    for (const theme of ["light", "dark"]) {
+      await page.setViewportSize(size);
+      await page.evaluate((name) => (document.documentElement.dataset.theme = name), theme);
+      await fits(page);
+      await page.screenshot({ path: join(pictures, `bridge-${size.width}-${theme}.png`), fullPage: true });
+    }
+  }
+  const missing = await page.evaluate(async () => {
+    const [en, es] = await Promise.all(["en", "es"].map((l) => import(`/ui/messages/bridge/${l}.js`)));
+    const [a, b] = [Object.keys(en.default), Object.keys(es.default)];
+    return [...a.filter((k) => !b.includes(k)), ...b.filter((k) => !a.includes(k))];
+  });
+  assert.deepEqual(missing, [], "both languages say everything");
+}
+
+/** @param {Page} page @param {Air} air */
+async function seesBluetoothOff(page, air) {
+  await air.power("powered-off");
+  await is(page, "no-bluetooth", /Bluetooth is off/);
+  await air.power("powered-on");
+  await page.getByTestId("no-bluetooth").waitFor({ state: "detached" });
+}
+
+/** @param {import("playwright-core").Browser} browser @param {Door} door */
+async function withoutBluetooth(browser, door) {
+  const context = await browser.newContext({ locale: "en-GB", viewport: { width: 360, height: 740 } });
+  const page = await context.newPage();
+  await page.addInitScript(() => void delete (/** @type {any} */ (Navigator.prototype).bluetooth));
+  await page.goto(`${door.origin}/bridge`);
+  await is(page, "no-bluetooth", /Chrome, Edge or Opera on Android/);
+  await page.screenshot({ path: join(pictures, "bridge-without.png"), fullPage: true });
+  await context.close();
+}
+
+/**
+ * Chooses a sensor in the browser's list.
+ * @param {Page} page @param {Air} air @param {import("./bluetooth.mjs").Sensor} sensor @param {string} state
+ * @param {import("playwright-core").Locator} [button]
+ */
+async function connects(page, air, sensor, state, button = page.getByTestId("connect")) {
+  air.choice = sensor.address;
+  await button.click();
+  await page.getByTestId("sensor").filter({ hasText: sensor.name }).getByText(state).waitFor();
+}
+
+/** @param {Page} page @param {string} id @param {string | RegExp} text */
+async function is(page, id, text) {
+  try {
+    await page.getByTestId(id).filter({ hasText: text }).first().waitFor({ timeout: 30_000 });
+  } catch {
+    throw new Error(`${id} is not ${text} but ${await page.getByTestId(id).allInnerTexts()}`);
+  }
+}
+
+/** Nothing is cut off, nor needs a finger to be pushed aside. @param {Page} page */
+async function fits(page) {
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "the page is as wide as the screen");
+}
