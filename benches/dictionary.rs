@@ -159,6 +159,7 @@ fn nomenclature() -> Result<Vec<Value>> {
                 place: String::new(),
                 subject: Subject::Reference(String::new()),
                 device: None,
+                metric: None,
                 status: "final",
                 code,
                 value: Measured::Quantity { value: format!("{}.{}", number / 10, number % 10), comparator: None, unit },

@@ -21,6 +21,7 @@ use crate::alert::engine::Engine;
 use crate::alert::lifecycle::Policy;
 use crate::alert::seed;
 use crate::api::{self, hl7::Hl7};
+use crate::auth::device::Devices;
 use crate::auth::sessions::Sessions;
 use crate::auth::token::{TokenKeys, Verifier};
 use crate::clock::{Clock, new_id};
@@ -98,6 +99,7 @@ impl App {
         let state = api::State {
             pipeline: pipeline.clone(),
             verifier: Arc::new(Verifier::new(keys)),
+            devices: Devices::new(store.clone(), &config.device),
             sessions: Sessions::new(store.clone(), config.session.lifetime_s),
             live: Live::new(store.clone(), metrics.clone()),
             latest: Latest::new(store.clone()),

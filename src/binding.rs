@@ -62,7 +62,9 @@ impl Binding {
                 None => None,
             },
         };
-        Ok(Ok(Bound { patient, device, encounter: None }))
+        let metric =
+            draft.metric.as_ref().and_then(|name| here.get(&("DeviceMetric", Subject::Reference(name.clone()))));
+        Ok(Ok(Bound { patient, device: metric.cloned().flatten().or(device), encounter: None }))
     }
 
     async fn find(&self, kind: &'static str, subject: &Subject, here: &mut Found) -> Result<Option<String>, Error> {

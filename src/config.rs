@@ -4,6 +4,7 @@
 
 pub mod alert;
 pub mod destination;
+pub mod device;
 pub mod hl7;
 pub mod notify;
 mod secret;
@@ -11,6 +12,7 @@ mod source;
 
 pub use alert::Alert;
 use anyhow::{Result, anyhow, ensure};
+pub use device::Device;
 use figment::Figment;
 use figment::providers::{Format, Toml};
 pub use hl7::Hl7;
@@ -32,6 +34,7 @@ pub struct Config {
     pub server: Server,
     pub database: Database,
     pub hl7: Hl7,
+    pub device: Device,
     pub alert: Alert,
     pub notify: Notify,
     pub live: Live,
@@ -48,6 +51,7 @@ impl Default for Config {
             server: Server::default(),
             database: Database::default(),
             hl7: Hl7::default(),
+            device: Device::default(),
             alert: Alert::default(),
             notify: Notify::default(),
             live: Live::default(),

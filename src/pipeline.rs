@@ -2,10 +2,12 @@
 //! writes a clinical resource. What a door receives and how it words its answer is the door's business.
 
 mod correction;
+mod equipment;
 mod intent;
 mod interaction;
 mod receive;
 mod said;
+mod who;
 
 use std::time::Instant;
 
@@ -17,6 +19,7 @@ pub use self::interaction::{Done, Interaction, Match, Work};
 pub use self::receive::{Letter, Parcel};
 pub use self::said::{Identity, Merge, Merged, Said};
 
+use self::equipment::Equipment;
 use self::intent::{Planned, Unwritten, change};
 use crate::auth::access::Access;
 use crate::binding::{Binding, Found};
@@ -39,13 +42,14 @@ pub struct Receipt {
 pub struct Pipeline {
     store: Store,
     binding: Binding,
+    equipment: Equipment,
     profiles: Profiles,
     metrics: Metrics,
 }
 
 impl Pipeline {
     pub fn new(store: Store, profiles: Profiles, metrics: Metrics) -> Self {
-        Self { binding: Binding::new(store.clone()), store, profiles, metrics }
+        Self { binding: Binding::new(store.clone()), equipment: Equipment::default(), store, profiles, metrics }
     }
 
     /// What resources are checked against.

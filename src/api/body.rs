@@ -14,6 +14,10 @@ use crate::error::Error;
 /// A window of this size (2^n bytes) is as much memory as a sender may make us keep.
 const ZSTD_WINDOW: u32 = 23;
 
+/// No batch of readings unpacks to more than so many times its size, unless it is short.
+const RATIO: usize = 250;
+const SHORT: usize = 256 * 1024;
+
 /// The body is of a type, or in a character set, that is not read.
 pub(super) const UNKNOWN_TYPE: Error = Error::UnsupportedMedia("Content-Type");
 
@@ -28,14 +32,34 @@ enum Coding {
 
 /// All of it, after decompression at most `limit` bytes.
 pub(super) async fn read(request: &HttpRequest, payload: web::Payload, limit: usize) -> Result<Bytes, Error> {
+    only_utf8(request)?;
+    read_bytes(request, payload, limit).await
+}
+
+/// The same of what anybody's device sends: a small body that would unpack to a large one is refused as well.
+pub(super) async fn read_batch(request: &HttpRequest, payload: web::Payload, limit: usize) -> Result<Bytes, Error> {
+    only_utf8(request)?;
+    unpacked(request, payload, limit, Some(RATIO)).await
+}
+
+fn only_utf8(request: &HttpRequest) -> Result<(), Error> {
     if !request.headers().get(header::CONTENT_TYPE).is_none_or(|media| media.to_str().is_ok_and(is_utf8)) {
         return Err(UNKNOWN_TYPE);
     }
-    read_bytes(request, payload, limit).await
+    Ok(())
 }
 
 /// The same of what may be written in any character set.
 pub(super) async fn read_bytes(request: &HttpRequest, payload: web::Payload, limit: usize) -> Result<Bytes, Error> {
+    unpacked(request, payload, limit, None).await
+}
+
+async fn unpacked(
+    request: &HttpRequest,
+    payload: web::Payload,
+    limit: usize,
+    ratio: Option<usize>,
+) -> Result<Bytes, Error> {
     let headers = request.headers();
     if let Some(length) = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok())
         && length > limit
@@ -52,6 +76,7 @@ pub(super) async fn read_bytes(request: &HttpRequest, payload: web::Payload, lim
     match coding {
         None => Ok(sent),
         Some(coding) => {
+            let limit = ratio.map_or(limit, |ratio| limit.min(sent.len().saturating_mul(ratio).max(SHORT)));
             tokio::task::spawn_blocking(move || unpack(coding, &sent, limit)).await.map_err(Error::internal)?
         }
     }

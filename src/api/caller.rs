@@ -1,4 +1,4 @@
-//! Who calls: a machine by its bearer token, or a person by the session cookie. A cookie alone never changes
+//! Who calls: a machine by its bearer token, a device by its token or its key, or a person by the session cookie. A cookie alone never changes
 //! anything: every such request must also carry a header that no foreign page can set.
 
 use std::future::Future;
@@ -11,6 +11,7 @@ use actix_web::{FromRequest, HttpRequest, web};
 
 use super::State;
 use crate::auth::access::Access;
+use crate::auth::device::proof::SECRET_PREFIX;
 use crate::auth::sessions::Person;
 use crate::error::Error;
 
@@ -41,7 +42,11 @@ impl FromRequest for Caller {
         Box::pin(async move {
             if let Some(token) = bearer(&request)? {
                 let state = state(&request)?;
+                if token.starts_with(SECRET_PREFIX) {
+                    return Ok(Self(state.devices.by_secret(token).await?));
+                }
                 let access = state.verifier.access(token, state.store.clock().now_seconds())?;
+                state.devices.still(&access).await?;
                 return Ok(Self((*access).clone()));
             }
             Ok(Self(person(&request).await?.access))

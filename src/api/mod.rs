@@ -17,6 +17,7 @@ mod pages;
 mod reply;
 mod request_log;
 pub mod session;
+pub mod token;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::{self, ServiceConfig};
 
 use crate::alert::lifecycle::Policy;
+use crate::auth::device::Devices;
 use crate::auth::sessions::Sessions;
 use crate::auth::token::Verifier;
 use crate::deliver::days::Days;
@@ -41,6 +43,7 @@ pub struct State {
     pub store: Store,
     pub verifier: Arc<Verifier>,
     pub sessions: Sessions,
+    pub devices: Devices,
     pub live: Live,
     pub latest: Latest,
     pub days: Days,
@@ -90,7 +93,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(web::scope("/alert/v1").configure(alert::routes))
         .service(web::scope("/device/v1").configure(device::routes))
         .service(web::scope("/hl7").configure(hl7::routes))
-        .service(web::scope("/auth").configure(session::routes))
+        .service(web::scope("/auth").configure(session::routes).configure(token::routes))
         .service(web::scope("/live").configure(live::routes))
         .configure(health::routes)
         .configure(openapi::routes)

@@ -10,7 +10,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::caller::Caller;
-use super::{alert, device, fhir, health, hl7, live, session};
+use super::{alert, device, fhir, health, hl7, live, session, token};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -26,7 +26,9 @@ use super::{alert, device, fhir, health, hl7, live, session};
         fhir::search::compartment_by_url, fhir::search::compartment_by_form, fhir::search::whole_compartment_by_form,
         fhir::history::of_instance, fhir::history::of_type, fhir::history::system,
         fhir::operation::on_system, fhir::operation::on_type, fhir::operation::on_instance,
-        alert::report, device::observations,
+        alert::report, device::observations::observations, device::gatt::gatt,
+        device::registry::offer, device::registry::claim, device::registry::credentials, device::registry::issue,
+        device::registry::rotate, device::registry::revoke, device::registry::revoke_all, token::token,
         hl7::message, hl7::messages, hl7::one, hl7::replay, hl7::replay_many, hl7::settle, hl7::waiting, hl7::attach,
         live::events, live::series,
         session::login, session::logout, session::me,

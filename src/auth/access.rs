@@ -14,6 +14,8 @@ pub enum Principal {
     User { id: String, username: String, role: Role },
     /// A machine with a bearer token.
     Client { id: String },
+    /// A device by one of its credentials; it says what it measured itself, and nothing else.
+    Device { credential: String, device: String },
 }
 
 impl fmt::Display for Principal {
@@ -23,6 +25,7 @@ impl fmt::Display for Principal {
             Self::System(name) => write!(f, "system/{name}"),
             Self::User { id, .. } => write!(f, "user/{id}"),
             Self::Client { id } => write!(f, "client/{id}"),
+            Self::Device { device, .. } => f.write_str(device),
         }
     }
 }
@@ -206,6 +209,12 @@ impl Access {
         Self { principal, scopes: parse_all(role.scopes()).unwrap_or_default(), patient: None }
     }
 
+    /// A device (`Device/…`) by one of its credentials.
+    pub fn for_device(credential: impl Into<String>, device: impl Into<String>) -> Self {
+        let principal = Principal::Device { credential: credential.into(), device: device.into() };
+        Self { principal, scopes: parse_all(DEVICE_SCOPES).unwrap_or_default(), patient: None }
+    }
+
     /// A caller with granted scopes. `patient` is the launch context, as an id or `Patient/id`.
     /// Scopes that cannot be enforced are refused, never ignored: to ignore one is to widen it.
     pub fn from_scopes(principal: Principal, scopes: &str, patient: Option<String>) -> Result<Self, Denied> {
@@ -228,6 +237,14 @@ impl Access {
 
     pub fn principal(&self) -> &Principal {
         &self.principal
+    }
+
+    /// The device that calls: `Device/…`.
+    pub fn device(&self) -> Option<&str> {
+        match &self.principal {
+            Principal::Device { device, .. } => Some(device),
+            _ => None,
+        }
     }
 
     /// `Patient/id` of the launch context.
@@ -290,6 +307,9 @@ impl fmt::Display for Scope {
         write!(f, "{context}/{}.{}", self.resource_type.as_deref().unwrap_or("*"), self.actions)
     }
 }
+
+/// What every device may do, with any of its credentials.
+pub const DEVICE_SCOPES: &str = "system/Observation.c";
 
 /// Scopes that say something about the login, not about resources.
 const OTHER_SCOPES: [&str; 9] = [

@@ -2,6 +2,7 @@
 //! prove who somebody is. No handler and no query may enter.
 
 pub mod access;
+pub mod device;
 pub mod password;
 pub mod sessions;
 pub mod token;

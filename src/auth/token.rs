@@ -32,6 +32,9 @@ pub struct Claims {
     /// Id of the patient in context, for patient/ scopes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patient: Option<String>,
+    /// The device (`Device/…`) whose token it is; then the client is one of its credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// Seconds since 1970.
     pub iat: i64,
     pub exp: i64,
@@ -94,6 +97,7 @@ impl TokenKeys {
             client_id: client_id.to_owned(),
             scope: scope.to_owned(),
             patient,
+            device: None,
             iat: now_s,
             exp: now_s.saturating_add(lifetime_s),
             jti: URL_SAFE_NO_PAD.encode(jti),
@@ -131,6 +135,9 @@ impl TokenKeys {
 }
 
 fn access_of(claims: &Claims) -> Result<Access, Denied> {
+    if let Some(device) = &claims.device {
+        return Ok(Access::for_device(&*claims.client_id, &**device));
+    }
     let principal = Principal::Client { id: claims.client_id.clone() };
     Access::from_scopes(principal, &claims.scope, claims.patient.clone())
 }

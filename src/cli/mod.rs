@@ -4,6 +4,7 @@ mod backtest;
 mod check_config;
 mod client;
 mod demo;
+mod device;
 mod hl7;
 mod keygen;
 mod notify;
@@ -70,6 +71,9 @@ enum Command {
     /// HL7 v2 messages: send, listen, validate, replay.
     #[command(subcommand)]
     Hl7(hl7::Command),
+    /// Devices, and what they prove themselves by.
+    #[command(subcommand)]
+    Device(device::Command),
     /// Machines that call with bearer tokens.
     #[command(subcommand)]
     Client(client::Command),
@@ -100,6 +104,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Rule(command) => on_runtime(rule::run(load, command)),
         Command::Backtest(options) => on_runtime(backtest::run(load, options)),
         Command::Hl7(command) => on_runtime(hl7::run(load, command)),
+        Command::Device(command) => on_runtime(device::run(load()?, command)),
         Command::Client(command) => client::run(&load()?, command),
     }
 }

@@ -28,21 +28,23 @@
 //!
 //! Decimals keep their text: `72.50` stays `72.50`.
 
+pub mod gatt;
+mod part;
 mod reading;
 mod split;
 
 use fhir_r4::{Format, Issue};
 use serde_json::{Map, Value};
 
-use crate::normalize::draft::Draft;
+use crate::normalize::draft::{Draft, Subject};
 
 /// More readings in one request are refused.
 pub const MAX_ITEMS: usize = 10_000;
 
-/// What became of one reading of a request.
+/// What became of one reading of a request. Readings of one payload stand at one place.
 pub type Item = Result<Draft, Rejected>;
 
-/// A reading that cannot be taken, where it stood, and all that is wrong with it.
+/// What cannot be taken, where it stood, and all that is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejected {
     pub place: String,
@@ -51,36 +53,42 @@ pub struct Rejected {
 
 /// Reads a JSON body. `sender` names who sends, as it is known from its credentials.
 pub fn parse_json(body: &[u8], sender: &str) -> Result<Vec<Item>, Issue> {
+    let (readings, defaults) = envelope(body, "readings", &["patient", "device", "time"])?;
+    enough(readings.len())?;
+    let numbered = readings.into_iter().enumerate();
+    Ok(numbered.map(|(at, raw)| one(raw, format!("[{at}]"), &defaults, sender)).collect())
+}
+
+/// What a body lists, and the members that stand for all of it.
+type Cut<'b> = (Vec<&'b [u8]>, Map<String, Value>);
+
+/// Cuts a body into what it lists: an array, an object with this list and members that stand for all of it, or one
+/// thing by itself.
+fn envelope<'b>(body: &'b [u8], list: &str, common: &[&str]) -> Result<Cut<'b>, Issue> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    if let Some(readings) = split::elements(body) {
-        return many(readings, &Map::new(), sender);
+    if let Some(listed) = split::elements(body) {
+        return Ok((listed, Map::new()));
     }
     let members = split::members(body).ok_or_else(|| broken(body))?;
-    if members.iter().all(|(name, _)| *name != b"readings") {
-        return many(vec![body], &Map::new(), sender);
+    if members.iter().all(|(name, _)| *name != list.as_bytes()) {
+        return Ok((vec![body], Map::new()));
     }
-    let mut defaults = Map::new();
-    let mut readings = None;
+    let (mut defaults, mut listed) = (Map::new(), None);
     for (name, raw) in members {
         let name = std::str::from_utf8(name).unwrap_or_default();
-        match name {
-            "readings" if readings.is_none() => {
-                let list = split::elements(raw);
-                readings =
-                    Some(list.ok_or_else(|| Issue::error("structure", "readings", "a list of readings is needed"))?);
-            }
-            "patient" | "device" | "time" if !defaults.contains_key(name) => {
-                let value =
-                    serde_json::from_slice(raw).map_err(|_| Issue::error("structure", name, "this is no JSON"))?;
-                defaults.insert(name.to_owned(), value);
-            }
-            "readings" | "patient" | "device" | "time" => {
-                return Err(Issue::error("structure", name, "the member stands twice"));
-            }
-            other => return Err(unknown("", other)),
+        if name == list && listed.is_none() {
+            let cut = split::elements(raw).ok_or_else(|| Issue::error("structure", name, "a list is needed"))?;
+            listed = Some(cut);
+        } else if common.contains(&name) && !defaults.contains_key(name) {
+            let value = serde_json::from_slice(raw).map_err(|_| Issue::error("structure", name, "this is no JSON"))?;
+            defaults.insert(name.to_owned(), value);
+        } else if name == list || common.contains(&name) {
+            return Err(Issue::error("structure", name, "the member stands twice"));
+        } else {
+            return Err(unknown("", name));
         }
     }
-    many(readings.unwrap_or_default(), &defaults, sender)
+    Ok((listed.unwrap_or_default(), defaults))
 }
 
 /// What a body is that cannot be cut into readings. Nothing of it is repeated.
@@ -95,6 +103,18 @@ fn broken(body: &[u8]) -> Issue {
     Issue::error("structure", "http.body", text)
 }
 
+/// What a device (`Device/…`) sends by its own credential is measured by it, and by no other.
+pub fn own(items: &mut [Item], device: &str) {
+    for item in items {
+        let Ok(draft) = item else { continue };
+        let named = draft.device.get_or_insert_with(|| Subject::Reference(device.to_owned()));
+        if *named != Subject::Reference(device.to_owned()) {
+            let issue = Issue::error("forbidden", draft.place.clone(), "a device writes its own readings only");
+            *item = Err(Rejected { place: draft.place.clone(), issues: vec![issue] });
+        }
+    }
+}
+
 /// Reads a body of one JSON object a line; empty lines do not count.
 pub fn parse_ndjson(body: &[u8], sender: &str) -> Result<Vec<Item>, Issue> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
@@ -102,12 +122,6 @@ pub fn parse_ndjson(body: &[u8], sender: &str) -> Result<Vec<Item>, Issue> {
     let lines: Vec<(usize, &[u8])> = lines.take(MAX_ITEMS + 1).collect();
     enough(lines.len())?;
     Ok(lines.into_iter().map(|(at, line)| one(line, format!("line {}", at + 1), &Map::new(), sender)).collect())
-}
-
-fn many(readings: Vec<&[u8]>, defaults: &Map<String, Value>, sender: &str) -> Result<Vec<Item>, Issue> {
-    enough(readings.len())?;
-    let numbered = readings.into_iter().enumerate();
-    Ok(numbered.map(|(at, raw)| one(raw, format!("[{at}]"), defaults, sender)).collect())
 }
 
 fn enough(items: usize) -> Result<(), Issue> {
@@ -119,15 +133,20 @@ fn enough(items: usize) -> Result<(), Issue> {
 }
 
 fn one(raw: &[u8], place: String, defaults: &Map<String, Value>, sender: &str) -> Item {
-    let object = match fhir_r4::parse(raw, Format::Json) {
-        Ok(Value::Object(object)) => object,
-        Ok(_) => Map::new(),
-        Err(issues) => {
-            let issues = issues.into_iter().map(|issue| issue.under(&place)).collect();
-            return Err(Rejected { place, issues });
-        }
-    };
+    let object = object(raw, &place)?;
     reading::draft(&object, defaults, &place, sender).map_err(|issues| Rejected { place, issues })
+}
+
+/// The object that stands at a place; what is none has no members.
+fn object(raw: &[u8], place: &str) -> Result<Map<String, Value>, Rejected> {
+    match fhir_r4::parse(raw, Format::Json) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Ok(Map::new()),
+        Err(issues) => {
+            let issues = issues.into_iter().map(|issue| issue.under(place)).collect();
+            Err(Rejected { place: place.to_owned(), issues })
+        }
+    }
 }
 
 /// A member that means nothing here. Only what can be a member's name is repeated.

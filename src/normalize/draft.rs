@@ -9,6 +9,8 @@ pub struct Draft {
     pub subject: Subject,
     /// Local reference of the sending device (`Device/x`), when the sender named it.
     pub device: Option<Subject>,
+    /// What of the device it is, as others that come with it call it (`said:…`); then that is who measured it.
+    pub metric: Option<String>,
     /// FHIR `Observation.status`.
     pub status: &'static str,
     /// All codings the sender gave, the preferred one first. Never empty.

@@ -77,6 +77,8 @@ fn together(parts: Vec<(usize, Draft)>) -> Option<Draft> {
     });
     panel.code = std::iter::once(codes::loinc(PANEL)).chain(mdc).collect();
     panel.value = Measured::Panel;
+    // Its parts are different metrics of one device.
+    panel.metric = None;
     panel.key = parts.iter().map(|(_, draft)| draft.key.as_str()).collect::<Vec<_>>().join("\n");
     let notes: Vec<&str> = parts.iter().filter_map(|(_, draft)| draft.note.as_deref()).collect();
     panel.note = (!notes.is_empty()).then(|| notes.join("\n"));
@@ -127,6 +129,7 @@ mod tests {
             place: format!("OBX[{code}]"),
             subject: Subject::Reference("Patient/p".to_owned()),
             device: None,
+            metric: None,
             status: "final",
             code: vec![Coding { system: system.to_owned(), code: code.to_owned(), display: None }],
             value: Measured::Quantity { value: value.to_owned(), comparator: None, unit: Some(unit) },

@@ -23,6 +23,7 @@ fn draft(system: &str, code: &str, value: Measured) -> Draft {
         place: "[3]".to_owned(),
         subject: Subject::Reference("Patient/p1".to_owned()),
         device: None,
+        metric: None,
         status: "final",
         code: vec![coding(system, code)],
         value,

@@ -10,7 +10,7 @@ use fhir_r4::{Issue, Severity};
 use super::correction::Later;
 use super::intent::Planned;
 use super::said::{Said, Settled};
-use super::{Pipeline, Receipt};
+use super::{Pipeline, Receipt, equipment};
 use crate::auth::access::{Access, Action};
 use crate::binding::Found;
 use crate::error::Error;
@@ -157,6 +157,27 @@ impl Pipeline {
         Ok(posted)
     }
 
+    /// What is said of devices; nothing, when it stands like that.
+    async fn equipped(
+        &self,
+        devices: Vec<Said>,
+        received: i64,
+        found: &mut Found,
+    ) -> Result<Result<Settled, Vec<Issue>>, Error> {
+        let (key, generation) = (equipment::key(&devices)?, self.store.registry_generation());
+        if let Some(known) = self.equipment.get(generation, &key).filter(|_| !self.store.is_shared()) {
+            found.extend(known.iter().map(|(name, who)| (name.clone(), who.clone())));
+            return Ok(Ok(Settled::default()));
+        }
+        let mut own = Found::default();
+        let settled = self.settle_said(devices, &HashMap::new(), received, &mut own).await?;
+        found.extend(own.iter().map(|(name, who)| (name.clone(), who.clone())));
+        if settled.as_ref().is_ok_and(|settled| settled.intents.is_empty() && settled.warnings.is_empty()) {
+            self.equipment.put(generation, key, own);
+        }
+        Ok(settled)
+    }
+
     /// Each reading a group and what is said another, or all of it one.
     async fn sorted(&self, access: &Access, letter: Letter) -> Result<Sorted, Error> {
         let received = self.store.clock().now();
@@ -174,16 +195,13 @@ impl Pipeline {
         }
         // A device that says who it is, is known before its readings are.
         let (devices, mut said): (Vec<Said>, Vec<Said>) =
-            if together { (vec![], said) } else { said.into_iter().partition(|said| said.kind == "Device") };
+            if together { (vec![], said) } else { said.into_iter().partition(|said| is_equipment(said.kind)) };
         if access.check(Action::Update, "Provenance").is_err() {
             said.retain(|said| said.kind != "Provenance");
         }
-        if !devices.is_empty() {
-            match self.settle_said(devices, &HashMap::new(), received, &mut found).await? {
-                // Who may only send readings registers no devices, and sends readings all the same.
-                Ok(_) if access.check(Action::Update, "Device").is_err() => {
-                    found.retain(|(kind, _), _| *kind != "Device");
-                }
+        // Who may only send readings registers no devices, and sends readings all the same.
+        if !devices.is_empty() && access.check(Action::Update, "Device").is_ok() {
+            match self.equipped(devices, received, &mut found).await? {
                 Ok(done) => {
                     for one in &mut said {
                         one.also(&done.versions);
@@ -233,6 +251,10 @@ impl Pipeline {
         }
         Ok(sorted)
     }
+}
+
+fn is_equipment(kind: &str) -> bool {
+    matches!(kind, "Device" | "DeviceMetric")
 }
 
 /// What is said of people is for those alone who may write everybody's: others learn nothing of them either.

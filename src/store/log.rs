@@ -43,7 +43,7 @@ const TAIL: usize = 8192;
 pub(super) struct Log {
     tail: RwLock<VecDeque<Arc<Entry>>>,
     bell: watch::Sender<i64>,
-    /// Counts commits that changed a Patient or a Device.
+    /// Counts commits that changed a patient or a device.
     registry: AtomicU64,
 }
 
@@ -55,7 +55,7 @@ impl Log {
     /// Entries of one committed batch, in order.
     pub(super) fn publish(&self, entries: Vec<Arc<Entry>>) {
         let Some(last) = entries.last().map(|e| e.seq) else { return };
-        if entries.iter().any(|e| matches!(e.resource_type, "Patient" | "Device")) {
+        if entries.iter().any(|e| matches!(e.resource_type, "Patient" | "Device" | "DeviceMetric")) {
             self.registry.fetch_add(1, Ordering::Release);
         }
         if let Ok(mut tail) = self.tail.write() {

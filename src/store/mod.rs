@@ -5,12 +5,15 @@
 mod account;
 mod attended;
 mod batch;
+mod batch_key;
 // Not for use outside; open for the benchmarks.
 #[doc(hidden)]
 pub mod body;
 mod conn;
+mod credential;
 mod deadline;
 mod dict;
+mod fault;
 mod globe;
 mod guard;
 mod history;
@@ -23,6 +26,7 @@ mod message;
 mod newest;
 mod oddity;
 mod parameters;
+mod permitted;
 mod prepare;
 mod progress;
 mod queue;
@@ -42,13 +46,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fhir_r4::Issue;
-use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 pub use account::{Account, Session};
 pub use attended::Attended;
 pub use batch::{CONTROL_ID_TAKEN, READER_LOST};
+pub use batch_key::{BatchKey, Begun};
+pub use credential::{Claim, Credential, CredentialKey};
 pub use guard::{CONDITION_CHANGED, Guard};
 pub use history::{HistoryPage, HistoryQuery};
 pub use labels::Labels;
@@ -57,6 +62,7 @@ pub use log::Entry;
 pub use measured::{Measured, Part, Wanted, is_wanted};
 pub use message::{Judge, Judged, Kept, KnownBy, Message, Opened, Posted, Verdict, Waiting, Wanted as WantedMessages};
 pub use newest::{Placed, Series};
+pub use permitted::patient_of;
 pub use prepare::{Change, Content, NOTHING, Repeat, Verb};
 pub use queue::Priority;
 pub use reader::Taken;
@@ -68,8 +74,10 @@ pub use series::Past;
 
 use self::conn::{Conn, Location, Pool};
 use self::dict::Dict;
+use self::fault::database;
 use self::lane::{Batched, Group, Job, Lane};
 use self::log::Log;
+use self::permitted::{authorise, visible, within};
 use self::prepare::Prepared;
 use self::queue::{Queue, Refused};
 use self::search::Seal;
@@ -77,7 +85,6 @@ use crate::auth::access::{Access, Action, Permit, Reach};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::fhir::query::Query;
-use crate::fhir::reading::Reading;
 use crate::telemetry::Metrics;
 
 /// What a change came to.
@@ -513,84 +520,6 @@ pub fn may_follow(access: &Access, kind: Option<&'static str>, id: Option<&str>)
         return Err(Error::Forbidden("The history of a whole type is not about one patient.".to_owned()));
     }
     Ok(permit)
-}
-
-/// May the caller make these changes?
-fn authorise(access: &Access, commit: &Commit) -> Result<(), Error> {
-    for change in &commit.changes {
-        let action = match change.verb {
-            Verb::Create(_) => Action::Create,
-            Verb::Update { .. } => Action::Update,
-            Verb::Delete { .. } => Action::Delete,
-        };
-        let permit = access.check(action, change.resource_type)?;
-        if *permit.reach() == Reach::All {
-            continue;
-        }
-        // Bound to one patient: what is written must say that it is that patient's, and what it replaces
-        // cannot be seen from here.
-        let patient = change.resource.as_ref().and_then(|r| patient_of(change.resource_type, &change.id, r));
-        if !matches!(change.verb, Verb::Create(_)) || !permit.covers(patient.as_deref()) {
-            return Err(Error::Forbidden("This is outside the one patient that the caller may write for.".to_owned()));
-        }
-    }
-    Ok(())
-}
-
-/// Does the permit reach this resource? What it does not reach is not known to the caller.
-fn visible(permit: &Permit, stored: &Stored) -> Result<(), Error> {
-    within(permit.reach(), stored)
-}
-
-fn within(reach: &Reach, stored: &Stored) -> Result<(), Error> {
-    if *reach == Reach::All {
-        return Ok(());
-    }
-    let hidden = || Error::not_found(stored.resource_type, &*stored.id);
-    if stored.deleted {
-        return Err(hidden());
-    }
-    let resource = stored.value()?;
-    let patient = patient_of(stored.resource_type, &stored.id, &resource);
-    if reach.covers(patient.as_deref()) { Ok(()) } else { Err(hidden()) }
-}
-
-/// The patient that a resource is about: its own id, its subject, or its `patient`.
-pub fn patient_of(kind: &str, id: &str, resource: &Value) -> Option<String> {
-    if kind == "Patient" {
-        return Some(format!("Patient/{id}"));
-    }
-    if kind == prepare::OBSERVATION {
-        return Reading::of(resource).subject;
-    }
-    let reference = ["subject", "patient"].iter().find_map(|m| resource.get(m)?.get("reference")?.as_str())?;
-    Some(crate::fhir::reference::unversioned(reference).to_owned())
-}
-
-/// A database error as ours. Its text goes to the log once, where the error is handled; it holds no values.
-fn database(error: diesel::result::Error) -> Error {
-    use diesel::result::{DatabaseErrorKind, Error as Diesel};
-    match error {
-        Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand, _) => {
-            Error::Unavailable("The database is not reachable.")
-        }
-        Diesel::DatabaseError(_, information) if connection_lost(information.message()) => {
-            Error::Unavailable("The database is not reachable.")
-        }
-        Diesel::DatabaseError(_, information) if deadline::is_timeout(information.message()) => Error::Timeout,
-        Diesel::DatabaseError(kind, information) => {
-            Error::internal(format!("database: {kind:?}: {}", information.message()))
-        }
-        Diesel::BrokenTransactionManager => Error::Unavailable("The database is not reachable."),
-        other => Error::internal(format!("database: {other}")),
-    }
-}
-
-/// How libpq says that the server went away while it was asked; diesel has no kind for it.
-fn connection_lost(message: &str) -> bool {
-    ["terminating connection", "server closed the connection", "connection to server", "no connection to the server"]
-        .iter()
-        .any(|text| message.contains(text))
 }
 
 /// The stored form of a logical id.

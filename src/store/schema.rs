@@ -190,3 +190,38 @@ diesel::table! {
         place -> Nullable<Text>,
     }
 }
+
+diesel::table! {
+    credential (id) {
+        id -> Text,
+        device -> Text,
+        kind -> Text,
+        public_key -> Nullable<Text>,
+        hash -> Nullable<Binary>,
+        alias -> Nullable<Binary>,
+        label -> Text,
+        made_by -> Text,
+        created -> BigInt,
+        expires -> Nullable<BigInt>,
+        revoked -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    claim (hash) { hash -> Binary, device -> Text, made_by -> Text, expires -> BigInt, }
+}
+
+diesel::table! {
+    spent (hash) { hash -> Binary, expires -> BigInt, }
+}
+
+diesel::table! {
+    batch_key (principal, key) {
+        principal -> Text,
+        key -> Text,
+        hash -> Binary,
+        status -> Nullable<SmallInt>,
+        answer -> Nullable<Binary>,
+        at -> BigInt,
+    }
+}

@@ -1,5 +1,8 @@
 //! `/device/v1`: readings as devices send them, each with its receipt.
 
+mod batch;
+mod gatt;
+
 use serde_json::{Value, json};
 
 use crate::helpers::samples::heart_rate;

@@ -284,7 +284,7 @@ async fn questions_are_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_says_who_it_is_is_known() {
     let app = TestApp::start().await;
-    let gateway = app.gateway();
+    let (gateway, administrator) = (app.gateway(), app.administrator().await);
     let id = app.admit("r1", "Vega").await;
     let reading = |message_id: &str, value: &str| {
         message(
@@ -294,8 +294,9 @@ async fn a_device_that_says_who_it_is_is_known() {
                 "OBR|1|||69837^MDC_DEV_METER_PHYSIO_MULTI_PARAM_MDS^MDC|||20260102080000+0000",
                 "OBX|1||69965^MDC_DEV_MON_PHYSIO_MULTI_PARAM_MDS^MDC|1.0.0.0|||||||X|||||||0030E60000000001^^0030E60000000001^EUI-64",
                 "OBX|2||70686^MDC_DEV_ECG_VMD^MDC|1.1.0.0|||||||X",
+                "OBX|3||70687^MDC_DEV_ECG_CHAN^MDC|1.1.1.0|||||||X",
                 &format!(
-                    "OBX|3|NM|147842^MDC_ECG_HEART_RATE^MDC|1.1.1.1|{value}|264864^MDC_DIM_BEAT_PER_MIN^MDC|50-120||||R"
+                    "OBX|4|NM|147842^MDC_ECG_HEART_RATE^MDC|1.1.1.1|{value}|264864^MDC_DIM_BEAT_PER_MIN^MDC|50-120||||R"
                 ),
             ],
         )
@@ -308,10 +309,31 @@ async fn a_device_that_says_who_it_is_is_known() {
     let devices = found(&gateway, "Device?identifier=0030E60000000001").await;
     assert_eq!((devices.len(), &devices[0]["meta"]["versionId"]), (1, &json!("1")), "{devices:?}");
     assert_eq!(devices[0]["type"]["coding"][0]["display"], "MDC_DEV_MON_PHYSIO_MULTI_PARAM_MDS");
-    let device = devices[0]["id"].as_str().unwrap();
-    let readings = found(&gateway, &format!("Observation?patient={id}&device=Device/{device}")).await;
+    // The metric measured it: it stands in the channel, that in the VMD, that in the monitor.
+    let monitor = format!("Device/{}", devices[0]["id"].as_str().unwrap());
+    let metrics = found(&gateway, &format!("DeviceMetric?source={monitor}")).await;
+    assert_eq!((metrics.len(), &metrics[0]["meta"]["versionId"]), (1, &json!("1")), "{metrics:?}");
+    assert_eq!(metrics[0]["type"]["coding"][0]["code"], "147842");
+    assert_eq!(metrics[0]["unit"]["coding"][0]["code"], "264864");
+    let channel = metrics[0]["parent"]["reference"].as_str().unwrap().to_owned();
+    let mut above = vec![];
+    let mut holder = gateway.get(&format!("/fhir/{channel}")).await.expect(200).json();
+    while let Some(next) = holder["parent"]["reference"].as_str().map(str::to_owned) {
+        above.push(holder["type"]["coding"][0]["code"].as_str().unwrap().to_owned());
+        holder = gateway.get(&format!("/fhir/{next}")).await.expect(200).json();
+    }
+    assert_eq!(
+        (above, holder["id"].as_str()),
+        (vec!["70687".to_owned(), "70686".to_owned()], devices[0]["id"].as_str())
+    );
+    let readings = found(&gateway, &format!("Observation?patient={id}&device:DeviceMetric.source={monitor}")).await;
     assert_eq!(readings.len(), 2, "{readings:?}");
-    let kept = app.administrator().await.get("/hl7/messages?control=m1").await.expect(200).json();
+    // What is taken away is said anew by the next message.
+    let metric = format!("/fhir/DeviceMetric/{}", metrics[0]["id"].as_str().unwrap());
+    administrator.delete(&metric).await.expect(204);
+    take(&app, &reading("m3", "74")).await;
+    gateway.get(&metric).await.expect(200);
+    let kept = administrator.get("/hl7/messages?control=m1").await.expect(200).json();
     assert!(kept["messages"][0]["issues"].to_string().contains("not mapped, only kept: OBX-7"), "{kept}");
     app.stop().await;
 }

@@ -62,7 +62,7 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("msfc_VXU-V04-02", "AA", "Encounter 1, Immunization 3, Practitioner 2, Provenance 1"),
     ("ours_bedside_monitor", "AE", ""),
     ("ours_loinc_simulator", "AE", ""),
-    ("ours_pcd01_devices", "AE", "Device 1, Provenance 1"),
+    ("ours_pcd01_devices", "AE", "Device 1, DeviceMetric 1, Provenance 1"),
     ("pyhl7_sample_batch1", "AA", ""),
 ];
 

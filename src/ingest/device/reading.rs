@@ -10,7 +10,7 @@ use crate::normalize::codes::{self, DIASTOLIC, MDC, MEAN, PANEL, SYSTOLIC};
 use crate::normalize::decimal;
 use crate::normalize::draft::{Coding, Draft, Judged, Measured, Subject};
 
-const MEMBERS: [&str; 15] = [
+const MEMBERS: [&str; 16] = [
     "patient",
     "device",
     "code",
@@ -26,6 +26,7 @@ const MEMBERS: [&str; 15] = [
     "id",
     "status",
     "note",
+    "test",
 ];
 const COMPONENT: [&str; 4] = ["code", "value", "unit", "absent"];
 
@@ -58,41 +59,28 @@ type Object = Map<String, Value>;
 
 /// Reads one reading; `defaults` are the members of the envelope.
 pub(super) fn draft(object: &Object, defaults: &Object, place: &str, sender: &str) -> Result<Draft, Vec<Issue>> {
-    let mut read = Reader { place, issues: Vec::new() };
-    for name in object.keys().filter(|name| !MEMBERS.contains(&name.as_str()) && *name != "test") {
-        read.issues.push(unknown(place, name));
-    }
-    let either = |name: &str| object.get(name).or_else(|| defaults.get(name));
-    let subject = match either("patient") {
-        Some(value) => read.subject("patient", value, "Patient"),
-        None => read.refuse("required", "patient", "the patient is missing"),
-    };
-    let device = either("device").and_then(|value| read.subject("device", value, "Device"));
+    let mut read = Reader::new(place);
+    read.only(object, &MEMBERS);
+    let (subject, device) = read.whose(object, defaults);
     let (code, value, components) = read.measured(object);
-    let effective = either("time").and_then(|value| read.text("time", value));
+    let effective = object.get("time").or_else(|| defaults.get("time")).and_then(|value| read.text("time", value));
     let effective_end = object.get("end").and_then(|value| read.text("end", value));
     if effective_end.is_some() && effective.is_none() {
         read.refuse::<()>("required", "time", "an end needs a time at which it began");
     }
-    let id = object.get("id").and_then(|value| read.text("id", value));
-    if id.as_ref().is_some_and(|id| id.len() > LONGEST_ID) {
-        read.refuse::<()>("too-long", "id", "the identifier is too long");
-    }
+    let id = read.identifier("id", object.get("id"));
     let status = match object.get("status") {
         None => "final",
         Some(value) => read.one_of("status", value, &STATUS).unwrap_or("final"),
     };
-    let test = match object.get("test") {
-        None => false,
-        Some(Value::Bool(test)) => *test,
-        Some(_) => read.refuse("value", "test", "true or false is needed").unwrap_or(false),
-    };
+    let test = read.flag("test", object.get("test"));
     let note = object.get("note").and_then(|value| read.text("note", value));
     let Some(subject) = subject.filter(|_| read.issues.is_empty()) else { return Err(read.issues) };
     let mut draft = Draft {
         place: place.to_owned(),
         subject,
         device,
+        metric: None,
         status,
         code,
         value,
@@ -150,20 +138,59 @@ fn key(draft: &Draft, sender: &str) -> String {
 }
 
 /// Reads members and collects what is wrong with them.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     place: &'a str,
-    issues: Vec<Issue>,
+    pub(super) issues: Vec<Issue>,
 }
 
 type Panel = Vec<(Vec<Coding>, Measured)>;
 
-impl Reader<'_> {
-    fn refuse<T>(&mut self, code: &'static str, member: &str, why: &str) -> Option<T> {
+impl<'a> Reader<'a> {
+    pub(super) fn new(place: &'a str) -> Self {
+        Self { place, issues: Vec::new() }
+    }
+
+    /// Members that are none of these.
+    pub(super) fn only(&mut self, object: &Object, known: &[&str]) {
+        for name in object.keys().filter(|name| !known.contains(&name.as_str())) {
+            self.issues.push(unknown(self.place, name));
+        }
+    }
+
+    /// Whom it is about, and by which device: its own, or those that stand for all.
+    pub(super) fn whose(&mut self, object: &Object, defaults: &Object) -> (Option<Subject>, Option<Subject>) {
+        let either = |name: &str| object.get(name).or_else(|| defaults.get(name));
+        let subject = match either("patient") {
+            Some(value) => self.subject("patient", value, "Patient"),
+            None => self.refuse("required", "patient", "the patient is missing"),
+        };
+        (subject, either("device").and_then(|value| self.subject("device", value, "Device")))
+    }
+
+    /// False when it is not given.
+    pub(super) fn flag(&mut self, member: &str, value: Option<&Value>) -> bool {
+        match value {
+            None => false,
+            Some(Value::Bool(flag)) => *flag,
+            Some(_) => self.refuse("value", member, "true or false is needed").unwrap_or(false),
+        }
+    }
+
+    /// The sender's own identifier.
+    pub(super) fn identifier(&mut self, member: &str, value: Option<&Value>) -> Option<String> {
+        let id = value.and_then(|value| self.text(member, value))?;
+        if id.len() > LONGEST_ID {
+            return self.refuse("too-long", member, "the identifier is too long");
+        }
+        Some(id)
+    }
+
+    pub(super) fn refuse<T>(&mut self, code: &'static str, member: &str, why: &str) -> Option<T> {
         self.issues.push(Issue::error(code, format!("{}.{member}", self.place), why));
         None
     }
 
-    fn text(&mut self, member: &str, value: &Value) -> Option<String> {
+    pub(super) fn text(&mut self, member: &str, value: &Value) -> Option<String> {
         match value.as_str().map(str::trim).filter(|text| !text.is_empty()) {
             Some(text) => Some(text.to_owned()),
             None => self.refuse("value", member, "a text is needed"),

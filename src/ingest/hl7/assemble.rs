@@ -209,8 +209,8 @@ impl<'c> Assembly<'c> {
         self.open.iter().any(|open| open.map.resource == "Patient" && open.map.merge != "known")
     }
 
-    /// The resources with what each refers to, those that others need first.
-    pub(super) fn finish(mut self, message: &Message) -> (Vec<Said>, Vec<Issue>) {
+    /// The resources with what each refers to, those that others need first. `parts`: what their devices are made of.
+    pub(super) fn finish(mut self, message: &Message, parts: Vec<Said>) -> (Vec<Said>, Vec<Issue>) {
         self.merged();
         let mut said = Vec::new();
         let (patients, others): (Vec<Open>, Vec<Open>) =
@@ -222,6 +222,7 @@ impl<'c> Assembly<'c> {
         let others: Vec<Said> = others.into_iter().map(|open| self.said(open)).collect();
         said.append(&mut self.named.said);
         said.extend(others);
+        said.extend(parts);
         if !said.is_empty() {
             said.push(provenance::of(message, self.channel, self.at.as_deref()));
         }

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use fhir_r4::Issue;
 
 use super::assemble::Assembly;
+use super::containment::Containment;
 use super::message::{Message, Refusal, Segment};
 use super::table::Event;
 use super::{Channel, coded, obx, party, refer, time};
@@ -63,6 +64,7 @@ pub(super) fn read_of(message: &Message, channel: &Channel, patient: Option<&str
         if segment.name == "OBX" && heard {
             assembly.reading(&format!("OBX[{}]", map.results));
             assembly.untaken("OBX", obx::untaken(&segment));
+            map.metric(&segment);
         }
         if assembly.take(&segment) || heard {
             used += 1;
@@ -86,7 +88,7 @@ pub(super) fn read_of(message: &Message, channel: &Channel, patient: Option<&str
         return Err(message.refuse(false, issue));
     }
     let together = assembly.has_patient();
-    let (said, notes) = assembly.finish(message);
+    let (said, notes) = assembly.finish(message, map.parts.finish());
     let drafts = pair_blood_pressure(map.drafts);
     let items = drafts.into_iter().map(Ok).chain(map.rejected.into_iter().map(Err)).collect();
     Ok(Mapped { items, said, together, notes, bed, numbered, used, unused })
@@ -118,6 +120,7 @@ struct Map<'c> {
     /// The device that OBX-18 named for each tree of OBX-4 (its first number).
     devices: HashMap<String, Subject>,
     results: usize,
+    parts: Containment,
     /// Does the last result take the notes that follow?
     last: Option<Last>,
     drafts: Vec<Draft>,
@@ -165,6 +168,7 @@ impl<'c> Map<'c> {
             reported: false,
             devices: HashMap::new(),
             results: 0,
+            parts: Containment::default(),
             last: None,
             drafts: Vec::new(),
             rejected: Vec::new(),
@@ -260,6 +264,7 @@ impl<'c> Map<'c> {
             place,
             subject,
             device,
+            metric: None,
             status: reading.status,
             code: reading.code.codings,
             value: reading.value,
@@ -273,6 +278,14 @@ impl<'c> Map<'c> {
             note: (!notes.is_empty()).then(|| notes.join("\n")),
             amends: self.reported || matches!(reading.status, "corrected" | "amended" | "entered-in-error"),
         });
+    }
+
+    /// What part of its device the last segment is about: the part itself, or what was measured by it.
+    fn metric(&mut self, obx: &Segment<'_>) {
+        let metric = self.parts.take(obx, &format!("OBX[{}]", self.results));
+        if let Some(draft) = self.last.as_ref().and_then(|last| self.drafts.get_mut(last.draft)) {
+            draft.metric = metric;
+        }
     }
 
     /// A comment on the result before it; comments on orders and patients are not results.

@@ -13,6 +13,7 @@ mod bed;
 mod channel;
 pub mod charset;
 mod coded;
+mod containment;
 mod datatype;
 mod document;
 pub mod header;

@@ -100,6 +100,7 @@ fn actor(principal: &Principal) -> Actor {
     let (system, id, person) = match principal {
         Principal::User { id, .. } => ("urn:vigia:user", id.as_str(), true),
         Principal::Client { id } => ("urn:vigia:client", id.as_str(), false),
+        Principal::Device { device, .. } => ("urn:vigia:device", device.as_str(), false),
         Principal::System(name) => ("urn:vigia:system", *name, false),
     };
     Actor { system, id: id.to_owned(), person }

@@ -1,0 +1,3 @@
+DROP TABLE spent;
+DROP TABLE claim;
+DROP TABLE credential;

@@ -1,0 +1,201 @@
+//! The device doors: batches of readings in the forms that devices and gateways speak, each reading with a receipt of
+//! its own.
+
+pub(crate) mod gatt;
+pub(crate) mod observations;
+mod once;
+pub mod registry;
+
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use fhir_r4::Issue;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use self::once::Batch;
+use super::caller::Caller;
+use super::reply::{Answer, at};
+use super::{Shared, body};
+use crate::auth::access::{Access, Action};
+use crate::error::{Error, outcome_of};
+use crate::ingest::device::{self, Item};
+use crate::pipeline::Receipt;
+use crate::store::Outcome;
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(at("/observations", "POST").route(web::post().to(observations::observations)))
+        .service(at("/gatt", "POST").route(web::post().to(gatt::gatt)))
+        .configure(registry::routes);
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Receipts {
+    created: usize,
+    duplicate: usize,
+    rejected: usize,
+    /// One for everything that was sent, in its order.
+    items: Vec<ItemReceipt>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ItemReceipt {
+    /// Where it stood: `[3]`, `line 7`.
+    place: String,
+    /// created, duplicate or rejected
+    outcome: &'static str,
+    /// Where the Observation is: `Observation/…`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<String>,
+    /// Where all of them are, when it became several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    references: Vec<String>,
+    /// OperationOutcome that says what is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Value>,
+}
+
+/// A request as its door works with it: read, and known to come from somebody who may send readings.
+struct Sent {
+    bytes: Bytes,
+    sender: String,
+    /// µs UTC
+    now: i64,
+}
+
+/// The way through every door: what its form reads is stored, and answered for after it is committed. With an
+/// Idempotency-Key the same batch is taken once.
+async fn through(
+    state: &Shared,
+    caller: &Caller,
+    request: &HttpRequest,
+    payload: web::Payload,
+    read: impl FnOnce(&Sent) -> Result<Vec<Item>, Issue>,
+) -> Answer {
+    caller.check(Action::Create, "Observation")?;
+    let bytes = body::read_batch(request, payload, state.settings.max_body_bytes).await?;
+    let sent = Sent { bytes, sender: caller.principal().to_string(), now: state.store.clock().now() };
+    let batch = match once::begin(state, caller, request, &sent.bytes).await? {
+        Batch::Answered(answer) => return Ok(answer),
+        Batch::Keyed(key) => Some(key),
+        Batch::Plain => None,
+    };
+    let taken = match read(&sent) {
+        Ok(items) => accept(state, caller, items).await,
+        Err(issue) => Err(issue.into()),
+    };
+    match (taken, batch) {
+        (Ok(receipts), None) => Ok(receipts.answer()),
+        (Ok(receipts), Some(key)) => once::keep(state, caller, key, &receipts).await,
+        (Err(error), None) => Err(error),
+        (Err(error), Some(key)) => {
+            once::forget(state, caller, key).await;
+            Err(error)
+        }
+    }
+}
+
+/// What the body is said to be, without its parameters.
+fn media(request: &HttpRequest) -> Option<&str> {
+    let media = request.headers().get("Content-Type")?.to_str().unwrap_or_default();
+    Some(media.split(';').next().unwrap_or_default().trim())
+}
+
+fn json_only(request: &HttpRequest) -> Result<(), Error> {
+    match media(request) {
+        None | Some("application/json") => Ok(()),
+        Some(_) => Err(body::UNKNOWN_TYPE),
+    }
+}
+
+impl Receipts {
+    fn of(items: Vec<ItemReceipt>) -> Self {
+        let count = |outcome: &str| items.iter().filter(|item| item.outcome == outcome).count();
+        Self { created: count("created"), duplicate: count("duplicate"), rejected: count("rejected"), items }
+    }
+
+    /// 422 when all were rejected.
+    fn status(&self) -> u16 {
+        if self.items.len() == self.rejected { 422 } else { 200 }
+    }
+
+    fn answer(&self) -> HttpResponse {
+        match self.status() {
+            200 => HttpResponse::Ok().json(self),
+            _ => HttpResponse::UnprocessableEntity().json(self),
+        }
+    }
+}
+
+/// Items as they stood, each with what became of it.
+async fn accept(state: &Shared, access: &Access, mut items: Vec<Item>) -> Result<Receipts, Error> {
+    state.devices.allow(access, items.len())?;
+    if let Some(own) = access.device() {
+        device::own(&mut items, own);
+    }
+    let (mut slots, mut drafts) = (Vec::with_capacity(items.len()), Vec::new());
+    for item in items {
+        slots.push(match item {
+            Ok(draft) => {
+                drafts.push(draft);
+                None
+            }
+            Err(rejected) => Some(Receipt { place: rejected.place, outcome: Err(rejected.issues) }),
+        });
+    }
+    let mut accepted = state.pipeline.accept(access, "device", drafts, false).await?.into_iter();
+    let mut receipts: Vec<ItemReceipt> = Vec::with_capacity(slots.len());
+    for receipt in slots.into_iter().filter_map(|slot| slot.or_else(|| accepted.next())) {
+        match receipts.last_mut().filter(|last| last.place == receipt.place) {
+            Some(last) => last.and(receipt),
+            None => receipts.push(ItemReceipt::of(receipt)),
+        }
+    }
+    Ok(Receipts::of(receipts))
+}
+
+impl ItemReceipt {
+    fn of(receipt: Receipt) -> Self {
+        let place = receipt.place;
+        match receipt.outcome {
+            Ok(written) => Self {
+                place,
+                outcome: if written.outcome == Outcome::Known { "duplicate" } else { "created" },
+                reference: Some(format!("Observation/{}", written.id)),
+                references: Vec::new(),
+                reason: None,
+            },
+            Err(issues) => Self {
+                place,
+                outcome: "rejected",
+                reference: None,
+                references: Vec::new(),
+                reason: Some(outcome_of(&issues)),
+            },
+        }
+    }
+
+    /// Several readings of one payload have one receipt: it is rejected when any of them is, and known already when
+    /// all are.
+    fn and(&mut self, receipt: Receipt) {
+        let other = Self::of(receipt);
+        if self.references.is_empty() {
+            self.references.extend(self.reference.clone());
+        }
+        self.references.extend(other.reference.clone());
+        if self.reference.is_none() {
+            self.reference = other.reference;
+        }
+        for outcome in ["created", "rejected"] {
+            if other.outcome == outcome {
+                self.outcome = outcome;
+            }
+        }
+        if self.reason.is_some() {
+            self.outcome = "rejected";
+        }
+        self.reason = self.reason.take().or(other.reason);
+    }
+}
