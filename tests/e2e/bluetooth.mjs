@@ -20,7 +20,6 @@ export class Air {
   static async over(browser) {
     const air = new Air();
     air.session = await browser.newBrowserCDPSession();
-    if (process.env.SHOW) for (const n of ["gattOperationReceived","characteristicOperationReceived"]) air.session.on("BluetoothEmulation."+n, (e)=>console.log("air:",JSON.stringify(e)));
     air.session.on("BluetoothEmulation.gattOperationReceived", (e) => void air.#gatt(e).catch(() => {}));
     air.session.on("BluetoothEmulation.characteristicOperationReceived", (e) => void air.#characteristic(e).catch(() => {}));
     await air.send("enable", { state: "powered-on", leSupported: true });
@@ -35,7 +34,7 @@ export class Air {
     return this.session?.send(/** @type {any} */ (`BluetoothEmulation.${what}`), /** @type {any} */ (how));
   }
 
-  /** @param {"powered-on" | "powered-off"} state */
+  /** @param {"powered-on" | "absent"} state */
   power = (state) => this.send("setSimulatedCentralState", { state });
 
   /** Answers the list of devices that the browser shows. @param {import("playwright-core").Page} page */

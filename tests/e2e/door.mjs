@@ -1,111 +1,105 @@
-// The way to the server, in the test's hands: a proxy that can be away, lose an answer, and stands in for the doors that
-// a gateway uses. It keeps what was sent, and is as strict about keys and tokens as a server has to be.
+// The way to the server, in the test's hands: a proxy that can be away, be busy or lose an answer, and keeps what went
+// through it. The browser comes here for the server's own address.
 // @ts-check
-import assert from "node:assert/strict";
-import { createPublicKey, randomUUID, verify } from "node:crypto";
 import { createServer, request as ask } from "node:http";
 
-const CODE = "ABCD-EFGH";
+/** @typedef {{ id: string, char: string, hex: string, receivedAt: string, deviceClock?: string }} Item */
 
 export class Door {
   /** "up"; "away": nobody answers; "mute": it works, but its answer is lost; "busy": 503 */
   mode = "up";
-  revoked = false;
-  /** characteristics whose readings belong to nobody yet */
-  quarantine = "";
-  /** @type {{ id: string, char: string, hex: string, receivedAt: string, deviceClock?: string }[]} what was stored, in order */
+  /** whose readings they are: put in for the server, as the device is bound to nobody */
+  patient = "";
+  /** @type {Item[]} what was created, in order */
   stored = [];
   /** @type {string[]} outcome of every item of every request */
   outcomes = [];
-  /** @type {import("node:crypto").KeyObject | undefined} */
-  key;
-  tokens = new Set();
-  assertions = new Set();
+  origin = "";
+  close = () => {};
 
   /** @param {number} upstream @param {number} port */
   static async before(upstream, port) {
     const door = new Door();
-    const server = createServer((incoming, outgoing) => void door.#take(incoming, outgoing, upstream));
+    const server = createServer((incoming, outgoing) => {
+      const taken = incoming.url === "/device/v1/gatt" ? door.#gatt(incoming, outgoing, upstream) : door.#pass(incoming, outgoing, upstream);
+      taken.catch(() => incoming.socket.destroy());
+    });
     await new Promise((resolve) => server.listen(port, "127.0.0.1", () => resolve(undefined)));
-    door.origin = `http://127.0.0.1:${port}`;
+    door.origin = `http://127.0.0.1:${upstream}`;
     door.close = () => (server.closeAllConnections(), server.close());
     return door;
   }
 
-  origin = "";
-  close = () => {};
-
-  /** @param {import("node:http").IncomingMessage} incoming @param {import("node:http").ServerResponse} outgoing @param {number} upstream */
-  async #take(incoming, outgoing, upstream) {
+  /** @param {import("node:http").IncomingMessage} incoming @param {import("node:http").ServerResponse} outgoing @param {number} port */
+  async #pass(incoming, outgoing, port) {
     if (this.mode === "away") return void incoming.socket.destroy();
-    const own = { "/device/v1/claim": this.#claim, "/auth/token": this.#token, "/device/v1/gatt": this.#gatt }[incoming.url ?? ""];
-    if (!own) return pass(incoming, outgoing, upstream);
-    let body = "";
-    for await (const piece of incoming) body += piece;
-    if (this.mode === "busy") return void outgoing.writeHead(503, { "Retry-After": "1" }).end();
-    const [status, answer] = own.call(this, body, incoming.headers);
-    if (this.mode === "mute") return void incoming.socket.destroy();
-    outgoing.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(answer));
-  }
-
-  /** @param {string} body @returns {[number, object]} */
-  #claim(body) {
-    const { code, jwk } = JSON.parse(body);
-    if (code !== CODE) return [404, outcome("the code is not known")];
-    assert.deepEqual(Object.keys(jwk).sort(), ["crv", "kty", "x", "y"], "nothing of the private key is sent");
-    this.key = createPublicKey({ key: jwk, format: "jwk" });
-    this.revoked = false;
-    return [200, { device: "Device/bridge-1", client_id: "bridge-1" }];
-  }
-
-  /** @param {string} body @returns {[number, object]} */
-  #token(body) {
-    const form = new URLSearchParams(body);
-    assert.equal(form.get("grant_type"), "client_credentials");
-    assert.equal(form.get("scope"), "system/Observation.c");
-    assert.equal(form.get("client_assertion_type"), "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
-    const [head, claims, signature] = (form.get("client_assertion") ?? "").split(".");
-    const said = JSON.parse(Buffer.from(claims, "base64url").toString());
-    assert.deepEqual(JSON.parse(Buffer.from(head, "base64url").toString()), { alg: "ES256", typ: "JWT" });
-    assert.deepEqual([said.iss, said.sub, said.aud], ["bridge-1", "bridge-1", `${this.origin}/auth/token`]);
-    assert.ok(said.exp > Date.now() / 1000 && said.exp <= Date.now() / 1000 + 300, "five minutes at most");
-    assert.ok(!this.assertions.has(said.jti), "each assertion once");
-    this.assertions.add(said.jti);
-    const key = /** @type {import("node:crypto").KeyObject} */ (this.key);
-    const good = verify("sha256", Buffer.from(`${head}.${claims}`), { key, dsaEncoding: "ieee-p1363" }, Buffer.from(signature, "base64url"));
-    if (!good || this.revoked) return [401, { error: "invalid_client" }];
-    const token = randomUUID();
-    this.tokens.add(token);
-    return [200, { access_token: token, token_type: "Bearer", expires_in: 300 }];
-  }
-
-  /** @param {string} body @param {import("node:http").IncomingHttpHeaders} headers @returns {[number, object]} */
-  #gatt(body, headers) {
-    if (this.revoked || !this.tokens.has(headers.authorization?.replace("Bearer ", ""))) return [401, outcome("the token is not valid")];
-    const items = JSON.parse(body).items.map((/** @type {any} */ item, /** @type {number} */ at) => {
-      assert.match(item.id, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
-      assert.match(item.receivedAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d$/);
-      const place = `[${at}]`;
-      if (item.char === "2A35" && item.hex.length < 14) return { place, outcome: "rejected", reason: outcome("the payload is too short") };
-      const known = this.stored.some(({ id }) => id === item.id);
-      if (!known) this.stored.push(item);
-      return { place, outcome: known ? "duplicate" : item.char === this.quarantine ? "quarantined" : "created" };
+    const { url: path, method, headers } = incoming;
+    const onward = ask({ port, host: "127.0.0.1", path, method, headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(outgoing);
     });
-    this.outcomes.push(...items.map((/** @type {any} */ i) => i.outcome));
-    const rejected = items.every((/** @type {any} */ i) => i.outcome === "rejected");
-    return [rejected ? 422 : 200, { items }];
+    onward.on("error", () => incoming.socket.destroy());
+    incoming.pipe(onward);
+  }
+
+  /** @param {import("node:http").IncomingMessage} incoming @param {import("node:http").ServerResponse} outgoing @param {number} port */
+  async #gatt(incoming, outgoing, port) {
+    if (this.mode === "away") return void incoming.socket.destroy();
+    if (this.mode === "busy") return void outgoing.writeHead(503, { "Retry-After": "1" }).end();
+    let text = "";
+    for await (const piece of incoming) text += piece;
+    const batch = JSON.parse(text);
+    const headers = { "Content-Type": "application/json", Authorization: incoming.headers.authorization ?? "" };
+    const body = JSON.stringify({ ...batch, patient: this.patient });
+    const answer = await fetch(`http://127.0.0.1:${port}/device/v1/gatt`, { method: "POST", headers, body });
+    const receipts = await answer.text();
+    if (answer.status === 200 || answer.status === 422) this.#note(batch.items, JSON.parse(receipts));
+    if (this.mode === "mute") return void incoming.socket.destroy();
+    outgoing.writeHead(answer.status, { "Content-Type": "application/json" }).end(receipts);
+  }
+
+  /** @param {Item[]} items @param {{ items?: { place: string, outcome: string }[] }} receipts */
+  #note(items, receipts) {
+    for (const { place, outcome } of receipts.items ?? []) {
+      this.outcomes.push(outcome);
+      if (outcome === "created") this.stored.push(items[Number(place.replace(/\D/g, ""))]);
+    }
   }
 }
 
-/** @param {string} text */
-const outcome = (text) => ({ resourceType: "OperationOutcome", issue: [{ severity: "error", code: "processing", diagnostics: text }] });
+/** What an administrator does, by the server's own address. */
+export class Administrator {
+  /** @param {string} origin @param {string} cookie */
+  constructor(origin, cookie) {
+    this.origin = origin;
+    this.cookie = cookie;
+  }
 
-/** @param {import("node:http").IncomingMessage} incoming @param {import("node:http").ServerResponse} outgoing @param {number} port */
-function pass(incoming, outgoing, port) {
-  const onward = ask({ port, host: "127.0.0.1", path: incoming.url, method: incoming.method, headers: incoming.headers }, (answer) => {
-    outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
-    answer.pipe(outgoing);
-  });
-  onward.on("error", () => outgoing.destroy());
-  incoming.pipe(onward);
+  /** @param {string} origin @param {string} username @param {string} password */
+  static async signIn(origin, username, password) {
+    const reply = await fetch(`${origin}/auth/login`, {
+      method: "POST", headers: { "X-Requested-With": "vigia" }, body: JSON.stringify({ username, password }),
+    });
+    if (!reply.ok) throw new Error(`sign-in: ${reply.status}`);
+    return new Administrator(origin, (reply.headers.get("set-cookie") ?? "").split(";")[0]);
+  }
+
+  /** @param {string} method @param {string} path @param {object} [body] */
+  async ask(method, path, body) {
+    const headers = { Cookie: this.cookie, "X-Requested-With": "vigia", "Content-Type": "application/json" };
+    const reply = await fetch(this.origin + path, { method, headers, body: body && JSON.stringify(body) });
+    if (!reply.ok) throw new Error(`${method} ${path}: ${reply.status} ${await reply.text()}`);
+    return reply.status === 204 ? undefined : reply.json().catch(() => undefined);
+  }
+
+  /** @param {object} resource @returns {Promise<string>} its reference */
+  async create(resource) {
+    const { resourceType, id } = await this.ask("POST", `/fhir/${/** @type {any} */ (resource).resourceType}`, resource);
+    return `${resourceType}/${id}`;
+  }
+
+  /** @param {string} device @returns {Promise<string>} a code for it */
+  offer = async (device) => (await this.ask("POST", `/device/v1/devices/${device.split("/")[1]}/claim`, {})).code;
+  /** @param {string} device */
+  revoke = (device) => this.ask("DELETE", `/device/v1/devices/${device.split("/")[1]}/credentials`);
 }

@@ -118,8 +118,8 @@ export default {
   'bridge.bt.noneHint': 'Open this page in Chrome, Edge or Opera on Android, Windows, macOS or ChromeOS, or in Samsung Internet on Android. On Linux, Chrome needs Web Bluetooth switched on in its experimental settings. Firefox and Safari cannot do it; on an iPhone or iPad no ordinary browser can.',
   'bridge.bt.insecure': 'This address is not secure',
   'bridge.bt.insecureHint': 'Browsers give Bluetooth only to pages opened by https. Ask for the secure address of this server.',
-  'bridge.bt.off': 'Bluetooth is off',
-  'bridge.bt.offHint': 'Turn Bluetooth on in this device. The page goes on by itself.',
+  'bridge.bt.off': 'Bluetooth is off or missing',
+  'bridge.bt.offHint': 'Turn Bluetooth on in this device. A computer without it needs an adapter.',
 
   'bridge.registered': 'Registered as {v}',
   'bridge.keepOpen': 'Keep this page open and in front: a browser in the background may stop listening.',

@@ -118,8 +118,8 @@ export default {
   'bridge.bt.noneHint': 'Abra esta página en Chrome, Edge u Opera en Android, Windows, macOS o ChromeOS, o en Samsung Internet en Android. En Linux, Chrome necesita que se active Web Bluetooth en sus ajustes experimentales. Firefox y Safari no pueden; en un iPhone o iPad ningún navegador común puede.',
   'bridge.bt.insecure': 'Esta dirección no es segura',
   'bridge.bt.insecureHint': 'Los navegadores solo dan Bluetooth a páginas abiertas por https. Pida la dirección segura de este servidor.',
-  'bridge.bt.off': 'Bluetooth está apagado',
-  'bridge.bt.offHint': 'Encienda Bluetooth en este equipo. La página continúa sola.',
+  'bridge.bt.off': 'Bluetooth está apagado o falta',
+  'bridge.bt.offHint': 'Encienda Bluetooth en este equipo. Una computadora que no lo tiene necesita un adaptador.',
 
   'bridge.registered': 'Registrado como {v}',
   'bridge.keepOpen': 'Mantenga esta página abierta y al frente: un navegador en segundo plano puede dejar de escuchar.',
