@@ -37,12 +37,12 @@ try {
   door.patient = await administrator.create({ resourceType: "Patient", name: [{ family: "Vega" }] });
   const device = await administrator.create({ resourceType: "Device", status: "active", deviceName: [{ name: "Puente 1", type: "user-friendly-name" }] });
   // The address stays the server's own, to which a gateway signs; on Linux Web Bluetooth is behind a switch.
-  browser = await launch("--enable-features=WebBluetooth", `--host-resolver-rules=MAP 127.0.0.1:${port} 127.0.0.1:${doorPort}`);
+  browser = await launch("--enable-features=WebBluetooth", `--host-resolver-rules=MAP 127.0.0.1:${port} 127.0.0.1:${doorPort}, MAP vigia.test 127.0.0.1`);
   const air = await Air.over(browser);
   const context = await browser.newContext({ viewport: { width: 360, height: 740 }, locale: "es-MX" });
   await stories(context, air, door, administrator, device);
   await context.close();
-  await withoutBluetooth(browser, door);
+  await withoutSomething(browser, door);
   console.log("gateway test passed; pictures in target/e2e");
 } catch (error) {
   console.error(said, door?.outcomes);
@@ -75,6 +75,7 @@ async function stories(context, air, door, administrator, device) {
   await keepsWhileAway(page, air, door, strap);
   await survivesLostAnswers(page, door, strap);
   await tellsRefusals(page, door, cuff);
+  await tellsFullDisk(page, door, strap, complaints);
   await followsSensors(page, door, strap);
   await readsMemories(page, air, door, meter);
   await isRevoked(page, door, administrator, device, strap);
@@ -115,6 +116,7 @@ async function registers(page, door, administrator, device) {
 async function showsAndSends(page, air, door, strap, cuff) {
   await connects(page, air, strap, "Conectado");
   await is(page, "battery", /Batería 80\s?%/);
+  const empty = await lies(page);
   await strap.says(page, "2A37", "0055");
   await is(page, "reading-8867-4", /85\s*lpm/);
   await until(() => door.stored.length === 1, "the first reading at the door");
@@ -122,6 +124,7 @@ async function showsAndSends(page, air, door, strap, cuff) {
   assert.ok(Math.abs(Date.parse(door.stored[0].receivedAt) - Date.now()) < PATIENCE);
   await is(page, "link", "Todo enviado");
   await is(page, "waiting", "0 lecturas");
+  assert.deepEqual(await lies(page), empty, "nothing jumps when a value comes");
   await strap.says(page, "2A37", "0455");
   await page.getByText("Sin contacto con la piel").waitFor();
 
@@ -141,12 +144,13 @@ async function showsAndSends(page, air, door, strap, cuff) {
 
 /** No server, no network, no page: the readings stay, and go once. @param {Page} page @param {Air} air @param {Door} door @param {import("./bluetooth.mjs").Sensor} strap */
 async function keepsWhileAway(page, air, door, strap) {
-  const before = door.stored.length;
+  const [before, place] = [door.stored.length, await lies(page)];
   await until(() => page.evaluate(() => navigator.serviceWorker.controller !== null), "the page's own files kept");
   door.mode = "away";
   for (const hex of ["0061", "0062", "0063"]) await strap.says(page, "2A37", hex);
   await is(page, "link", "Sin conexión");
   await is(page, "waiting", "3 lecturas");
+  assert.deepEqual(await lies(page), place, "nothing jumps when the server is away");
   await page.screenshot({ path: join(pictures, "bridge-offline.png"), fullPage: true });
 
   await page.reload();
@@ -175,7 +179,7 @@ async function survivesLostAnswers(page, door, strap) {
   await is(page, "waiting", "1 lectura");
   door.mode = "busy";
   await page.getByText("Intentar ahora").click();
-  await is(page, "link", "El servidor no recibe lecturas");
+  await is(page, "link", "Falla del servidor");
   door.mode = "up";
   await is(page, "waiting", "0 lecturas");
   assert.equal(door.stored.length, before + 1, "stored once");
@@ -197,6 +201,24 @@ async function tellsRefusals(page, door, cuff) {
   await refused.waitFor();
   await page.getByTestId("rejected-clear").click();
   await refused.waitFor({ state: "detached" });
+}
+
+/** Nothing can be written: the page is loud, keeps what it has in memory, and writes it as soon as it can. @param {Page} page @param {Door} door @param {import("./bluetooth.mjs").Sensor} strap @param {string[]} complaints */
+async function tellsFullDisk(page, door, strap, complaints) {
+  await page.evaluate(() => {
+    const { add } = IDBObjectStore.prototype;
+    IDBObjectStore.prototype.add = () => {
+      throw new DOMException("full", "QuotaExceededError");
+    };
+    window.makeRoom = () => (IDBObjectStore.prototype.add = add);
+  });
+  await strap.says(page, "2A37", "0058");
+  await is(page, "unsaved", /No cierre esta página/);
+  await page.evaluate(() => window.makeRoom());
+  await until(() => door.stored.at(-1)?.hex === "0058", "it is saved and sent");
+  await page.getByTestId("unsaved").waitFor({ state: "detached" });
+  assert.ok(complaints.length > 0 && complaints.every((text) => text.includes("Quota")), `${complaints}`);
+  complaints.length = 0;
 }
 
 /** What is worn and goes is missed, and found again. @param {Page} page @param {Door} door @param {import("./bluetooth.mjs").Sensor} strap */
@@ -334,13 +356,20 @@ function of(at, outcome) {
 }
 
 /** @param {import("playwright-core").Browser} browser @param {Door} door */
-async function withoutBluetooth(browser, door) {
+async function withoutSomething(browser, door) {
   const context = await browser.newContext({ locale: "en-GB", viewport: { width: 360, height: 740 } });
   const page = await context.newPage();
   await page.addInitScript(() => void delete (/** @type {any} */ (Navigator.prototype).bluetooth));
   await page.goto(`${door.origin}/bridge`);
   await is(page, "no-bluetooth", /Chrome, Edge or Opera on Android/);
   await page.screenshot({ path: join(pictures, "bridge-without.png"), fullPage: true });
+
+  await page.goto(`http://vigia.test:${doorPort}/bridge`);
+  await is(page, "no-bluetooth", /secure address/);
+
+  await page.addInitScript(() => Object.defineProperty(window, "indexedDB", { value: undefined }));
+  await page.goto(`${door.origin}/bridge`);
+  await is(page, "no-storage", /no reading would be safe/);
   await context.close();
 }
 
@@ -362,6 +391,11 @@ async function is(page, id, text) {
   } catch {
     throw new Error(`${id} is not ${text} but ${await page.getByTestId(id).allInnerTexts()}`);
   }
+}
+
+/** Where things are below what changes. @param {Page} page */
+async function lies(page) {
+  return page.getByTestId("sensor").or(page.getByTestId("connect")).evaluateAll((all) => all.map((e) => e.offsetTop));
 }
 
 /** Nothing is cut off, nor needs a finger to be pushed aside. @param {Page} page */

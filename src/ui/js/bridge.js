@@ -47,7 +47,8 @@ async function start() {
   addEventListener('hashchange', takeCode);
   await sensors.start();
   change({ ready: true });
-  forward.start();
+  if (isSecureContext) forward.start();
+  else change({ link: 'unclaimed' }); // no keys, and nothing to collect: the page says why
   document.addEventListener('visibilitychange', keepScreen);
   setInterval(keepScreen, 5000);
   // so that the page opens where there is no network

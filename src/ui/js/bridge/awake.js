@@ -7,11 +7,11 @@ let lock;
 
 /** To be called whenever something may have changed: sensors, or whether the page is in front. */
 export async function keepScreen() {
-  if (!state.sensors.length) return void lock?.release();
+  if (!state.sensors.length) return void (await lock?.release(), change({ awake: null }));
   if (document.hidden || (lock && !lock.released)) return;
   try {
     lock = await /** @type {any} */ (navigator).wakeLock?.request('screen');
-    lock?.addEventListener('release', () => change({ awake: false }));
+    lock?.addEventListener('release', () => change({ awake: null }));
     change({ awake: Boolean(lock) });
   } catch {
     change({ awake: false }); // battery saver, or not allowed: the page says so

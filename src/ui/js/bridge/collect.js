@@ -1,6 +1,7 @@
 // @ts-check
 // From a notification to an item of the buffer: when it came, by which clock, under which id.
 import * as buffer from './buffer.js';
+import { nudge } from './forward.js';
 import { whoami } from './identity.js';
 import { change } from './state.js';
 /** @typedef {import('./buffer.js').Item} Item */
@@ -42,6 +43,7 @@ export async function take({ sensor, char, view, stamp, clockAhead, after }) {
 async function store(item, once) {
   try {
     await buffer.add(item, once);
+    nudge();
   } catch (error) {
     console.error(error);
     unsaved.push([item, once]);

@@ -1,11 +1,11 @@
 // @ts-check
 // The sensors that this page holds on to: found by the person, connected, listened to, and connected again whenever
 // they go away. What they say is taken before it is shown.
+import { keepScreen } from './awake.js';
 import * as buffer from './buffer.js';
 import { take } from './collect.js';
 import { decode } from './gatt/decode.js';
 import { ALL_RECORDS, BATTERY, CLOCK, EVERY, KINDS, name, short } from './gatt/table.js';
-import { nudge } from './forward.js';
 import { change, state } from './state.js';
 /** @typedef {import('./gatt/decode.js').Reading & { ms: number, every: number }} Shown */
 /** @typedef {import('./gatt/table.js').Kind} Kind */
@@ -73,6 +73,7 @@ export function release(sensor) {
   sensor.wanted = false;
   sensor.device.gatt.disconnect();
   change({ sensors: state.sensors.filter((s) => s !== sensor) });
+  keepScreen();
   remember();
 }
 
@@ -96,6 +97,7 @@ function hold(device) {
     readings: new Map(), notes: [], wanted: true, worn: false, clockAhead: undefined, glucose: '',
   });
   change({ sensors: [...state.sensors, sensor] });
+  keepScreen();
   follow(sensor);
 }
 
@@ -170,7 +172,7 @@ function heard(sensor, kind, char, view) {
   const key = `${char} ${[...new Uint8Array(view.buffer, view.byteOffset, view.byteLength)].join()}`;
   if (char === '2A18') sensor.glucose = key;
   const after = (char === '2A34' && sensor.glucose) || undefined;
-  take({ sensor: sensor.name, char, view, stamp: decoded?.stamp, clockAhead: sensor.clockAhead, after }).then(nudge);
+  take({ sensor: sensor.name, char, view, stamp: decoded?.stamp, clockAhead: sensor.clockAhead, after }).catch(console.error);
   if (char in EVERY) sensor.worn = true;
   if (decoded) show(sensor, kind, decoded, EVERY[char] ?? 0);
   else if (char !== '2A34') sensor.notes = ['unreadable'];

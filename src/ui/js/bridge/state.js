@@ -29,7 +29,8 @@ export const state = {
   quarantined: 0,
   /** how far the clock of this phone is behind the server's, ms */
   behind: 0,
-  awake: false,
+  /** whether the screen is kept on; null: nobody has asked for it @type {boolean | null} */
+  awake: null,
   rejected: { count: 0, latest: /** @type {Refused[]} */ ([]) },
   /** @type {Sensor[]} */
   sensors: [],

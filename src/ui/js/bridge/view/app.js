@@ -3,7 +3,6 @@
 import { html, useEffect, useState } from '../../lib/html.js';
 import { onLanguage, t } from '../../lib/i18n.js';
 import { LanguageSwitch, ThemeSwitch } from '../../view/switches.js';
-import { keepScreen } from '../awake.js';
 import { wipe } from '../buffer.js';
 import { force } from '../forward.js';
 import { choose, release } from '../sensors.js';
@@ -23,9 +22,8 @@ function Sensors() {
   const { sensors, missed, bluetooth, me, problem } = useBridge();
   const may = me && (bluetooth === 'yes' || bluetooth === 'off'); // some systems say "off" and can
   const press = (/** @type {{ all?: boolean }} */ how) => () => {
-    if (!may) return;
-    keepScreen();
-    choose(how).then(keepScreen);
+    if (may) choose(how);
+    else if (!me) document.getElementById('code')?.focus();
   };
   return html`<section aria-labelledby="sensors-title">
     <h2 id="sensors-title" class=${sensors.length + missed.length ? 'hide' : ''}>${sensors.length + missed.length ? t('bridge.sensors') : t('bridge.none')}</h2>

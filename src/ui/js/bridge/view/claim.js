@@ -18,14 +18,14 @@ function problemOf(error) {
 }
 
 export function Claim() {
-  const { me, code, link } = useBridge();
+  const { me, code, link, bluetooth } = useBridge();
   const [problem, setProblem] = useState(/** @type {Problem | undefined} */ (undefined));
   const [busy, setBusy] = useState(false);
   const input = useRef(/** @type {HTMLInputElement | null} */ (null));
   useEffect(() => {
     if (input.current && code) input.current.value = code;
   }, [code]);
-  if (me && !code && link !== 'refused') return null;
+  if (bluetooth === 'insecure' || (me && !code && link !== 'refused')) return null;
 
   const submit = async (/** @type {Event} */ event) => {
     event.preventDefault();

@@ -15,6 +15,8 @@ const OLD_AFTER = 3;
 const OLD_AT_LEAST = 15_000;
 /** What is said in large type; the others stand beside it. */
 const FIRST = ['85354-9', 'cuff', '59408-5', '8867-4', '8310-5', '2339-0', '15074-8', '99504-3', '29463-7', '41982-0'];
+/** These measure more than one thing: there is room for it before it comes. */
+const MANY = ['pressure', 'oximeter', 'scale', 'composition'];
 const MARKS = { connecting: turning, connected: bluetooth, lost: turning, asleep: moonRest, foreign: alert };
 
 /** @param {string} code */
@@ -46,6 +48,7 @@ export function SensorCard({ sensor }) {
   const name = sensor.name || t('bridge.unnamed');
   const order = (/** @type {Shown} */ r) => (FIRST.includes(r.code) ? FIRST.indexOf(r.code) : FIRST.length);
   const [first, ...others] = [...sensor.readings.values()].sort((a, b) => order(a) - order(b));
+  const many = [...sensor.kinds].some((kind) => MANY.includes(kind.id));
   const kinds = [...sensor.kinds].map((kind) => t(`kind.${kind.id}`)).join(', ');
   return html`<li class="card sensor" data-link=${link} data-testid="sensor">
     <div class="sensor-head">
@@ -59,7 +62,7 @@ export function SensorCard({ sensor }) {
     </p>
     ${link === 'foreign' ? html`<p class="soft">${t('bridge.sensor.foreignHint')}</p>` : html`<div class="readings">
       ${first ? html`<${Reading} shown=${first} large />` : html`<div class="reading large"><p class="reading-name">${t('bridge.wait')}</p><p class="reading-line"><span class="reading-value" aria-hidden="true">—</span></p></div>`}
-      <div class="others">${others.map((shown) => html`<${Reading} key=${shown.code} shown=${shown} />`)}</div>
+      <div class="others" data-many=${many ? '' : null}>${others.map((shown) => html`<${Reading} key=${shown.code} shown=${shown} />`)}</div>
     </div>`}
     <ul class="notes">${notes.map((note) => html`<li key=${note}>${alert()}<span>${t(`bridge.note.${note}`)}</span></li>`)}</ul>
   </li>`;

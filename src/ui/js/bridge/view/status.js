@@ -36,7 +36,7 @@ function Countdown({ at }) {
 
 export function Status() {
   const state = useBridge();
-  const { link, status, waiting, lastSent, retryAt, awake, sensors } = state;
+  const { link, status, waiting, lastSent, retryAt, awake } = state;
   const word = wordOf(state);
   const calm = word === 'sent' || word === 'idle' || word === 'sending';
   const hint = calm ? 'bridge.hint.idle' : `bridge.hint.${link}`;
@@ -54,7 +54,7 @@ export function Status() {
       <div><dt>${t('bridge.screen')}</dt><dd>${t(awake ? 'bridge.awake' : 'bridge.sleeps')}</dd></div>
     </dl>
     <${Warnings} state=${state} />
-    ${sensors.length > 0 && !awake && html`<p class="way-hint">${t('bridge.sleepsHint')}</p>`}
+    ${awake === false && html`<p class="warn">${alert()}<span>${t('bridge.sleepsHint')}</span></p>`}
   </section>`;
 }
 
