@@ -157,7 +157,7 @@ fn nomenclature() -> Result<Vec<Value>> {
             let number = scatter(n) % 2000;
             let draft = Draft {
                 place: String::new(),
-                subject: Subject::Reference(String::new()),
+                subject: Some(Subject::Reference(String::new())),
                 device: None,
                 metric: None,
                 status: "final",
@@ -187,6 +187,7 @@ fn observation(draft: &Draft, n: u64) -> Result<Value> {
     let bound = Bound {
         patient,
         device: device.then(|| format!("Device/{}", uuid(n / 5 + 1_000_000))),
+        metric: None,
         encounter: n.is_multiple_of(2).then(|| format!("Encounter/{}", uuid(n / 5 + 2_000_000))),
     };
     normalize::observation(draft, &bound, i64::MAX / 2).map_err(|issues| anyhow!("{issues:?}"))

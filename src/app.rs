@@ -163,6 +163,7 @@ impl App {
             tracing::error!(%error, "a run of $reindex that was left behind does not go on");
         }
         reading.spawn(state.latest.clone().run(readers.clone()));
+        reading.spawn(state.pipeline.clone().run_quarantine(readers.clone()));
         reading.spawn(state.days.clone().run(readers.clone()));
         let keeper = Keeper { store: state.store.clone(), metrics: state.metrics.clone(), days: config.hl7.keep_days };
         reading.spawn(keeper.run(readers.clone()));

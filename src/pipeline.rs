@@ -1,8 +1,10 @@
 //! The one road in: a draft or a resource is normalised, checked, committed, and answered for. Nothing else
 //! writes a clinical resource. What a door receives and how it words its answer is the door's business.
 
+mod association;
 mod correction;
 mod equipment;
+mod held;
 mod intent;
 mod interaction;
 mod receive;
@@ -14,6 +16,7 @@ use std::time::Instant;
 use fhir_r4::Issue;
 use serde_json::Value;
 
+pub use self::association::Association;
 pub use self::intent::Intent;
 pub use self::interaction::{Done, Interaction, Match, Work};
 pub use self::receive::{Letter, Parcel};
@@ -22,12 +25,12 @@ pub use self::said::{Identity, Merge, Merged, Said};
 use self::equipment::Equipment;
 use self::intent::{Planned, Unwritten, change};
 use crate::auth::access::Access;
-use crate::binding::{Binding, Found};
+use crate::binding::{Binding, Found, Whose};
 use crate::error::Error;
-use crate::normalize;
 use crate::normalize::draft::Draft;
+use crate::normalize::{self, Bound};
 use crate::profiles::Profiles;
-use crate::store::{Change, Commit, CursorMove, Guard, Outcome, Priority, Repeat, Store, Verb, Written};
+use crate::store::{Change, Commit, CursorMove, Guard, HeldReading, Outcome, Priority, Repeat, Store, Verb, Written};
 use crate::telemetry::Metrics;
 
 /// What became of one draft.
@@ -35,7 +38,37 @@ use crate::telemetry::Metrics;
 pub struct Receipt {
     /// Where it stood in what was sent.
     pub place: String,
-    pub outcome: Result<Written, Vec<Issue>>,
+    pub outcome: Result<Taken, Vec<Issue>>,
+}
+
+/// What a draft has become; it is on disk.
+#[derive(Debug)]
+pub enum Taken {
+    Written(Written),
+    /// It waits, and what for: nobody says whom its device was at.
+    Held(&'static str),
+}
+
+impl Taken {
+    /// `created`, `duplicate` or `quarantined`.
+    pub fn name(&self) -> &'static str {
+        held::outcome(self)
+    }
+
+    /// `Observation/…`, once it is one.
+    pub fn reference(&self) -> Option<String> {
+        match self {
+            Self::Written(written) => Some(format!("Observation/{}", written.id)),
+            Self::Held(_) => None,
+        }
+    }
+}
+
+/// A draft, before anything of it is written.
+enum Ready {
+    Change(Change),
+    Waits(HeldReading, &'static str),
+    Refused(Vec<Issue>),
 }
 
 #[derive(Clone)]
@@ -76,9 +109,8 @@ impl Pipeline {
         let mut ready = Vec::with_capacity(drafts.len());
         let mut found = Found::default();
         for draft in drafts {
-            let change = self.observation(&draft, received, &mut found).await?;
+            ready.push(self.ready(access, &draft, received, &mut found).await?);
             places.push(draft.place);
-            ready.push(change);
         }
         let outcomes =
             if together { self.commit_together(access, ready).await? } else { self.commit_each(access, ready).await? };
@@ -89,42 +121,74 @@ impl Pipeline {
         Ok(receipts)
     }
 
-    /// Draft to checked Observation, ready to be committed.
+    /// Draft to checked Observation, ready to be committed or to be kept.
+    async fn ready(&self, caller: &Access, draft: &Draft, received: i64, found: &mut Found) -> Result<Ready, Error> {
+        let at = held::start(draft.effective.as_deref(), received);
+        let (bound, waits) = match self.binding.bind(caller, draft, at, found).await? {
+            Whose::Known(bound) => (bound, None),
+            Whose::Refused(issue) => return Ok(Ready::Refused(vec![issue])),
+            Whose::Waits { device, why } => {
+                let patient = held::NOBODY.to_owned();
+                let bound = Bound { patient, device: Some(device.clone()), ..Bound::default() };
+                (bound, Some((device, why)))
+            }
+        };
+        let checked = match normalize::observation(draft, &bound, received) {
+            Ok(observation) => self.profiles.check(observation).await,
+            Err(issues) => Err(issues),
+        };
+        Ok(match (checked, waits) {
+            (Err(issues), _) => Ready::Refused(issues),
+            (Ok(observation), Some((device, why))) => {
+                Ready::Waits(held::waiting(observation.value(), device, at, received), why)
+            }
+            (Ok(observation), None) => {
+                let id = observation.value().get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+                let timed = draft.effective.is_some();
+                let repeat = if timed { Repeat::SameContent } else { Repeat::SameButTime };
+                Ready::Change(change(Verb::Create(repeat), observation, id))
+            }
+        })
+    }
+
+    /// The same of a draft that names its patient.
     async fn observation(
         &self,
         draft: &Draft,
         received: i64,
         found: &mut Found,
     ) -> Result<Result<Change, Vec<Issue>>, Error> {
-        let bound = match self.binding.bind(draft, found).await? {
-            Ok(bound) => bound,
-            Err(issue) => return Ok(Err(vec![issue])),
-        };
-        let checked = match normalize::observation(draft, &bound, received) {
-            Ok(observation) => self.profiles.check(observation).await,
-            Err(issues) => Err(issues),
-        };
-        Ok(checked.map(|observation| {
-            let id = observation.value().get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-            let timed = draft.effective.is_some();
-            change(Verb::Create(if timed { Repeat::SameContent } else { Repeat::SameButTime }), observation, id)
-        }))
+        let access = Access::system("messages");
+        Ok(match self.ready(&access, draft, received, found).await? {
+            Ready::Change(change) => Ok(change),
+            Ready::Refused(issues) => Err(issues),
+            Ready::Waits(..) => Err(vec![Issue::error("not-found", draft.place.clone(), "nobody says whose it is")]),
+        })
     }
 
-    async fn commit_each(
-        &self,
-        access: &Access,
-        ready: Vec<Result<Change, Vec<Issue>>>,
-    ) -> Result<Vec<Result<Written, Vec<Issue>>>, Error> {
-        let mut commits = Vec::with_capacity(ready.len());
-        let refused: Vec<Option<Vec<Issue>>> = ready
+    async fn commit_each(&self, access: &Access, ready: Vec<Ready>) -> Result<Vec<Result<Taken, Vec<Issue>>>, Error> {
+        let (mut commits, mut waiting) = (Vec::with_capacity(ready.len()), Vec::new());
+        let settled: Vec<Option<Result<Taken, Vec<Issue>>>> = ready
             .into_iter()
-            .map(|item| item.map(|change| commits.push(Commit { changes: vec![change], ..Commit::default() })).err())
+            .map(|item| match item {
+                Ready::Change(change) => {
+                    commits.push(Commit { changes: vec![change], ..Commit::default() });
+                    None
+                }
+                Ready::Waits(reading, why) => {
+                    waiting.push(reading);
+                    Some(Ok(Taken::Held(why)))
+                }
+                Ready::Refused(issues) => Some(Err(issues)),
+            })
             .collect();
+        if !waiting.is_empty() {
+            self.store.hold(access, waiting).await?;
+        }
         let mut answers = self.commit_all(access, commits).await?.into_iter();
-        let outcomes = refused.into_iter().map(|refused| match refused {
-            Some(issues) => Err(issues),
-            None => one(answers.next()).map_err(|error| error.issues()),
+        let outcomes = settled.into_iter().map(|settled| match settled {
+            Some(settled) => settled,
+            None => one(answers.next()).map(Taken::Written).map_err(|error| error.issues()),
         });
         Ok(outcomes.collect())
     }
@@ -132,16 +196,26 @@ impl Pipeline {
     async fn commit_together(
         &self,
         access: &Access,
-        ready: Vec<Result<Change, Vec<Issue>>>,
-    ) -> Result<Vec<Result<Written, Vec<Issue>>>, Error> {
-        if ready.iter().any(Result::is_err) {
-            let neighbour = || vec![Issue::error("processing", "", "not stored, because another part was rejected")];
-            return Ok(ready.into_iter().map(|item| Err(item.err().unwrap_or_else(neighbour))).collect());
-        }
+        ready: Vec<Ready>,
+    ) -> Result<Vec<Result<Taken, Vec<Issue>>>, Error> {
         let count = ready.len();
-        let changes = ready.into_iter().flatten().collect();
+        let (mut changes, mut refused) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for item in ready {
+            refused.push(match item {
+                Ready::Change(change) => {
+                    changes.push(change);
+                    None
+                }
+                Ready::Waits(..) => Some(vec![Issue::error("not-found", "", "nobody says whom the device was at")]),
+                Ready::Refused(issues) => Some(issues),
+            });
+        }
+        if changes.len() < count {
+            let neighbour = || vec![Issue::error("processing", "", "not stored, because another part was rejected")];
+            return Ok(refused.into_iter().map(|issues| Err(issues.unwrap_or_else(neighbour))).collect());
+        }
         match self.store.commit_one(access, Priority::Interactive, Commit { changes, ..Commit::default() }).await {
-            Ok(written) => Ok(written.into_iter().map(Ok).collect()),
+            Ok(written) => Ok(written.into_iter().map(|written| Ok(Taken::Written(written))).collect()),
             Err(error @ (Error::TooMany { .. } | Error::Unavailable(_) | Error::Internal(_))) => Err(error),
             Err(error) => Ok((0..count).map(|_| Err(error.issues())).collect()),
         }
@@ -170,11 +244,7 @@ impl Pipeline {
 
     fn count(&self, door: &'static str, receipts: &[Receipt]) {
         for receipt in receipts {
-            let outcome = match &receipt.outcome {
-                Ok(Written { outcome: Outcome::Known, .. }) => "duplicate",
-                Ok(_) => "created",
-                Err(_) => "rejected",
-            };
+            let outcome = receipt.outcome.as_ref().map_or("rejected", Taken::name);
             self.metrics.readings(door, outcome, 1);
         }
     }
@@ -189,6 +259,7 @@ impl Pipeline {
 
     /// Each by itself, in one trip to the lane.
     pub async fn each(&self, access: &Access, intents: Vec<Intent>) -> Result<Vec<Result<Written, Error>>, Error> {
+        self.own_patient(access, &intents).await?;
         let readings: Vec<bool> = intents.iter().map(Intent::is_reading).collect();
         let defines = intents.iter().any(Intent::is_definition);
         let (mut commits, mut rest) = (Vec::with_capacity(intents.len()), Vec::with_capacity(intents.len()));
@@ -224,6 +295,7 @@ impl Pipeline {
         intents: Vec<Intent>,
         guards: Vec<Guard>,
     ) -> Result<Vec<Written>, Error> {
+        self.own_patient(access, &intents).await?;
         let readings = intents.iter().filter(|intent| intent.is_reading()).count();
         let defines = intents.iter().any(Intent::is_definition);
         let mut planned = Planned::of(intents);

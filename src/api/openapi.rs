@@ -29,6 +29,7 @@ use super::{alert, device, fhir, health, hl7, live, session, token};
         alert::report, device::observations::observations, device::gatt::gatt,
         device::registry::offer, device::registry::claim, device::registry::credentials, device::registry::issue,
         device::registry::rotate, device::registry::revoke, device::registry::revoke_all, token::token,
+        device::place::associate, device::place::dissociate, device::place::held, device::place::discard,
         hl7::message, hl7::messages, hl7::one, hl7::replay, hl7::replay_many, hl7::settle, hl7::waiting, hl7::attach,
         live::events, live::series,
         session::login, session::logout, session::me,

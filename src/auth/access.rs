@@ -57,7 +57,10 @@ impl Role {
     pub fn scopes(self) -> &'static str {
         match self {
             Self::Administrator => "user/*.cruds",
-            Self::Clinician => "user/*.rs user/Observation.cu user/DetectedIssue.cu user/Encounter.cu user/Patient.cu",
+            Self::Clinician => {
+                "user/*.rs user/Observation.cu user/DetectedIssue.cu user/Encounter.cu user/Patient.cu \
+                 user/DeviceUseStatement.cu"
+            }
             Self::Device => "user/Observation.c",
         }
     }

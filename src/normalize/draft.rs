@@ -6,10 +6,11 @@
 pub struct Draft {
     /// Where it stood in the input, in its sender's terms: `[3]`, `line 7`, `OBX[2]`.
     pub place: String,
-    pub subject: Subject,
+    /// None: whoever the device is at, at the time of the reading.
+    pub subject: Option<Subject>,
     /// Local reference of the sending device (`Device/x`), when the sender named it.
     pub device: Option<Subject>,
-    /// What of the device it is, as others that come with it call it (`said:…`); then that is who measured it.
+    /// What of the device measured it, as others that come with it call it (`said:…`).
     pub metric: Option<String>,
     /// FHIR `Observation.status`.
     pub status: &'static str,

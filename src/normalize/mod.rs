@@ -23,6 +23,8 @@ const AHEAD: i64 = 5 * 60 * time::SECOND;
 
 const CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
 const ABSENT: &str = "http://terminology.hl7.org/CodeSystem/data-absent-reason";
+/// What of its device measured a reading: a channel of a monitor may have two sensors of one kind.
+const METRIC: &str = "https://vigia.dev/fhir/StructureDefinition/observation-metric";
 const REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 
 /// Whom the reading belongs to, found by whoever knows the store.
@@ -31,6 +33,8 @@ pub struct Bound {
     /// `Patient/id`
     pub patient: String,
     pub device: Option<String>,
+    /// `DeviceMetric/id`: what of the device measured it.
+    pub metric: Option<String>,
     pub encounter: Option<String>,
 }
 
@@ -51,6 +55,9 @@ pub fn observation(draft: &Draft, bound: &Bound, received_us: i64) -> Result<Val
     map.insert("id".into(), reading_id(draft, when.start).into());
     if draft.test {
         map.insert("meta".into(), json!({"tag": [{"system": REASON, "code": "HTEST"}]}));
+    }
+    if let Some(metric) = &bound.metric {
+        map.insert("extension".into(), json!([{"url": METRIC, "valueReference": {"reference": metric}}]));
     }
     if let Some((system, value)) = &draft.identifier {
         let mut identifier = Map::new();

@@ -15,7 +15,7 @@ const METHODS: [(&str, Option<&str>); 3] = [("1500", Some("150016")), ("15002", 
 /// What parts of one measurement have in common.
 #[derive(Clone, Hash, PartialEq, Eq)]
 struct Together {
-    subject: Subject,
+    subject: Option<Subject>,
     device: Option<Subject>,
     effective: Option<String>,
     end: Option<String>,
@@ -127,7 +127,7 @@ mod tests {
         let unit = Coding { system: String::new(), code: "mmHg".to_owned(), display: None };
         Draft {
             place: format!("OBX[{code}]"),
-            subject: Subject::Reference("Patient/p".to_owned()),
+            subject: Some(Subject::Reference("Patient/p".to_owned())),
             device: None,
             metric: None,
             status: "final",

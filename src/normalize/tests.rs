@@ -21,7 +21,7 @@ fn quantity(value: &str, unit: &str) -> Measured {
 fn draft(system: &str, code: &str, value: Measured) -> Draft {
     Draft {
         place: "[3]".to_owned(),
-        subject: Subject::Reference("Patient/p1".to_owned()),
+        subject: Some(Subject::Reference("Patient/p1".to_owned())),
         device: None,
         metric: None,
         status: "final",
@@ -41,7 +41,7 @@ fn draft(system: &str, code: &str, value: Measured) -> Draft {
 }
 
 fn bound() -> Bound {
-    Bound { patient: "Patient/p1".to_owned(), device: Some("Device/d".to_owned()), encounter: None }
+    Bound { patient: "Patient/p1".to_owned(), device: Some("Device/d".to_owned()), ..Bound::default() }
 }
 
 fn made(draft: &Draft) -> Value {

@@ -10,7 +10,7 @@ use fhir_r4::{Issue, Severity};
 use super::correction::Later;
 use super::intent::Planned;
 use super::said::{Said, Settled};
-use super::{Pipeline, Receipt, equipment};
+use super::{Pipeline, Receipt, Taken, equipment};
 use crate::auth::access::{Access, Action};
 use crate::binding::Found;
 use crate::error::Error;
@@ -282,7 +282,7 @@ fn receipts(told: &[Told], groups: Vec<Result<Vec<Written>, Error>>) -> Vec<Rece
     for told in told {
         let outcome = match &told.refused {
             Some(issues) => Err(issues.clone()),
-            None => super::one(groups.next()).map_err(|error| error.issues()),
+            None => super::one(groups.next()).map(Taken::Written).map_err(|error| error.issues()),
         };
         if told.is_reading {
             all.push(Receipt { place: told.place.clone(), outcome });

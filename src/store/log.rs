@@ -45,11 +45,18 @@ pub(super) struct Log {
     bell: watch::Sender<i64>,
     /// Counts commits that changed a patient or a device.
     registry: AtomicU64,
+    /// And those that may have changed where one of them is.
+    placement: AtomicU64,
 }
 
 impl Log {
     pub(super) fn new() -> Self {
-        Self { tail: RwLock::default(), bell: watch::Sender::new(0), registry: AtomicU64::new(0) }
+        Self {
+            tail: RwLock::default(),
+            bell: watch::Sender::new(0),
+            registry: AtomicU64::new(0),
+            placement: AtomicU64::new(0),
+        }
     }
 
     /// Entries of one committed batch, in order.
@@ -57,6 +64,10 @@ impl Log {
         let Some(last) = entries.last().map(|e| e.seq) else { return };
         if entries.iter().any(|e| matches!(e.resource_type, "Patient" | "Device" | "DeviceMetric")) {
             self.registry.fetch_add(1, Ordering::Release);
+        }
+        if entries.iter().any(|e| matches!(e.resource_type, "Patient" | "Device" | "DeviceUseStatement" | "Encounter"))
+        {
+            self.placement.fetch_add(1, Ordering::Release);
         }
         if let Ok(mut tail) = self.tail.write() {
             // Another node has written in between: what is here no longer follows on.
@@ -82,6 +93,10 @@ impl Log {
 
     pub(super) fn registry_generation(&self) -> u64 {
         self.registry.load(Ordering::Acquire)
+    }
+
+    pub(super) fn placement_generation(&self) -> u64 {
+        self.placement.load(Ordering::Acquire)
     }
 
     /// What follows `after`, when the tail holds it from there on.

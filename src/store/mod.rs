@@ -16,6 +16,7 @@ mod dict;
 mod fault;
 mod globe;
 mod guard;
+mod held;
 mod history;
 mod id;
 mod labels;
@@ -55,6 +56,7 @@ pub use batch::{CONTROL_ID_TAKEN, READER_LOST};
 pub use batch_key::{BatchKey, Begun};
 pub use credential::{Claim, Credential, CredentialKey};
 pub use guard::{CONDITION_CHANGED, Guard};
+pub use held::{HeldLine, HeldReading};
 pub use history::{HistoryPage, HistoryQuery};
 pub use labels::Labels;
 pub use lane::CursorMove;
@@ -364,6 +366,11 @@ impl Store {
     /// Rings when something was committed on this node. What another node commits is found by asking.
     pub fn bell(&self) -> watch::Receiver<i64> {
         self.inner.log.bell()
+    }
+
+    /// Changes whenever a device may have come to another patient, or a patient to another bed, on this node.
+    pub fn placement_generation(&self) -> u64 {
+        self.inner.log.placement_generation()
     }
 
     /// Changes whenever a Patient or a Device was changed on this node: what was found among them may be stale.

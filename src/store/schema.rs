@@ -225,3 +225,14 @@ diesel::table! {
         at -> BigInt,
     }
 }
+
+diesel::table! {
+    held (reading) {
+        reading -> Text,
+        device -> Text,
+        reason -> Text,
+        starts -> BigInt,
+        received -> BigInt,
+        body -> Binary,
+    }
+}

@@ -28,6 +28,13 @@ async fn device(app: &TestApp, serial: &str) -> String {
     app.gateway().post("/fhir/Device", &device).await.expect(201).json()["id"].as_str().unwrap().to_owned()
 }
 
+/// It comes to a patient, and has been there for a while.
+async fn at(app: &TestApp, device: &str, patient: &str) {
+    let start = vigia::fhir::time::instant(app.state.store.clock().now() - 60 * MINUTE);
+    let comes = json!({"patient": format!("Patient/{patient}"), "start": start});
+    app.gateway().post(&format!("/device/v1/devices/{device}/association"), &comes).await.expect(201);
+}
+
 async fn secret(manager: &Client, device: &str) -> (String, String) {
     let wish = json!({"secret": true, "label": "bed 3"});
     let given = manager.post(&format!("/device/v1/devices/{device}/credentials"), &wish).await.expect(201).json();
@@ -58,9 +65,10 @@ fn reading(value: u32) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_claims_a_key_signs_and_sends() {
     let app = TestApp::start().await;
-    app.admit("r1", "Vega").await;
+    let id = app.admit("r1", "Vega").await;
     let (manager, phone) = (app.gateway(), app.anonymous());
     let device = device(&app, "sn-1").await;
+    at(&app, &device, &id).await;
     let offered = manager.post(&format!("/device/v1/devices/{device}/claim"), &json!({})).await.expect(201).json();
     let code = offered["code"].as_str().unwrap();
     assert!(offered["link"].as_str().unwrap().ends_with(&format!("/bridge#code={code}")), "{offered}");
@@ -127,6 +135,7 @@ async fn a_device_writes_its_own_readings_and_nothing_else() {
     let app = TestApp::start().await;
     let (id, manager) = (app.admit("r1", "Vega").await, app.gateway());
     let (device, other) = (device(&app, "sn-1").await, device(&app, "sn-2").await);
+    at(&app, &device, &id).await;
     let own = app.bearer(&secret(&manager, &device).await.1);
     let mut of_another = reading(72);
     of_another["readings"][0]["device"] = json!(format!("Device/{other}"));
@@ -172,9 +181,10 @@ async fn keys_are_replaced_and_ended() {
         (config.device.readings_per_s, config.device.burst) = (1, 4);
     })
     .await;
-    app.admit("r1", "Vega").await;
+    let id = app.admit("r1", "Vega").await;
     let manager = app.gateway();
     let device = device(&app, "sn-1").await;
+    at(&app, &device, &id).await;
     let list = format!("/device/v1/devices/{device}/credentials");
     let (first_id, first) = secret(&manager, &device).await;
     let first = app.bearer(&first);

@@ -326,8 +326,10 @@ async fn a_device_that_says_who_it_is_is_known() {
         (above, holder["id"].as_str()),
         (vec!["70687".to_owned(), "70686".to_owned()], devices[0]["id"].as_str())
     );
-    let readings = found(&gateway, &format!("Observation?patient={id}&device:DeviceMetric.source={monitor}")).await;
-    assert_eq!(readings.len(), 2, "{readings:?}");
+    let readings = found(&gateway, &format!("Observation?patient={id}&device={monitor}")).await;
+    let by = format!("DeviceMetric/{}", metrics[0]["id"].as_str().unwrap());
+    let named = readings.iter().filter(|reading| reading["extension"][0]["valueReference"]["reference"] == by);
+    assert_eq!((readings.len(), named.count()), (2, 2), "{readings:?}");
     // What is taken away is said anew by the next message.
     let metric = format!("/fhir/DeviceMetric/{}", metrics[0]["id"].as_str().unwrap());
     administrator.delete(&metric).await.expect(204);

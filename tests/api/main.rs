@@ -37,6 +37,8 @@ mod device;
 #[cfg(test)]
 mod device_keys;
 #[cfg(test)]
+mod device_place;
+#[cfg(test)]
 mod fhir;
 #[cfg(test)]
 mod helpers;

@@ -4,6 +4,8 @@
 pub(crate) mod gatt;
 pub(crate) mod observations;
 mod once;
+#[expect(unused_qualifications, reason = "utoipa's macro spells out the type of the query")]
+pub mod place;
 pub mod registry;
 
 use actix_web::web::{self, ServiceConfig};
@@ -22,19 +24,20 @@ use crate::auth::access::{Access, Action};
 use crate::error::{Error, outcome_of};
 use crate::ingest::device::{self, Item};
 use crate::pipeline::Receipt;
-use crate::store::Outcome;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .service(at("/observations", "POST").route(web::post().to(observations::observations)))
         .service(at("/gatt", "POST").route(web::post().to(gatt::gatt)))
-        .configure(registry::routes);
+        .configure(registry::routes)
+        .configure(place::routes);
 }
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Receipts {
     created: usize,
     duplicate: usize,
+    quarantined: usize,
     rejected: usize,
     /// One for everything that was sent, in its order.
     items: Vec<ItemReceipt>,
@@ -44,7 +47,7 @@ pub(crate) struct Receipts {
 pub(crate) struct ItemReceipt {
     /// Where it stood: `[3]`, `line 7`.
     place: String,
-    /// created, duplicate or rejected
+    /// created, duplicate, quarantined (kept until it is known whose it is) or rejected
     outcome: &'static str,
     /// Where the Observation is: `Observation/…`
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,7 +116,8 @@ fn json_only(request: &HttpRequest) -> Result<(), Error> {
 impl Receipts {
     fn of(items: Vec<ItemReceipt>) -> Self {
         let count = |outcome: &str| items.iter().filter(|item| item.outcome == outcome).count();
-        Self { created: count("created"), duplicate: count("duplicate"), rejected: count("rejected"), items }
+        let (created, duplicate, rejected) = (count("created"), count("duplicate"), count("rejected"));
+        Self { created, duplicate, quarantined: count("quarantined"), rejected, items }
     }
 
     /// 422 when all were rejected.
@@ -160,10 +164,10 @@ impl ItemReceipt {
     fn of(receipt: Receipt) -> Self {
         let place = receipt.place;
         match receipt.outcome {
-            Ok(written) => Self {
+            Ok(taken) => Self {
                 place,
-                outcome: if written.outcome == Outcome::Known { "duplicate" } else { "created" },
-                reference: Some(format!("Observation/{}", written.id)),
+                outcome: taken.name(),
+                reference: taken.reference(),
                 references: Vec::new(),
                 reason: None,
             },
@@ -188,7 +192,7 @@ impl ItemReceipt {
         if self.reference.is_none() {
             self.reference = other.reference;
         }
-        for outcome in ["created", "rejected"] {
+        for outcome in ["created", "quarantined", "rejected"] {
             if other.outcome == outcome {
                 self.outcome = outcome;
             }

@@ -147,7 +147,11 @@ mod tests {
         ];
         let drafts = drafts(Person::recorded(0, "a^b"), measures);
         let whom = |system: &str, value: &str| Subject::Identifier { system: Some(system.into()), value: value.into() };
-        assert!(drafts.iter().all(|d| d.subject == whom(MRN, "a^b") && d.device == Some(whom(DEVICE, "monitor-R-01"))));
+        assert!(
+            drafts
+                .iter()
+                .all(|d| d.subject == Some(whom(MRN, "a^b")) && d.device == Some(whom(DEVICE, "monitor-R-01")))
+        );
         assert!(
             drafts.iter().all(|d| d.effective.as_deref() == Some("2026-01-02T03:04:05.250Z") && d.status == "final")
         );

@@ -31,7 +31,7 @@ impl Part {
 #[derive(Clone, Debug)]
 pub(super) struct Origin {
     pub(super) place: String,
-    pub(super) subject: Subject,
+    pub(super) subject: Option<Subject>,
     pub(super) device: Option<Subject>,
     pub(super) effective: Option<String>,
     pub(super) effective_end: Option<String>,
@@ -72,7 +72,7 @@ impl Origin {
             all.extend(["id", id]);
         } else {
             all.push("content");
-            all.extend(named(&self.subject));
+            all.extend(self.subject.as_ref().map_or(["", ""], named));
             all.extend(self.device.as_ref().map_or(["", ""], named));
             all.extend(self.content.iter().map(String::as_str));
         }

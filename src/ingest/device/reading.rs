@@ -75,7 +75,9 @@ pub(super) fn draft(object: &Object, defaults: &Object, place: &str, sender: &st
     };
     let test = read.flag("test", object.get("test"));
     let note = object.get("note").and_then(|value| read.text("note", value));
-    let Some(subject) = subject.filter(|_| read.issues.is_empty()) else { return Err(read.issues) };
+    if !read.issues.is_empty() {
+        return Err(read.issues);
+    }
     let mut draft = Draft {
         place: place.to_owned(),
         subject,
@@ -108,7 +110,7 @@ fn key(draft: &Draft, sender: &str) -> String {
         Subject::Reference(text) => text.clone(),
         Subject::Identifier { system, value } => format!("{}|{value}", system.as_deref().unwrap_or_default()),
     };
-    let mut key = format!("{sender}\u{1f}reading\u{1f}{}", whom(&draft.subject));
+    let mut key = format!("{sender}\u{1f}reading\u{1f}{}", draft.subject.as_ref().map(whom).unwrap_or_default());
     let mut add = |text: &str| {
         key.push('\u{1f}');
         key.push_str(text);
@@ -160,11 +162,10 @@ impl<'a> Reader<'a> {
     /// Whom it is about, and by which device: its own, or those that stand for all.
     pub(super) fn whose(&mut self, object: &Object, defaults: &Object) -> (Option<Subject>, Option<Subject>) {
         let either = |name: &str| object.get(name).or_else(|| defaults.get(name));
-        let subject = match either("patient") {
-            Some(value) => self.subject("patient", value, "Patient"),
-            None => self.refuse("required", "patient", "the patient is missing"),
-        };
-        (subject, either("device").and_then(|value| self.subject("device", value, "Device")))
+        (
+            either("patient").and_then(|value| self.subject("patient", value, "Patient")),
+            either("device").and_then(|value| self.subject("device", value, "Device")),
+        )
     }
 
     /// False when it is not given.

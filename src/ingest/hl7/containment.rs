@@ -1,6 +1,6 @@
 //! What a monitor is made of, as OBX-4 of PCD-01 says it (IHE PCD TF-2, appendix B.8: MDS, VMD, channel and metric by their
 //! numbers, `1.2.1.4`): each part a Device below the one that holds it, each metric a `DeviceMetric` that readings name
-//! as theirs. Only parts that the message itself describes; whose monitor does not say who it is, is left alone.
+//! as what measured them. Only parts that the message itself describes; whose monitor does not say who it is, is left alone.
 
 use serde_json::{Map, Value, json};
 

@@ -262,7 +262,7 @@ impl<'c> Map<'c> {
             key: [&self.origin, &place, &whose(&subject), effective.as_deref().unwrap_or_default(), segment.line]
                 .join("\u{1f}"),
             place,
-            subject,
+            subject: Some(subject),
             device,
             metric: None,
             status: reading.status,

@@ -69,8 +69,8 @@ fn a_bedside_monitor() {
         ("preliminary", Some("2026-01-02T03:04:00+01:00"))
     );
     assert_eq!(
-        (&heart_rate.subject, heart_rate.device.as_ref()),
-        (&identifier(None, "10006"), Some(&identifier(None, "WARD_MONITOR")))
+        (heart_rate.subject.as_ref(), heart_rate.device.as_ref()),
+        (Some(&identifier(None, "10006")), Some(&identifier(None, "WARD_MONITOR")))
     );
     assert_eq!(at(&drafts, "OBX[2]").effective.as_deref(), Some("2026-01-02T03:04:01+01:00"));
     let sensor_off = at(&drafts, "OBX[3]");
@@ -108,7 +108,7 @@ fn devices_patients_and_zones() {
     let drafts = drafts(DEVICES);
     assert_eq!(drafts.len(), 2, "the row of the device itself is no reading");
     let (pulse, glucose) = (&drafts[0], &drafts[1]);
-    assert_eq!(pulse.subject, identifier(Some("urn:oid:1.2.3.4"), "MRN7"));
+    assert_eq!(pulse.subject, Some(identifier(Some("urn:oid:1.2.3.4"), "MRN7")));
     let eui = Some("urn:oid:1.2.840.10004.1.1.1.0.0.1.0.0.1.2680");
     assert_eq!(pulse.device, Some(identifier(eui, "00A0370098007A80")), "named once for its whole tree");
     assert_eq!(glucose.device, Some(identifier(eui, "0011223344556677")));
@@ -128,10 +128,8 @@ fn a_simulator_with_loinc_codes_and_everyday_units() {
     let drafts = drafts(SIMULATOR);
     assert_eq!(drafts.iter().map(|d| codes(d)[0]).collect::<Vec<_>>(), ["85354-9", "8867-4", "59408-5", "8310-5"]);
     assert!(
-        drafts
-            .iter()
-            .all(|d| d.subject == identifier(None, "55555")
-                && d.effective.as_deref() == Some("2026-01-02T03:04:05+01:00"))
+        drafts.iter().all(|d| d.subject == Some(identifier(None, "55555"))
+            && d.effective.as_deref() == Some("2026-01-02T03:04:05+01:00"))
     );
     let bound = crate::normalize::Bound { patient: "Patient/p".to_owned(), ..Default::default() };
     for draft in &drafts {
@@ -163,7 +161,7 @@ fn messages_of_other_projects() {
         assert!(String::from_utf8(answers[0].clone()).unwrap().contains(&format!("\rMSA|{code}|{id}\r")), "{id}");
     }
     let lab = drafts(include_bytes!("../../../tests/data/hl7/msfc_LRI_2.0-NG_CBC_Typ_Message.hl7"));
-    assert_eq!(lab[0].subject, identifier(Some("urn:nist"), "PATID1234"), "an authority of the channel's table");
+    assert_eq!(lab[0].subject, Some(identifier(Some("urn:nist"), "PATID1234")), "an authority of the channel's table");
     assert!(lab.iter().all(|d| d.test), "MSH-11 says training");
 }
 

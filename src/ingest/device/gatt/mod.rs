@@ -118,7 +118,7 @@ struct Payload {
 }
 
 /// Whose measurement it is, by which device, with its sequence number.
-type Numbered = (Subject, Option<Subject>, u16);
+type Numbered = (Option<Subject>, Option<Subject>, u16);
 
 /// When the measurements of a batch were taken that contexts may belong to.
 type Times = HashMap<Numbered, Option<String>>;
@@ -147,7 +147,7 @@ pub fn parse(body: &[u8], sender: &str, now: i64) -> Result<Vec<Item>, Issue> {
 /// One payload that stands by itself at this place. `number`: the characteristic; `received`: µs UTC.
 pub fn single(
     (number, bytes): (&str, &[u8]),
-    (subject, device): (Subject, Option<Subject>),
+    (subject, device): (Option<Subject>, Option<Subject>),
     place: &str,
     sender: &str,
     received: i64,
@@ -185,8 +185,7 @@ fn payload(raw: &[u8], place: &str, defaults: &Map<String, Value>, now: i64) -> 
         let decoded = decode(number, bytes);
         decoded.map_err(|wrong| read.refuse::<()>(wrong.code, "hex", &wrong.why)).ok()
     });
-    let whole = (subject, number, bytes, decoded);
-    let (Some(subject), Some(number), Some(bytes), Some(decoded)) = whole else {
+    let (Some(number), Some(bytes), Some(decoded)) = (number, bytes, decoded) else {
         return Err(Rejected { place: place.to_owned(), issues: read.issues });
     };
     if !read.issues.is_empty() {

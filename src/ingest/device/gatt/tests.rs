@@ -282,7 +282,7 @@ const ALL: [&str; 11] = ["2A37", "2A35", "2A36", "2A1C", "2A5E", "2A5F", "2A18",
 proptest! {
     #[test]
     fn any_payload_is_read_or_refused(at in 0..ALL.len(), payload in prop::collection::vec(any::<u8>(), 0..40)) {
-        let whose = (Subject::Reference("Patient/p".to_owned()), None);
+        let whose = (Some(Subject::Reference("Patient/p".to_owned())), None);
         let read = single((ALL[at], &payload), whose, "here", "s", NOW);
         prop_assert!(!read.is_empty());
         prop_assert!(read.iter().flatten().all(|draft| !draft.code.is_empty()));

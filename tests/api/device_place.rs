@@ -1,0 +1,168 @@
+//! Whose readings are that name no patient: the device was at somebody, or they wait until it is known at whom.
+
+use serde_json::{Value, json};
+use vigia::auth::access::Role;
+
+use crate::helpers::{Client, TestApp, eventually, minutes_from_now, resources};
+
+const DOOR: &str = "/device/v1/observations";
+
+async fn device(app: &TestApp, serial: &str, more: &Value) -> String {
+    let mut device = json!({"resourceType": "Device", "status": "active", "identifier": [{"value": serial}]});
+    for (name, value) in more.as_object().unwrap() {
+        device[name] = value.clone();
+    }
+    app.gateway().post("/fhir/Device", &device).await.expect(201).json()["id"].as_str().unwrap().to_owned()
+}
+
+/// Heart rates of a device, one at each of these minutes; nobody is named.
+fn rates(serial: &str, minutes: &[i64]) -> Value {
+    let reading = |minute: &i64| json!({"code": "8867-4", "value": 70, "unit": "/min", "time": minutes_from_now(*minute), "id": format!("{serial}{minute}")});
+    json!({"device": format!("|{serial}"), "readings": minutes.iter().map(reading).collect::<Vec<_>>()})
+}
+
+async fn comes(client: &Client, device: &str, body: &Value) -> u16 {
+    client.post(&format!("/device/v1/devices/{device}/association"), body).await.status
+}
+
+/// How many readings a patient has.
+async fn readings(app: &TestApp, patient: &str) -> usize {
+    let found = app.gateway().get(&format!("/fhir/Observation?patient={patient}&_count=100")).await.expect(200);
+    resources(&found.json()).len()
+}
+
+async fn becomes(app: &TestApp, patient: &str, expected: usize) {
+    eventually("they found their patient", || async { (readings(app, patient).await == expected).then_some(()) }).await;
+}
+
+async fn waiting(app: &TestApp) -> Vec<(String, i64)> {
+    let held = app.gateway().get("/device/v1/held").await.expect(200).json();
+    let line = |line: &Value| (line["device"].as_str().unwrap().to_owned(), line["readings"].as_i64().unwrap());
+    held["devices"].as_array().unwrap().iter().map(line).collect()
+}
+
+fn outcomes(receipts: &Value) -> Vec<&str> {
+    receipts["items"].as_array().unwrap().iter().map(|item| item["outcome"].as_str().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readings_go_to_whom_the_device_was_at_and_wait_for_it() {
+    let app = TestApp::start().await;
+    let (ana, eva) = (app.admit("r1", "Vega").await, app.admit("r2", "Sol").await);
+    let (nurse, gateway) = (app.clinician().await, app.machine("system/Observation.c"));
+    let monitor = device(&app, "m1", &json!({})).await;
+
+    // Nobody knows whom it is at: kept, and told; once more, the same.
+    let first = rates("m1", &[-50, -40, -20, -5]);
+    for _ in 0..2 {
+        let receipts = gateway.post(DOOR, &first).await.expect(200).json();
+        assert_eq!(outcomes(&receipts), ["quarantined"; 4]);
+        assert_eq!((&receipts["quarantined"], receipts["items"][0].get("reference")), (&json!(4), None));
+    }
+    assert_eq!(waiting(&app).await, [(format!("Device/{monitor}"), 4)]);
+    assert_eq!(readings(&app, &ana).await, 0);
+
+    // It was at one from here to there, and is at the other since.
+    let to_ana =
+        json!({"patient": format!("Patient/{ana}"), "start": minutes_from_now(-45), "end": minutes_from_now(-30)});
+    assert_eq!(comes(&nurse, &monitor, &to_ana).await, 201);
+    becomes(&app, &ana, 1).await;
+    let to_eva = json!({"patient": format!("Patient/{eva}"), "start": minutes_from_now(-25)});
+    assert_eq!(comes(&nurse, &monitor, &to_eva).await, 201);
+    becomes(&app, &eva, 2).await;
+    assert_eq!(waiting(&app).await, [(format!("Device/{monitor}"), 1)]);
+
+    // Late and early ones find the same way; a repetition is one.
+    let mut more = rates("m1", &[-44, -28, -1]);
+    more["readings"].as_array_mut().unwrap().insert(1, first["readings"][1].clone());
+    let receipts = gateway.post(DOOR, &more).await.expect(200).json();
+    assert_eq!(outcomes(&receipts), ["created", "duplicate", "quarantined", "created"]);
+    assert_eq!((readings(&app, &ana).await, readings(&app, &eva).await), (2, 3));
+
+    // What contradicts is refused; who takes over says so.
+    let overlapping = json!({"patient": format!("Patient/{ana}"), "start": minutes_from_now(-10)});
+    assert_eq!(comes(&nurse, &monitor, &overlapping).await, 409);
+    let taken_over = json!({"patient": format!("Patient/{ana}"), "start": minutes_from_now(-3), "take_over": true});
+    assert_eq!(comes(&nurse, &monitor, &taken_over).await, 201);
+    gateway.post(DOOR, &rates("m1", &[-2, -4])).await.expect(200);
+    assert_eq!((readings(&app, &ana).await, readings(&app, &eva).await), (3, 4));
+
+    // It leaves; what it says then waits, and may be thrown away by who may delete readings.
+    let leave = format!("/device/v1/devices/{monitor}/association?end={}", minutes_from_now(-1));
+    nurse.delete(&leave).await.expect(204);
+    nurse.delete(&leave).await.expect(404);
+    gateway.post(DOOR, &rates("m1", &[0])).await.expect(200);
+    let all = format!("/device/v1/held?device=Device/{monitor}&end={}", minutes_from_now(1));
+    nurse.delete(&all).await.expect(403);
+    assert_eq!(app.gateway().delete(&all).await.expect(200).json()["discarded"], 3);
+    assert!(waiting(&app).await.is_empty());
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_at_a_bed_is_at_whoever_lies_there() {
+    let app = TestApp::start().await;
+    let (ana, gateway) = (app.admit("r1", "Vega").await, app.gateway());
+    let bed = json!({"resourceType": "Location", "name": "Bed 3", "status": "active"});
+    let bed = gateway.post("/fhir/Location", &bed).await.expect(201).json()["id"].as_str().unwrap().to_owned();
+    device(&app, "m1", &json!({"location": {"reference": format!("Location/{bed}")}})).await;
+    let receipts = gateway.post(DOOR, &rates("m1", &[-20, -5])).await.expect(200).json();
+    assert_eq!(outcomes(&receipts), ["quarantined"; 2]);
+    let stay = json!({"resourceType": "Encounter", "status": "in-progress", "subject": {"reference": format!("Patient/{ana}")},
+        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"},
+        "location": [{"location": {"reference": format!("Location/{bed}")}, "status": "active", "period": {"start": minutes_from_now(-10)}}]});
+    gateway.post("/fhir/Encounter", &stay).await.expect(201);
+    becomes(&app, &ana, 1).await;
+    assert_eq!(waiting(&app).await.len(), 1);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_says_whose_it_is_is_checked() {
+    let app = TestApp::start().await;
+    let (ana, eva) = (app.admit("r1", "Vega").await, app.admit("r2", "Sol").await);
+    let (gateway, monitor) = (app.gateway(), device(&app, "m1", &json!({})).await);
+    let key =
+        gateway.post(&format!("/device/v1/devices/{monitor}/credentials"), &json!({"secret": true})).await.expect(201);
+    let own = app.bearer(key.json()["secret"].as_str().unwrap());
+    let rates = rates("m1", &[-5]);
+    let of = |patient: &str| {
+        let mut body = rates.clone();
+        body["patient"] = json!(format!("Patient/{patient}"));
+        body
+    };
+    // A device with a key of its own chooses nobody.
+    assert_eq!(outcomes(&own.post(DOOR, &of(&ana)).await.expect(200).json()), ["quarantined"]);
+    let comes_to_eva = json!({"patient": format!("Patient/{eva}"), "start": minutes_from_now(-10)});
+    assert_eq!(comes(&gateway, &monitor, &comes_to_eva).await, 201);
+    becomes(&app, &eva, 1).await;
+    let refused = own.post(DOOR, &of(&ana)).await.expect(422).json();
+    assert_eq!(refused["items"][0]["reason"]["issue"][0]["expression"][0], "[0].patient");
+    assert_eq!(outcomes(&own.post(DOOR, &of(&eva)).await.expect(200).json()), ["duplicate"]);
+
+    for (body, place) in [
+        (json!({"code": "8867-4", "value": 70, "unit": "/min"}), "[0].patient"),
+        (json!({"code": "8867-4", "value": 70, "unit": "/min", "device": "|nobody"}), "[0]"),
+    ] {
+        let refused = gateway.post(DOOR, &body).await.expect(422).json();
+        assert_eq!(refused["items"][0]["reason"]["issue"][0]["expression"][0], place, "{body}");
+    }
+    let to = |body: Value| {
+        let (gateway, monitor) = (gateway.clone(), monitor.clone());
+        async move { comes(&gateway, &monitor, &body).await }
+    };
+    assert_eq!(to(json!({"patient": "Patient/nobody"})).await, 404);
+    assert_eq!(to(json!({"patient": format!("Device/{monitor}")})).await, 400);
+    assert_eq!(to(json!({"patient": format!("Patient/{ana}"), "start": "yesterday"})).await, 400);
+    assert_eq!(
+        to(json!({"patient": format!("Patient/{ana}"), "start": minutes_from_now(-30), "end": minutes_from_now(-40)}))
+            .await,
+        400
+    );
+    assert_eq!(to(json!({"who": 1})).await, 400);
+    for path in ["/device/v1/held".to_owned(), format!("/device/v1/held?device=Device/{monitor}&end=2026")] {
+        assert!(own.get(&path).await.status == 403 || own.get(&path).await.status == 400, "{path}");
+    }
+    assert!(Role::Clinician.scopes().contains("DeviceUseStatement.cu"));
+    app.stop().await;
+}
