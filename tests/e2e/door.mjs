@@ -8,9 +8,7 @@ import { createServer, request as ask } from "node:http";
 export class Door {
   /** "up"; "away": nobody answers; "mute": it works, but its answer is lost; "busy": 503 */
   mode = "up";
-  /** whose readings they are: put in for the server, as the device is bound to nobody */
-  patient = "";
-  /** @type {Item[]} what was created, in order */
+  /** @type {Item[]} what was taken, in order */
   stored = [];
   /** @type {string[]} outcome of every item of every request */
   outcomes = [];
@@ -50,8 +48,7 @@ export class Door {
     for await (const piece of incoming) text += piece;
     const batch = JSON.parse(text);
     const headers = { "Content-Type": "application/json", Authorization: incoming.headers.authorization ?? "" };
-    const body = JSON.stringify({ ...batch, patient: this.patient });
-    const answer = await fetch(`http://127.0.0.1:${port}/device/v1/gatt`, { method: "POST", headers, body });
+    const answer = await fetch(`http://127.0.0.1:${port}/device/v1/gatt`, { method: "POST", headers, body: text });
     const receipts = await answer.text();
     if (answer.status === 200 || answer.status === 422) this.#note(batch.items, JSON.parse(receipts));
     if (this.mode === "mute") return void incoming.socket.destroy();
@@ -62,7 +59,7 @@ export class Door {
   #note(items, receipts) {
     for (const { place, outcome } of receipts.items ?? []) {
       this.outcomes.push(outcome);
-      if (outcome === "created") this.stored.push(items[Number(place.replace(/\D/g, ""))]);
+      if (outcome === "created" || outcome === "quarantined") this.stored.push(items[Number(place.replace(/\D/g, ""))]);
     }
   }
 }
@@ -100,6 +97,9 @@ export class Administrator {
 
   /** @param {string} device @returns {Promise<string>} a code for it */
   offer = async (device) => (await this.ask("POST", `/device/v1/devices/${device.split("/")[1]}/claim`, {})).code;
+  /** @param {string} device @param {string} patient  whom it has been at for an hour */
+  associate = (device, patient) =>
+    this.ask("POST", `/device/v1/devices/${device.split("/")[1]}/association`, { patient, start: new Date(Date.now() - 3_600_000).toISOString() });
   /** @param {string} device */
   revoke = (device) => this.ask("DELETE", `/device/v1/devices/${device.split("/")[1]}/credentials`);
 }

@@ -120,10 +120,11 @@ async function receiptsOf(reply) {
 
 /** @param {Waiting[]} items @param {import('./receipts.js').Receipt[]} receipts */
 async function settle(items, receipts) {
-  const { done, refused, quarantined } = sort(items, receipts);
+  const { done, refused, created, quarantined } = sort(items, receipts);
   await buffer.settle(done, refused);
   if (done.length) sent();
   if (quarantined) change({ quarantined: state.quarantined + quarantined });
+  else if (created) change({ quarantined: 0 }); // it is known whose they are, and the server gives back what it held
   most = Math.min(MOST, most * 2);
   // Receipts that name nothing would be asked for again at once, for ever.
   if (!done.length && !refused.length) throw new Trouble(-1);

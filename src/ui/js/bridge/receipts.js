@@ -20,15 +20,16 @@ export function sort(items, receipts) {
   }
   const done = /** @type {number[]} */ ([]);
   const refused = /** @type {{ item: Waiting, reason: string }[]} */ ([]);
-  let quarantined = 0;
+  let [created, quarantined] = [0, 0];
   for (const [place, item] of items.entries()) {
     const about = verdicts.get(place) ?? [];
     const bad = about.filter((r) => r.outcome === 'rejected');
     if (bad.length) refused.push({ item, reason: [...new Set(bad.map((r) => reasonOf(r.reason)))].filter(Boolean).join('; ') });
     else if (about.length && about.every((r) => STORED.includes(r.outcome))) done.push(item.seq);
     if (about.some((r) => r.outcome === 'quarantined')) quarantined += 1;
+    else if (about.some((r) => r.outcome === 'created')) created += 1;
   }
-  return { done, refused, quarantined };
+  return { done, refused, created, quarantined };
 }
 
 /** "[3]" and what may stand around it. @param {string} place */
