@@ -25,6 +25,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .route("/", web::get().to(ward))
         .route("/login", web::get().to(login))
+        .route("/bridge", web::get().to(bridge))
+        .route("/bridge-worker.js", web::get().to(bridge_worker))
         .route("/favicon.ico", web::get().to(icon))
         .route("/ui/{path:.*}", web::get().to(file));
 }
@@ -44,6 +46,16 @@ async fn login(request: HttpRequest) -> Answer {
     page(&request, "login.html")
 }
 
+/// The gateway page. Nobody signs in to it: it has a claim code, and keys of its own.
+async fn bridge(request: HttpRequest) -> Answer {
+    page(&request, "bridge.html")
+}
+
+/// At the root, because a service worker may only serve pages below its own address.
+async fn bridge_worker(request: HttpRequest) -> Answer {
+    page(&request, "bridge-worker.js")
+}
+
 async fn icon(request: HttpRequest) -> Answer {
     page(&request, "icon.svg")
 }
@@ -61,16 +73,15 @@ fn page(request: &HttpRequest, name: &str) -> Answer {
 fn respond(request: &HttpRequest, file: EmbeddedFile) -> HttpResponse {
     let hash = URL_SAFE_NO_PAD.encode(file.metadata.sha256_hash());
     let tag = format!("\"{hash}\"");
-    let mut response = HttpResponse::Ok();
-    if request.headers().get(header::IF_NONE_MATCH).is_some_and(|v| v == tag.as_str()) {
-        response = HttpResponse::NotModified();
-    }
+    let known = request.headers().get(header::IF_NONE_MATCH).is_some_and(|v| v == tag.as_str());
+    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
         .content_type(file.metadata.mimetype().to_owned())
         .insert_header((header::ETAG, tag))
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header((header::REFERRER_POLICY, "no-referrer"))
-        .body(file.data.into_owned())
+        .insert_header((header::REFERRER_POLICY, "no-referrer"));
+    // A 304 has no body: what came after it would be read as the next answer of the connection.
+    if known { response.finish() } else { response.body(file.data.into_owned()) }
 }

@@ -66,7 +66,9 @@ async fn nobody_gets_nothing() {
     ] {
         app.anonymous().get(path).await.expect(401);
     }
-    for path in ["/health/live", "/health/ready", "/fhir/metadata", "/login", "/ui/login.html"] {
+    for path in
+        ["/health/live", "/health/ready", "/fhir/metadata", "/login", "/bridge", "/bridge-worker.js", "/ui/login.html"]
+    {
         app.anonymous().get(path).await.expect(200);
     }
     assert_eq!(app.anonymous().get("/").await.expect(303).header("location"), "/login");

@@ -79,6 +79,8 @@ mod notify;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod rule_forms;

@@ -5,19 +5,15 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { chromium } from "playwright-core";
+import { PATIENCE, freePort, launch, until } from "./helpers.mjs";
 
 const root = join(import.meta.dirname, "..", "..");
 const pictures = join(root, "target", "e2e");
 mkdirSync(pictures, { recursive: true });
 
-const browserFile = process.env.VIGIA_TEST_CHROMIUM ?? "/usr/bin/chromium";
 const program = process.env.VIGIA_TEST_BINARY ?? join(root, "target", "debug", "vigia");
-/** How long anything may take on a slow machine, ms. */
-const PATIENCE = 90_000;
 
 const data = mkdtempSync(join(tmpdir(), "vigia-e2e-"));
 const [port, mllpPort] = [await freePort(), await freePort()];
@@ -34,11 +30,7 @@ const ended = new Promise((resolve) => demo.on("exit", resolve));
 let browser;
 try {
   const password = await until(() => said.match(/clinician\s+(\S+)\s+(\S+)/)?.slice(1), "the demo's accounts");
-  browser = await chromium.launch({
-    executablePath: browserFile,
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-      "--disable-component-update", "--disable-sync"],
-  });
+  browser = await launch();
   await story(browser, `http://127.0.0.1:${port}`, password[0], password[1]);
   console.log("browser test passed; pictures in target/e2e");
 } catch (error) {
@@ -113,31 +105,4 @@ async function story(browser, address, username, password) {
 async function rates(page) {
   const all = await page.locator("[data-testid^='vital-'][data-testid$='-8867-4']").allInnerTexts();
   return all.map((text) => text.split("\n").slice(0, 2).join(" ")).join("|");
-}
-
-/**
- * Asks until the answer is true, and gives up after a while.
- * @template T
- * @param {() => T | Promise<T>} ask
- * @param {string} what
- * @returns {Promise<NonNullable<T>>}
- */
-async function until(ask, what) {
-  const deadline = Date.now() + PATIENCE;
-  while (Date.now() < deadline) {
-    const answer = await ask();
-    if (answer) return /** @type {NonNullable<T>} */ (answer);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw new Error(`waited in vain for ${what}`);
-}
-
-/** @returns {Promise<number>} */
-function freePort() {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
-  });
 }

@@ -29,6 +29,11 @@ export function setLanguage(next) {
   for (const fn of watchers) fn();
 }
 
+/** Adds the words of a page that has more to say. @param {Record<string, Record<string, string>>} more  by language */
+export function learn(more) {
+  for (const [id, words] of Object.entries(more)) Object.assign(catalogues[id], words);
+}
+
 /** @param {() => void} fn */
 export function onLanguage(fn) {
   watchers.add(fn);

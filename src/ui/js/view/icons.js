@@ -3,7 +3,7 @@
 import { html } from '../lib/html.js';
 
 /** @param {string} path @param {string} [cls] */
-const stroke = (path, cls = '') =>
+export const stroke = (path, cls = '') =>
   html`<svg class=${`icon ${cls}`} viewBox="0 0 24 24" aria-hidden="true" focusable="false"><path d=${path} /></svg>`;
 
 export const search = () => stroke('M10.5 17a6.5 6.5 0 1 0 0-13 6.5 6.5 0 0 0 0 13ZM15.5 15.5 21 21');
