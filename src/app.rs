@@ -1,6 +1,8 @@
 //! Wiring, and the order of starting and stopping. Nothing is decided here: every part is built with what it
 //! needs and handed to the others.
 
+mod gate;
+
 use std::fs::{DirBuilder, File, TryLockError};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
@@ -17,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::gate::Doorkeeper;
 use crate::alert::engine::Engine;
 use crate::alert::lifecycle::Policy;
 use crate::alert::seed;
@@ -39,6 +42,7 @@ use crate::ingest::hl7::keep::Keeper;
 use crate::ingest::hl7::listener::{self, Listener};
 use crate::ingest::hl7::order::Order;
 use crate::ingest::hl7::receive::Receiver;
+use crate::ingest::mqtt::{House, listener as mqtt};
 use crate::pipeline::Pipeline;
 use crate::profiles::Profiles;
 use crate::store::{self, Store};
@@ -50,6 +54,7 @@ pub struct App {
     state: api::State,
     http: TcpListener,
     hl7: Vec<Listener>,
+    mqtt: Option<mqtt::Listener>,
     /// When anybody is to be told of alerts.
     notifier: Option<Notifier>,
     /// Held as long as the embedded database is ours.
@@ -122,7 +127,8 @@ impl App {
             store,
         };
         let notifier = notifier(&config, &state)?;
-        Ok(Self { config, state, http, hl7, notifier, _lock: lock })
+        let mqtt = mqtt::Listener::bind(&config.mqtt, house(&state))?;
+        Ok(Self { config, state, http, hl7, mqtt, notifier, _lock: lock })
     }
 
     /// Where HTTP is served.
@@ -135,6 +141,11 @@ impl App {
         self.hl7.iter().map(Listener::address).collect()
     }
 
+    /// Where MQTT is spoken, if anywhere.
+    pub fn mqtt_address(&self) -> Result<Option<SocketAddr>> {
+        self.mqtt.as_ref().map(mqtt::Listener::address).transpose()
+    }
+
     /// What handlers work with: for commands and tests that work beside them.
     pub fn state(&self) -> &api::State {
         &self.state
@@ -143,7 +154,7 @@ impl App {
     /// Serves until cancelled, then stops in order: no new work, work in hand answered, last commit, readers
     /// (they go on from their cursors at the next start).
     pub async fn run(self, cancelled: CancellationToken) -> Result<()> {
-        let Self { config, state, http, hl7, notifier, _lock } = self;
+        let Self { config, state, http, hl7, mqtt, notifier, _lock } = self;
         let (readers, doors) = (CancellationToken::new(), CancellationToken::new());
         let (reading, receiving) = (TaskTracker::new(), TaskTracker::new());
         if config.alert.enabled {
@@ -171,6 +182,9 @@ impl App {
         let keeper = Keeper { store: state.store.clone(), metrics: state.metrics.clone(), days: config.hl7.keep_days };
         reading.spawn(keeper.run(readers.clone()));
         for listener in hl7 {
+            receiving.spawn(listener.run(doors.clone()));
+        }
+        if let Some(listener) = mqtt {
             receiving.spawn(listener.run(doors.clone()));
         }
         let (handle, serving) = serve(&config.server, http, &state)?;
@@ -228,6 +242,12 @@ fn serve(
     }
     let server = server.listen(http)?.run();
     Ok((server.handle(), tokio::spawn(server)))
+}
+
+/// What the doors beside HTTP work with.
+fn house(state: &api::State) -> House {
+    let (devices, verifier, clock) = (state.devices.clone(), state.verifier.clone(), state.store.clock().clone());
+    House { pipeline: state.pipeline.clone(), gate: Arc::new(Doorkeeper { devices, verifier, clock }) }
 }
 
 /// None when nobody is to be told.

@@ -6,6 +6,7 @@ pub mod alert;
 pub mod destination;
 pub mod device;
 pub mod hl7;
+pub mod mqtt;
 pub mod notify;
 mod secret;
 mod source;
@@ -16,6 +17,7 @@ pub use device::Device;
 use figment::Figment;
 use figment::providers::{Format, Toml};
 pub use hl7::Hl7;
+pub use mqtt::Mqtt;
 pub use notify::Notify;
 pub use secret::{DEMO_KEY_LINE, DEMO_SEAL_PREFIX, DatabaseUrl, Secrets};
 use serde::{Deserialize, Serialize};
@@ -35,6 +37,7 @@ pub struct Config {
     pub database: Database,
     pub hl7: Hl7,
     pub device: Device,
+    pub mqtt: Mqtt,
     pub alert: Alert,
     pub notify: Notify,
     pub live: Live,
@@ -52,6 +55,7 @@ impl Default for Config {
             database: Database::default(),
             hl7: Hl7::default(),
             device: Device::default(),
+            mqtt: Mqtt::default(),
             alert: Alert::default(),
             notify: Notify::default(),
             live: Live::default(),

@@ -3,3 +3,4 @@
 
 pub mod device;
 pub mod hl7;
+pub mod mqtt;

@@ -44,6 +44,8 @@ pub(crate) struct TestApp {
     pub(crate) mllp: SocketAddr,
     /// All that listen, by their names.
     pub(crate) channels: Vec<(String, SocketAddr)>,
+    /// Where MQTT is spoken.
+    pub(crate) mqtt: Option<SocketAddr>,
     pub(crate) state: State,
     pub(crate) place: Place,
     http: reqwest::Client,
@@ -67,11 +69,12 @@ impl TestApp {
         change(&mut config);
         let app = App::build(config, clock).await.expect("the server can be built");
         let (address, channels) = (app.address().unwrap(), app.hl7_addresses().unwrap());
+        let mqtt = app.mqtt_address().unwrap();
         let (state, stop) = (app.state().clone(), CancellationToken::new());
         let running = tokio::spawn(app.run(stop.clone()));
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let mllp = channels.first().unwrap().1;
-        let app = Self { address, mllp, channels, state, place, http, stop, running };
+        let app = Self { address, mllp, channels, mqtt, state, place, http, stop, running };
         eventually("the server is ready", || async {
             (app.anonymous().get("/health/ready").await.status == 200).then_some(())
         })

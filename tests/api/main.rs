@@ -75,6 +75,8 @@ mod metrics;
 #[cfg(test)]
 mod mllp;
 #[cfg(test)]
+mod mqtt;
+#[cfg(test)]
 mod notify;
 #[cfg(test)]
 mod openapi;
