@@ -19,10 +19,18 @@ pub(crate) trait Job: Send + Sync + 'static {
     /// Did the server do all that was asked?
     fn right(&self, status: u16, body: &[u8]) -> bool;
 
-    /// MLLP instead of HTTP.
-    fn framed(&self) -> bool {
-        false
+    /// How it goes.
+    fn wire(&self) -> Wire {
+        Wire::Http
     }
+}
+
+/// How requests reach the server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    Http,
+    Mllp,
+    Mqtt,
 }
 
 /// How a job is driven.
@@ -66,8 +74,11 @@ pub(crate) async fn run(
     let (from, until) = (start + drive.warm_up, start + drive.warm_up + drive.time);
     let mut tasks = JoinSet::new();
     for index in 0..drive.connections {
-        let address = if job.framed() { &server.mllp } else { &server.http };
-        let connection = Connection::open(address).await?;
+        let connection = match job.wire() {
+            Wire::Http => Connection::open(&server.http).await?,
+            Wire::Mllp => Connection::open(&server.mllp).await?,
+            Wire::Mqtt => Connection::mqtt(&server.mqtt, &server.token).await?,
+        };
         let (job, counter) = (job.clone(), counter.clone());
         tasks.spawn(one(connection, job, counter, Times { start, from, until }, Pace::new(drive, index)));
     }
@@ -144,12 +155,13 @@ async fn one(
         if sent >= times.until {
             return Ok((latencies, wrong));
         }
-        let right = if job.framed() {
-            let answer = connection.exchange(&request).await?;
-            job.right(0, answer)
-        } else {
-            let answer = connection.call(&request).await?;
-            job.right(answer.status, answer.body)
+        let right = match job.wire() {
+            Wire::Mllp => job.right(0, connection.exchange(&request).await?),
+            Wire::Mqtt => job.right(0, connection.publish(&request).await?),
+            Wire::Http => {
+                let answer = connection.call(&request).await?;
+                job.right(answer.status, answer.body)
+            }
         };
         let now = Instant::now();
         if !right {

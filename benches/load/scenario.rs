@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::client::{Connection, Requests};
-use crate::measure::{Drive, Job};
+use crate::client::{self, Connection, Requests};
+use crate::measure::{Drive, Job, Wire};
 use crate::server::Server;
 use crate::vitals::{self, KINDS, Ward, patient_id, patients, scatter};
 
@@ -78,8 +78,27 @@ impl Job for Messages {
         contains(body, b"MSA|AA") || contains(body, b"MSA|CA")
     }
 
-    fn framed(&self) -> bool {
-        true
+    fn wire(&self) -> Wire {
+        Wire::Mllp
+    }
+}
+
+/// Single readings as devices publish them, each answered.
+struct Publications {
+    context: Arc<Context>,
+}
+
+impl Job for Publications {
+    fn request(&self, n: u64) -> Vec<u8> {
+        client::publication("vitals/me/observations", self.context.ward.device_reading(n, false).as_bytes())
+    }
+
+    fn right(&self, _: u16, body: &[u8]) -> bool {
+        body.starts_with(&[0x40, 2])
+    }
+
+    fn wire(&self) -> Wire {
+        Wire::Mqtt
     }
 }
 
@@ -212,6 +231,14 @@ pub(crate) fn all(context: &Arc<Context>) -> Vec<Scenario> {
             job: Arc::new(Messages { context: context.clone() }),
             drive: drive(1, RESULTS),
             numbering: Numbering::Messages,
+            alerts: false,
+        },
+        // As many monitors as a hospital has; each waits for its answer.
+        Scenario {
+            name: "mqtt-500",
+            job: Arc::new(Publications { context: context.clone() }),
+            drive: drive(500, 1),
+            numbering: Numbering::Readings(1),
             alerts: false,
         },
         // 5,000 readings a second: each monitor sends its seven; every fortieth set begins an alarm of five sets.

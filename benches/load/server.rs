@@ -19,6 +19,7 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) http: String,
     pub(crate) mllp: String,
+    pub(crate) mqtt: String,
     pub(crate) token: String,
     /// From its start to the first answer of readiness.
     pub(crate) start: Duration,
@@ -34,10 +35,11 @@ pub(crate) struct Usage {
 impl Server {
     /// Starts a server on a data directory, which is filled with keys at the first start.
     pub(crate) async fn start(binary: &Path, data: &Path, database: Option<&str>) -> Result<Self> {
-        let (http, mllp) = (free_address()?, free_address()?);
+        let (http, mllp, mqtt) = (free_address()?, free_address()?, free_address()?);
         let system = crate::vitals::RECORD_SYSTEM;
-        let channel =
-            format!("[[hl7.channel]]\nbind = \"{mllp}\"\nassigning_authorities = {{ BENCH = \"{system}\" }}\n");
+        let channel = format!(
+            "[mqtt]\nbind = \"{mqtt}\"\n[[hl7.channel]]\nbind = \"{mllp}\"\nassigning_authorities = {{ BENCH = \"{system}\" }}\n"
+        );
         std::fs::write(data.join("hl7.toml"), channel)?;
         let command = || {
             let mut command = Command::new(binary);
@@ -66,7 +68,7 @@ impl Server {
         let started = Instant::now();
         let child =
             command().arg("serve").stdout(Stdio::null()).stderr(log).spawn().context("the server does not start")?;
-        let mut server = Self { child, http, mllp, token, start: Duration::ZERO };
+        let mut server = Self { child, http, mllp, mqtt, token, start: Duration::ZERO };
         while !server.ready().await {
             if let Some(status) = server.child.try_wait()? {
                 let log = std::fs::read_to_string(data.join("server.log"))?;

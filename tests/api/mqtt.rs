@@ -1,5 +1,6 @@
 //! MQTT as devices speak it: who is let in, what is taken at which topic, and that an answer means it is stored. The
-//! packets of the client are made by hand here; `tests/e2e/mqtt.sh` does the same with mosquitto's client.
+//! packets of the client are made by hand here; `tests/e2e/device.sh` does the same with
+//! mosquitto's client.
 
 use std::net::SocketAddr;
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# What docs/mqtt.md tells, word by word, with mosquitto's own client: a device is registered and claims its key, comes to a
-# patient, publishes in both versions, and its readings are there when the client has returned.
-# mqtt.sh VIGIA DIRECTORY
+# A device with real clients: it is registered and gets its key, comes to a patient, publishes by mosquitto's own client in
+# both versions of MQTT, and sends by each of docs/clients; its readings are there when the client has returned.
+# device.sh VIGIA DIRECTORY
 set -euo pipefail
-vigia=$(realpath "$1"); place=$(mktemp -d -p "$2"); cd "$place"
+vigia=$(realpath "$1"); clients=$(realpath "$(dirname "$0")/../../docs/clients"); place=$(mktemp -d -p "$2"); cd "$place"
 
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])' 2>/dev/null \
     || node -e 'const s=require("net").createServer().listen(0,"127.0.0.1",()=>{console.log(s.address().port);s.close()})'; }
@@ -32,7 +32,7 @@ fhir "http://127.0.0.1:$http/device/v1/devices/${device#Device/}/association" \
 
 publish() { mosquitto_pub -h 127.0.0.1 -p "$mqtt" -u "$device" -P "$key" "$@"; }
 count() { fhir "http://127.0.0.1:$http/fhir/Observation?patient=$patient&code=$1&_total=accurate&_count=0" | grep -o '"total":[0-9]*' | cut -d : -f 2; }
-expect() { [ "$2" = "$3" ] || { echo "mqtt.sh: $1: $2 instead of $3" >&2; cat serve.log >&2; exit 1; }; }
+expect() { [ "$2" = "$3" ] || { echo "device.sh: $1: $2 instead of $3" >&2; cat serve.log >&2; exit 1; }; }
 
 publish -V mqttv311 -q 1 -t vitals/me/observations -m '{"code": "8867-4", "value": 71, "unit": "/min"}'
 expect "3.1.1, at least once" "$(count 8867-4)" 1
@@ -49,4 +49,18 @@ if mosquitto_pub -h 127.0.0.1 -p "$mqtt" -u "$device" -P vgd_wrong -q 1 -t vital
     expect "a wrong key" "let in" "refused"
 fi
 expect "nothing else" "$(count 8867-4)" 23
-echo "mosquitto's client: 25 readings by MQTT 3.1.1 and 5"
+
+# Two readings by each client, and the same again by the same: two more each.
+cc -Wall -Wextra -Werror -o send "$clients/send.c" -lcurl
+readings() { printf '{"code": "8310-5", "value": "36.%s", "unit": "Cel", "time": "2026-01-02T0%s:00:00Z", "id": "%s-%s"}\n' 60 1 "$1" a 70 2 "$1" b; }
+here="http://127.0.0.1:$http"; sent=0
+for client in "python3 $clients/send.py" "node $clients/send.mjs" "./send"; do
+    readings "$sent" > readings.jsonl
+    for _ in once twice; do $client "$here" "$key" < readings.jsonl >> clients.log 2>&1 || { cat clients.log >&2; exit 1; }; done
+    sent=$((sent + 2))
+    expect "$client" "$(count 8310-5)" "$sent"
+done
+if echo '{"code": "8310-5", "value": "warm"}' | python3 "$clients/send.py" "$here" "$key" 2>&1 | grep -q "'rejected': 1"; then :; else
+    expect "a wrong reading" "not told" "told"
+fi
+echo "MQTT 3.1.1 and 5 by mosquitto's client, and the clients in Python, JavaScript and C: all readings are there"
