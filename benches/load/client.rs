@@ -7,9 +7,9 @@ use tokio::net::TcpStream;
 
 /// One connection.
 pub(crate) struct Connection {
-    stream: TcpStream,
-    buffer: Vec<u8>,
-    filled: usize,
+    pub(crate) stream: TcpStream,
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) filled: usize,
 }
 
 /// An answer: status, where its body lies in the buffer.
@@ -92,32 +92,7 @@ impl Connection {
         Ok(self.buffer.get(..self.filled).unwrap_or_default())
     }
 
-    /// A connection that has said who it is.
-    pub(crate) async fn mqtt(address: &str, token: &str) -> Result<Self> {
-        let mut connection = Self::open(address).await?;
-        connection.buffer.truncate(1024);
-        let name = format!("load-{:x}", rand::random::<u64>());
-        let mut body = [text("MQTT"), vec![4, 0xC2, 0, 60], text(&name), text("load"), text(token)].concat();
-        let mut packet = begun(0x10, body.len());
-        packet.append(&mut body);
-        let welcome = connection.publish(&packet).await?;
-        if welcome != [0x20, 2, 0, 0] {
-            bail!("MQTT: not let in: {welcome:?}");
-        }
-        Ok(connection)
-    }
-
-    /// Sends a packet and waits for the four bytes that answer it.
-    pub(crate) async fn publish(&mut self, packet: &[u8]) -> Result<&[u8]> {
-        self.stream.write_all(packet).await?;
-        self.filled = 0;
-        while self.filled < 4 {
-            self.fill().await?;
-        }
-        Ok(self.buffer.get(..4).unwrap_or_default())
-    }
-
-    async fn fill(&mut self) -> Result<()> {
+    pub(crate) async fn fill(&mut self) -> Result<()> {
         if self.filled == self.buffer.len() {
             self.buffer.resize(self.filled * 2, 0);
         }
@@ -129,31 +104,6 @@ impl Connection {
         self.filled += read;
         Ok(())
     }
-}
-
-/// A message that wants an answer, of number 1: one at a time is under way.
-pub(crate) fn publication(topic: &str, payload: &[u8]) -> Vec<u8> {
-    let body = [text(topic), vec![0, 1], payload.to_vec()].concat();
-    [begun(0x32, body.len()), body].concat()
-}
-
-/// The first byte of a packet, and how long the rest is.
-fn begun(first: u8, mut length: usize) -> Vec<u8> {
-    let mut head = vec![first];
-    loop {
-        let digit = u8::try_from(length % 128).unwrap_or_default();
-        length /= 128;
-        head.push(if length > 0 { digit | 0x80 } else { digit });
-        if length == 0 {
-            return head;
-        }
-    }
-}
-
-/// A text with its length before it.
-fn text(value: &str) -> Vec<u8> {
-    let length = u16::try_from(value.len()).unwrap_or_default();
-    [length.to_be_bytes().to_vec(), value.as_bytes().to_vec()].concat()
 }
 
 fn content_length(head: &str) -> Result<usize> {

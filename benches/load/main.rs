@@ -10,6 +10,7 @@ mod client;
 mod depth;
 mod fill;
 mod measure;
+mod mqtt;
 mod scenario;
 mod server;
 #[path = "../vitals/mod.rs"]

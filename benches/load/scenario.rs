@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::client::{self, Connection, Requests};
+use crate::client::{Connection, Requests};
 use crate::measure::{Drive, Job, Wire};
+use crate::mqtt;
 use crate::server::Server;
 use crate::vitals::{self, KINDS, Ward, patient_id, patients, scatter};
 
@@ -90,7 +91,7 @@ struct Publications {
 
 impl Job for Publications {
     fn request(&self, n: u64) -> Vec<u8> {
-        client::publication("vitals/me/observations", self.context.ward.device_reading(n, false).as_bytes())
+        publication("vitals/me/observations", self.context.ward.device_reading(n, false).as_bytes())
     }
 
     fn right(&self, _: u16, body: &[u8]) -> bool {
@@ -100,6 +101,12 @@ impl Job for Publications {
     fn wire(&self) -> Wire {
         Wire::Mqtt
     }
+}
+
+/// A message that wants an answer, of number 1: one at a time is under way.
+fn publication(topic: &str, payload: &[u8]) -> Vec<u8> {
+    let body = [mqtt::text(topic), vec![0, 1], payload.to_vec()].concat();
+    [mqtt::begun(0x32, body.len()), body].concat()
 }
 
 pub(crate) fn occurrences(text: &[u8], part: &[u8]) -> usize {

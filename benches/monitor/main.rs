@@ -11,6 +11,8 @@ mod client;
 #[path = "../load/measure.rs"]
 #[expect(dead_code, reason = "this program has a pace of its own")]
 mod measure;
+#[path = "../load/mqtt.rs"]
+mod mqtt;
 mod send;
 #[path = "../load/server.rs"]
 #[expect(dead_code, reason = "this program measures the present only")]
