@@ -119,7 +119,7 @@ fn uploaded() -> Result<Vec<Value>> {
     (0..EACH * 2)
         .map(|n| {
             let body = format!("[{}]", ward(n).device_reading(n, false));
-            let items = device::parse_json(body.as_bytes(), "gateway").map_err(|issue| anyhow!("{issue:?}"))?;
+            let items = device::parse_json(body.as_bytes(), "gateway", 0).map_err(|issue| anyhow!("{issue:?}"))?;
             let draft = items.into_iter().next().and_then(Result::ok).context("a reading that the door refuses")?;
             observation(&draft, n)
         })
@@ -168,6 +168,7 @@ fn nomenclature() -> Result<Vec<Value>> {
                 parts_judged: vec![],
                 effective: Some(ward(n).second(0)),
                 effective_end: None,
+                told: None,
                 key: n.to_string(),
                 identifier: None,
                 test: false,

@@ -85,9 +85,9 @@ fn main() -> Result<()> {
     println!("doors");
     let upload = vitals::upload(WARD, 0, 100, false);
     measure("  device upload of 100 to drafts, a reading", 100, || {
-        drop(black_box(device::parse_json(black_box(upload.as_bytes()), "bench")));
+        drop(black_box(device::parse_json(black_box(upload.as_bytes()), "bench", 0)));
     });
-    let items = device::parse_json(upload.as_bytes(), "bench").map_err(|issue| anyhow!("{issue:?}"))?;
+    let items = device::parse_json(upload.as_bytes(), "bench", 0).map_err(|issue| anyhow!("{issue:?}"))?;
     let draft = items.into_iter().next().and_then(Result::ok).context("no draft")?;
     let bound = Bound { patient: format!("Patient/{}", vitals::patient_id(0)), ..Bound::default() };
     measure("  draft to Observation", 1, || {

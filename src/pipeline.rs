@@ -144,7 +144,7 @@ impl Pipeline {
             }
             (Ok(observation), None) => {
                 let id = observation.value().get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-                let timed = draft.effective.is_some();
+                let timed = draft.effective.is_some() && draft.told.is_none();
                 let repeat = if timed { Repeat::SameContent } else { Repeat::SameButTime };
                 Ready::Change(change(Verb::Create(repeat), observation, id))
             }

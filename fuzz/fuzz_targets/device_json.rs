@@ -9,7 +9,7 @@ use vigia::ingest::device::{self, csv, gatt, nightscout, omh, thingsboard};
 fuzz_target!(|bytes: &[u8]| {
     let Some((form, body)) = bytes.split_first() else { return };
     let read = match form % 8 {
-        0 => device::parse_json(body, "fuzz"),
+        0 => device::parse_json(body, "fuzz", 0),
         1 => device::parse_ndjson(body, "fuzz"),
         2 => gatt::parse(body, "fuzz", 0),
         3 => omh::parse(body, Map::new(), "fuzz"),

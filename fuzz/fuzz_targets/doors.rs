@@ -8,7 +8,7 @@ use vigia::fhir::registry::Params;
 use vigia::ingest::device;
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = device::parse_json(bytes, "fuzz");
+    let _ = device::parse_json(bytes, "fuzz", 0);
     let _ = device::parse_ndjson(bytes, "fuzz");
     if let Ok(text) = std::str::from_utf8(bytes)
         && let Some((name, value)) = text.split_once('=')

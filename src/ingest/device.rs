@@ -35,6 +35,7 @@ pub mod nightscout;
 pub mod omh;
 mod part;
 mod reading;
+mod skew;
 mod split;
 pub mod thingsboard;
 
@@ -56,12 +57,17 @@ pub struct Rejected {
     pub issues: Vec<Issue>,
 }
 
-/// Reads a JSON body. `sender` names who sends, as it is known from its credentials.
-pub fn parse_json(body: &[u8], sender: &str) -> Result<Vec<Item>, Issue> {
-    let (readings, defaults) = envelope(body, "readings", &["patient", "device", "time"])?;
+/// Reads a JSON body. `sender` names who sends, as it is known from its credentials; `now`: µs UTC.
+pub fn parse_json(body: &[u8], sender: &str, now: i64) -> Result<Vec<Item>, Issue> {
+    let (readings, mut defaults) = envelope(body, "readings", &["patient", "device", "time", "sentAt"])?;
+    let sent_at = defaults.remove("sentAt");
     enough(readings.len())?;
     let numbered = readings.into_iter().enumerate();
-    Ok(numbered.map(|(at, raw)| one(raw, format!("[{at}]"), &defaults, sender)).collect())
+    let mut items: Vec<Item> = numbered.map(|(at, raw)| one(raw, format!("[{at}]"), &defaults, sender)).collect();
+    if let Some(sent_at) = sent_at {
+        skew::correct(&mut items, &sent_at, now)?;
+    }
+    Ok(items)
 }
 
 /// What a body lists, and the members that stand for all of it.

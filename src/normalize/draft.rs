@@ -26,6 +26,8 @@ pub struct Draft {
     pub effective: Option<String>,
     /// The end, when the reading covers a period.
     pub effective_end: Option<String>,
+    /// When it was by the sender's own clock, where that was wrong: `effective` is corrected then.
+    pub told: Option<String>,
     /// What makes it the same reading when it is sent again (sender, message id, place …).
     /// The Observation's id is made of it, so a repetition is found by the id index alone.
     pub key: String,

@@ -25,6 +25,8 @@ const CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-catego
 const ABSENT: &str = "http://terminology.hl7.org/CodeSystem/data-absent-reason";
 /// What of its device measured a reading: a channel of a monitor may have two sensors of one kind.
 const METRIC: &str = "https://vigia.dev/fhir/StructureDefinition/observation-metric";
+/// When it was by the clock of the device, which was wrong.
+const TOLD: &str = "https://vigia.dev/fhir/StructureDefinition/device-time";
 const REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 
 /// Whom the reading belongs to, found by whoever knows the store.
@@ -52,7 +54,9 @@ pub fn observation(draft: &Draft, bound: &Bound, received_us: i64) -> Result<Val
 
     let mut map = Map::new();
     map.insert("resourceType".into(), "Observation".into());
-    map.insert("id".into(), reading_id(draft, when.start).into());
+    // What a wrong clock told is what makes it the same reading: how wrong it was is measured anew each time.
+    let told = draft.told.as_deref().and_then(complete).map_or(when.start, |range| range.start);
+    map.insert("id".into(), reading_id(draft, told).into());
     if draft.test {
         map.insert("meta".into(), json!({"tag": [{"system": REASON, "code": "HTEST"}]}));
     }
@@ -73,7 +77,19 @@ pub fn observation(draft: &Draft, bound: &Bound, received_us: i64) -> Result<Val
     map.insert("code".into(), concept(&main.codings));
     map.insert("subject".into(), json!({"reference": bound.patient}));
     map.extend(bound.encounter.as_ref().map(|e| ("encounter".to_owned(), json!({"reference": e}))));
-    map.insert(when.member.into(), when.value);
+    match (&draft.told, when.value) {
+        (Some(told), Value::Object(mut period)) => {
+            period.insert("extension".into(), by_its_clock(told));
+            map.insert(when.member.into(), period.into());
+        }
+        (Some(told), at) => {
+            map.insert(when.member.into(), at);
+            map.insert(format!("_{}", when.member), json!({"extension": by_its_clock(told)}));
+        }
+        (None, at) => {
+            map.insert(when.member.into(), at);
+        }
+    }
     map.extend(main.members);
     let notes: Vec<&str> = draft.note.as_deref().into_iter().chain(main.notes.iter().map(String::as_str)).collect();
     let notes = notes.into_iter().chain(components.iter().flat_map(|c| c.notes.iter().map(String::as_str)));
@@ -86,6 +102,10 @@ pub fn observation(draft: &Draft, bound: &Bound, received_us: i64) -> Result<Val
         map.insert("component".into(), components.into_iter().map(Part::component).collect());
     }
     if issues.is_empty() { Ok(map.into()) } else { Err(issues) }
+}
+
+fn by_its_clock(told: &str) -> Value {
+    json!([{"url": TOLD, "valueDateTime": told}])
 }
 
 /// The id of a reading: a UUID (version 8) of its time in milliseconds, so that ids follow time, and a hash of

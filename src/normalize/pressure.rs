@@ -138,6 +138,7 @@ mod tests {
             parts_judged: Vec::new(),
             effective: Some("2026-01-02T03:04:05Z".to_owned()),
             effective_end: None,
+            told: None,
             key: format!("{code}={value}"),
             identifier: None,
             test: false,

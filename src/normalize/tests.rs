@@ -32,6 +32,7 @@ fn draft(system: &str, code: &str, value: Measured) -> Draft {
         parts_judged: Vec::new(),
         effective: Some("2026-01-02T03:04:00+01:00".to_owned()),
         effective_end: None,
+        told: None,
         key: "k".to_owned(),
         identifier: None,
         test: false,

@@ -161,6 +161,37 @@ async fn devices_are_listed_with_what_is_known_of_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_wrong_is_put_right_and_told() {
+    let app = TestApp::start().await;
+    let (ana, gateway) = (app.admit("r1", "Vega").await, app.gateway());
+    let an_hour = json!({"patient": format!("Patient/{ana}"), "sentAt": minutes_from_now(-60), "readings": [
+        {"code": "8867-4", "value": 70, "unit": "/min", "time": minutes_from_now(-65)},
+        {"code": "8310-5", "value": "36.6", "unit": "Cel", "time": minutes_from_now(-64), "end": minutes_from_now(-63)}
+    ]});
+    let receipts = gateway.post(DOOR, &an_hour).await.expect(200).json();
+    assert_eq!(outcomes(&receipts), ["created", "created"]);
+    let read = |at: usize| {
+        let path = format!("/fhir/{}", receipts["items"][at]["reference"].as_str().unwrap());
+        let gateway = gateway.clone();
+        async move { gateway.get(&path).await.expect(200).json() }
+    };
+    let url = "https://vigia.dev/fhir/StructureDefinition/device-time";
+    let told = json!([{"url": url, "valueDateTime": an_hour["readings"][0]["time"]}]);
+    let (rate, temperature) = (read(0).await, read(1).await);
+    assert_eq!(rate["_effectiveDateTime"]["extension"], told);
+    let five_minutes_ago = vigia::fhir::time::range(&minutes_from_now(-5)).unwrap().start;
+    let effective = vigia::fhir::time::range(rate["effectiveDateTime"].as_str().unwrap()).unwrap().start;
+    assert!((effective - five_minutes_ago).abs() < 60_000_000, "{rate}");
+    assert_eq!(temperature["effectivePeriod"]["extension"][0]["valueDateTime"], an_hour["readings"][1]["time"]);
+    // How wrong the clock is comes out a little different the next time: the reading is the same.
+    assert_eq!(outcomes(&gateway.post(DOOR, &an_hour).await.expect(200).json()), ["duplicate", "duplicate"]);
+    // A clock in 2099 that does not say when it sends is believed by nobody.
+    let ahead = json!({"patient": format!("Patient/{ana}"), "code": "8867-4", "value": 70, "unit": "/min", "time": "2099-01-01T00:00:00Z"});
+    gateway.post(DOOR, &ahead).await.expect(422);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_says_whose_it_is_is_checked() {
     let app = TestApp::start().await;
     let (ana, eva) = (app.admit("r1", "Vega").await, app.admit("r2", "Sol").await);

@@ -24,7 +24,7 @@ pub(crate) async fn observations(state: Shared, caller: Caller, request: HttpReq
         if lines {
             device::parse_ndjson(&sent.bytes, &sent.sender)
         } else {
-            device::parse_json(&sent.bytes, &sent.sender)
+            device::parse_json(&sent.bytes, &sent.sender, sent.now)
         }
     })
     .await

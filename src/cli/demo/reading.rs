@@ -194,7 +194,7 @@ mod tests {
     fn compact_readings_are_read_by_the_device_door() {
         let list: Vec<Value> = all().iter().map(|reading| compact(reading, &bed())).collect();
         let body = serde_json::to_vec(&list).unwrap();
-        let items = crate::ingest::device::parse_json(&body, "test").unwrap();
+        let items = crate::ingest::device::parse_json(&body, "test", 0).unwrap();
         assert_eq!(items.len(), all().len());
         assert!(items.iter().all(Result::is_ok), "{items:?}");
         assert!(String::from_utf8(body).unwrap().contains("97.50"), "digits stay");

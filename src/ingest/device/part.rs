@@ -58,6 +58,7 @@ impl Origin {
             parts_judged: Vec::new(),
             effective: self.effective.clone(),
             effective_end: self.effective_end.clone(),
+            told: None,
             identifier: self.id.clone().map(|id| (None, id)),
             test: part.test,
             note: (!part.notes.is_empty()).then(|| part.notes.join("\n")),

@@ -91,6 +91,7 @@ pub(super) fn draft(object: &Object, defaults: &Object, place: &str, sender: &st
         parts_judged: Vec::new(),
         effective,
         effective_end,
+        told: None,
         key: String::new(),
         identifier: id.map(|id| (None, id)),
         test,

@@ -6,7 +6,7 @@ use super::*;
 use crate::normalize::draft::{Measured, Subject};
 
 fn items(body: &str) -> Vec<Item> {
-    parse_json(body.as_bytes(), "client-1").unwrap()
+    parse_json(body.as_bytes(), "client-1", 0).unwrap()
 }
 
 fn draft(body: &str) -> Draft {
@@ -135,7 +135,7 @@ fn bodies_that_are_refused_whole() {
         (r#"{"readings":[1],"patient":x}"#, "structure"),
         (many.as_str(), "too-long"),
     ] {
-        assert_eq!(parse_json(body.as_bytes(), "s").unwrap_err().code, code);
+        assert_eq!(parse_json(body.as_bytes(), "s", 0).unwrap_err().code, code);
     }
 }
 
@@ -165,8 +165,11 @@ fn keys_tell_readings_apart() {
     ];
     let different: std::collections::HashSet<_> = all.iter().collect();
     assert_eq!(different.len(), all.len());
-    let other =
-        parse_json(br#"{"patient":"Patient/p","code":"8867-4","value":72}"#, "other").unwrap().remove(0).unwrap().key;
+    let other = parse_json(br#"{"patient":"Patient/p","code":"8867-4","value":72}"#, "other", 0)
+        .unwrap()
+        .remove(0)
+        .unwrap()
+        .key;
     assert_ne!(other, all[0], "another sender");
 }
 
@@ -174,7 +177,7 @@ proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(body in prop::collection::vec(any::<u8>(), 0..80), text in "[{}\\[\\]\",:a-z0-9 ]{0,60}") {
         for body in [body.as_slice(), text.as_bytes()] {
-            let _ = (parse_json(body, "s"), parse_ndjson(body, "s"));
+            let _ = (parse_json(body, "s", 0), parse_ndjson(body, "s"));
         }
     }
 
@@ -183,7 +186,7 @@ proptest! {
             "components", "absent", "time", "end", "id", "status", "note", "test"]),
             value in prop::sample::select(vec!["1", "\"x\"", "{}", "[]", "[1]", "{\"code\":1}", "true", "null", "\"|\"", "-", "[[\"x\"]]"])) {
         let body = format!(r#"[{{"patient":"Patient/p","code":"8867-4","{name}":{value}}},{{"patient":"Patient/p","code":"8867-4","value":1}}]"#);
-        let read = parse_json(body.as_bytes(), "s").unwrap();
+        let read = parse_json(body.as_bytes(), "s", 0).unwrap();
         prop_assert!(read[1].is_ok());
     }
 }
@@ -199,7 +202,7 @@ fn a_body_cut_short_says_where() {
         ("7", "the body is neither a JSON object nor a JSON array of readings"),
         ("", "the body is neither a JSON object nor a JSON array of readings"),
     ] {
-        let issue = parse_json(body.as_bytes(), "s").unwrap_err();
+        let issue = parse_json(body.as_bytes(), "s", 0).unwrap_err();
         assert_eq!((issue.expression.as_str(), issue.diagnostics.as_str()), ("http.body", text), "{body}");
     }
 }

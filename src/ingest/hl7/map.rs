@@ -273,6 +273,7 @@ impl<'c> Map<'c> {
             parts_judged: Vec::new(),
             effective,
             effective_end: None,
+            told: None,
             identifier: None,
             test: self.test || reading.test,
             note: (!notes.is_empty()).then(|| notes.join("\n")),

@@ -78,7 +78,7 @@ fn read(message: &Message<'_>, access: &Access, sender: &str, now: i64) -> Resul
     let mut items = match &topic {
         Topic::Telemetry => thingsboard::parse(message.payload, sender).map_err(unreadable)?,
         Topic::Gateway => thingsboard::parse_gateway(message.payload, sender).map_err(unreadable)?,
-        Topic::Observations(_) => device::parse_json(message.payload, sender).map_err(unreadable)?,
+        Topic::Observations(_) => device::parse_json(message.payload, sender, now).map_err(unreadable)?,
         Topic::Gatt(whose, number) => {
             let device = device_of(*whose, access)?;
             let number = number.to_ascii_uppercase();

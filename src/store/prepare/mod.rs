@@ -135,7 +135,9 @@ impl Prepared {
     /// Does this stored body hold what is to be created?
     pub(super) fn repeats(&self, stored: &[u8]) -> bool {
         match self.verb {
-            Verb::Create(Repeat::SameButTime) => body::same_but(stored, &self.body, "effectiveDateTime"),
+            Verb::Create(Repeat::SameButTime) => {
+                body::same_but(stored, &self.body, &["effectiveDateTime", "effectivePeriod"])
+            }
             _ => body::same(stored, &self.body),
         }
     }
