@@ -154,12 +154,12 @@ impl Pipeline {
     /// The same of a draft that names its patient.
     async fn observation(
         &self,
+        caller: &Access,
         draft: &Draft,
         received: i64,
         found: &mut Found,
     ) -> Result<Result<Change, Vec<Issue>>, Error> {
-        let access = Access::system("messages");
-        Ok(match self.ready(&access, draft, received, found).await? {
+        Ok(match self.ready(caller, draft, received, found).await? {
             Ready::Change(change) => Ok(change),
             Ready::Refused(issues) => Err(issues),
             Ready::Waits(..) => Err(vec![Issue::error("not-found", draft.place.clone(), "nobody says whose it is")]),

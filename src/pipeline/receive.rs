@@ -214,7 +214,7 @@ impl Pipeline {
         let mut readings = HashMap::new();
         let (mut changes, mut corrected) = (Vec::new(), HashSet::new());
         for draft in drafts {
-            match self.observation(&draft, received, &mut found).await? {
+            match self.observation(access, &draft, received, &mut found).await? {
                 Ok(change) => {
                     let later = if draft.amends { Some(self.corrected(change.clone()).await?) } else { None };
                     let change = match later {

@@ -160,6 +160,25 @@ async fn a_device_writes_its_own_readings_and_nothing_else() {
     ] {
         own.post(path, &body).await.expect(403);
     }
+    // Nor by HL7: whom it is at is asked there too.
+    let other_patient = app.admit("r2", "Sol").await;
+    let message = |record: &str| {
+        format!(
+            "MSH|^~\\&|sn-1|W|||20260102080000+0000||ORU^R01^ORU_R01|{record}|P|2.6\rPID|||{record}\rOBR|1|||x\r\
+             OBX|1|NM|8867-4^Heart rate^LN||72|/min^^UCUM|||||F|||{}\r",
+            minutes_from_now(-3).replace(['-', ':'], "").replace('T', "").replace('Z', "+0000")
+        )
+    };
+    let readings = |patient: &str| {
+        let (manager, path) =
+            (manager.clone(), format!("/fhir/Observation?patient={patient}&_total=accurate&_count=0"));
+        async move { manager.get(&path).await.expect(200).json()["total"].as_u64().unwrap() }
+    };
+    let before = readings(&id).await;
+    for record in ["r1", "r2"] {
+        own.post_raw("/hl7/v2", "application/hl7-v2", message(record)).await;
+    }
+    assert_eq!((readings(&id).await, readings(&other_patient).await), (before + 1, 0));
     for path in
         [format!("/fhir/Patient/{id}"), "/fhir/Observation".into(), format!("/device/v1/devices/{device}/credentials")]
     {

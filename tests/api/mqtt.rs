@@ -226,6 +226,13 @@ async fn connections_end_when_they_must() {
     assert_eq!(first.hears().await.map(|told| (told[0], told[2])), Some((0xE0, 0x8E)));
     assert_eq!(second.publishes(1, "vitals/me/observations", &rate(70, -1)).await, 0);
 
+    // Nobody need wait for the welcome.
+    let mut eager = Device { stream: TcpStream::connect(address).await.unwrap(), five: false };
+    let bytes = eager.publication(1, 5, "vitals/me/observations", &rate(71, -2));
+    eager.say(&[connect(false, "eager", "m1", &key, 60), bytes].concat()).await;
+    assert_eq!(eager.hears().await, Some(vec![0x20, 2, 0, 0]));
+    assert_eq!(eager.hears().await, Some(vec![PUBACK, 2, 0, 5]));
+
     // A key that is over ends what was opened with it.
     app.gateway().delete(&format!("/device/v1/devices/{id}/credentials")).await.expect(204);
     assert_eq!(second.hears().await.map(|told| (told[0], told[2])), Some((0xE0, 0x87)));

@@ -141,8 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                         return Err(End::Gone);
                     }
                     heard = Instant::now();
-                    let came = self.taken_apart(piece.get(..length).unwrap_or_default());
-                    self.answer(came).await?;
+                    self.hear(piece.get(..length).unwrap_or_default()).await?;
                     self.stream.write_all(&self.out).await?;
                     self.stream.flush().await?;
                     self.out = Vec::new();
@@ -169,14 +168,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// The packets of a piece; a packet may have begun in the one before.
-    fn taken_apart(&mut self, piece: &[u8]) -> Vec<Came> {
+    async fn hear(&mut self, piece: &[u8]) -> Result<(), End> {
         let (mut cursor, mut came) = (Cursor::new(piece), Vec::new());
         let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
         while cursor.position() < length && !self.over {
             let events = self.machine.recv(&mut cursor);
             self.happened(events, &mut came);
+            // A sender need not wait for its welcome: what follows is read when it is let in.
+            if matches!(came.last(), Some(Came::Hello(_))) {
+                self.answer(std::mem::take(&mut came)).await?;
+            }
         }
-        came
+        self.answer(came).await
     }
 
     fn happened(&mut self, events: Vec<Event>, came: &mut Vec<Came>) {
