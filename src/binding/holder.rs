@@ -45,6 +45,13 @@ impl Places {
     }
 }
 
+impl Places {
+    /// Whether it was at anybody between these times (µs UTC).
+    pub(super) fn anybody(&self, first: i64, last: i64) -> bool {
+        self.uses.iter().chain(&self.stays).any(|stay| stay.from <= last && first < stay.to)
+    }
+}
+
 /// When a device was with a patient, as a `DeviceUseStatement` has it. One without a beginning says nothing of when.
 fn use_of(statement: &Value) -> Option<Stay> {
     let text = |pointer: &str| statement.pointer(pointer).and_then(Value::as_str);

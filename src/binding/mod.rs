@@ -153,6 +153,11 @@ impl Binding {
         }
     }
 
+    /// Whether a device was at anybody between these times (µs UTC).
+    pub(crate) async fn anybody(&self, device: &str, first: i64, last: i64) -> Result<bool, Error> {
+        Ok(self.places(device).await?.anybody(first, last))
+    }
+
     async fn places(&self, device: &str) -> Result<Arc<Places>, Error> {
         let moved = self.store.placement_generation();
         if let Some(places) = self.moved(moved).places.get(device) {

@@ -114,7 +114,7 @@ fn broken(body: &[u8]) -> Issue {
     Issue::error("structure", "http.body", text)
 }
 
-/// What a device (`Device/…`) sends by its own credential and names no device for, it has measured itself.
+/// What names no device was measured by this one (`Device/…`).
 pub fn own(items: &mut [Item], device: &str) {
     for draft in items.iter_mut().flatten() {
         draft.device.get_or_insert_with(|| Subject::Reference(device.to_owned()));

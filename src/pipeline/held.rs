@@ -135,7 +135,8 @@ impl Pipeline {
 
     async fn release_all(&self) -> Result<(), Error> {
         for line in self.store.held(&Access::system("quarantine")).await? {
-            if line.reason == UNBOUND {
+            // What waits may be much: it is read only when some of it can have found somebody.
+            if line.reason == UNBOUND && self.binding.anybody(&line.device, line.first, line.last).await? {
                 let released = self.release(&line.device).await?;
                 if released > 0 {
                     tracing::info!(device = line.device, released, "readings that waited found their patient");
@@ -146,8 +147,8 @@ impl Pipeline {
     }
 }
 
-/// A device that sends Observations itself says nothing of others than whom it is at.
 impl Pipeline {
+    /// A device that sends Observations itself says nothing of others than whom it is at.
     pub(super) async fn own_patient(&self, access: &Access, intents: &[Intent]) -> Result<(), Error> {
         let Some(device) = access.device() else { return Ok(()) };
         let mut found = Found::default();

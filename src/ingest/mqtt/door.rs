@@ -82,33 +82,25 @@ fn read(message: &Message<'_>, access: &Access, sender: &str, now: i64) -> Resul
         Topic::Gatt(whose, number) => {
             let device = device_of(*whose, access)?;
             let number = number.to_ascii_uppercase();
-            gatt::single((&number, message.payload), (None, Some(device)), "payload", sender, now)
+            gatt::single((&number, message.payload), (None, Some(Subject::Reference(device))), "payload", sender, now)
         }
     };
     match topic {
         Topic::Gateway => {}
         Topic::Observations(Whose::Me) if access.device().is_none() => {}
-        Topic::Telemetry => own(&mut items, &device_of(Whose::Me, access)?),
-        Topic::Observations(whose) | Topic::Gatt(whose, _) => own(&mut items, &device_of(whose, access)?),
+        Topic::Telemetry => device::own(&mut items, &device_of(Whose::Me, access)?),
+        Topic::Observations(whose) | Topic::Gatt(whose, _) => device::own(&mut items, &device_of(whose, access)?),
     }
     Ok(items)
 }
 
-/// What names no device was measured by this one.
-fn own(items: &mut [Item], device: &Subject) {
-    for draft in items.iter_mut().flatten() {
-        draft.device.get_or_insert_with(|| device.clone());
-    }
-}
-
-fn device_of(whose: Whose<'_>, access: &Access) -> Result<Subject, Why> {
+/// `Device/…`
+fn device_of(whose: Whose<'_>, access: &Access) -> Result<String, Why> {
     match (whose, access.device()) {
-        (Whose::Me, Some(own)) => Ok(Subject::Reference(own.to_owned())),
+        (Whose::Me, Some(own)) => Ok(own.to_owned()),
         (Whose::Me, None) => Err(Why::Topic),
-        (Whose::Device(id), None) => Ok(Subject::Reference(format!("Device/{id}"))),
-        (Whose::Device(id), Some(own)) if own.strip_prefix("Device/") == Some(id) => {
-            Ok(Subject::Reference(own.to_owned()))
-        }
+        (Whose::Device(id), None) => Ok(format!("Device/{id}")),
+        (Whose::Device(id), Some(own)) if own.strip_prefix("Device/") == Some(id) => Ok(own.to_owned()),
         (Whose::Device(_), Some(_)) => Err(Why::Forbidden),
     }
 }
