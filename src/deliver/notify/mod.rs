@@ -47,6 +47,8 @@ const LEASE: i64 = 5_000_000;
 const IDLE: Duration = Duration::from_millis(500);
 /// The reader's place is stored after so many entries without news.
 const UNSAVED: i64 = 2_000;
+/// How long an orderly stop waits for messages that are on their way.
+const LANDING: Duration = Duration::from_secs(5);
 /// Messages on their way at the same time.
 const FLYING: usize = 16;
 
@@ -90,11 +92,7 @@ impl Notifier {
     /// Runs until cancelled. Trouble is logged and the watch begun afresh from what is stored.
     pub async fn run(self, cancelled: CancellationToken) {
         while !cancelled.is_cancelled() {
-            let outcome = tokio::select! {
-                outcome = self.watch(&cancelled) => outcome,
-                () = cancelled.cancelled() => break,
-            };
-            match outcome {
+            match self.watch(&cancelled).await {
                 Ok(()) => {}
                 Err(Error::Conflict(READER_LOST)) => tracing::info!("another node notifies now"),
                 Err(error) => tracing::error!(%error, "notifications start again from what is stored"),
@@ -139,8 +137,18 @@ impl Notifier {
                     }
                     _ = bell.changed() => {}
                     () = tokio::time::sleep(pause) => {}
+                    () = cancelled.cancelled() => {}
                 }
             }
+        }
+        self.land(&mut watch).await
+    }
+
+    /// What is on its way at an orderly stop is waited for and recorded: whoever takes over does not tell it again.
+    async fn land(&self, watch: &mut Watch) -> Result<(), Error> {
+        let over = tokio::time::Instant::now() + LANDING;
+        while let Ok(Some(landed)) = tokio::time::timeout_at(over, watch.flights.join_next()).await {
+            self.arrive(watch, landed.map_err(Error::internal)?).await?;
         }
         Ok(())
     }
