@@ -13,7 +13,7 @@ use utoipa::IntoParams;
 
 use super::Shared;
 use super::caller::Caller;
-use super::reply::{Answer, at};
+use super::reply::{Answer, NO_STORE, at};
 use crate::alert::report::Report;
 use crate::auth::access::{Access, Action, Reach};
 use crate::error::Error;
@@ -75,7 +75,7 @@ pub(crate) async fn report(state: Shared, caller: Caller, asked: web::Query<Repo
     let gathered = tokio::time::timeout(PATIENCE, gathering).await.map_err(|_| Error::Timeout)??;
     let report = Report::of(&gathered.counted);
     let mut response = HttpResponse::Ok();
-    response.insert_header(("Cache-Control", "no-store"));
+    response.insert_header(NO_STORE);
     if asked.csv {
         return Ok(response.content_type("text/csv; charset=utf-8").body(answer::csv(&report)?));
     }

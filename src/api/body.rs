@@ -24,6 +24,9 @@ pub(super) const UNKNOWN_TYPE: Error = Error::UnsupportedMedia("Content-Type");
 /// Bodies from this size on are read beside the threads that answer requests.
 const LONG: usize = 64 * 1024;
 
+/// Forms and orders are not larger.
+pub(super) const SMALL: usize = 16 << 10;
+
 #[derive(Clone, Copy)]
 enum Coding {
     Gzip,

@@ -40,7 +40,6 @@ impl Hl7 {
 }
 
 const HL7: &str = "application/hl7-v2";
-const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(at("/v2", "POST").route(web::post().to(message)));

@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Shared;
 use super::caller::{Caller, SignedIn, session_token};
-use super::reply::{Answer, at};
+use super::reply::{Answer, NO_STORE, at};
 use crate::auth::access::{Access, Action, Reach};
 use crate::auth::sessions::Sessions;
 use crate::deliver::live::Stream;
@@ -75,7 +75,7 @@ pub(crate) async fn events(state: Shared, request: HttpRequest, SignedIn(person)
         stream::unfold(open, |mut open| async move { open.next().await.map(|frame| (Ok::<_, Error>(frame), open)) });
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
-        .insert_header(("Cache-Control", "no-store"))
+        .insert_header(NO_STORE)
         .insert_header(("X-Accel-Buffering", "no"))
         .streaming(body))
 }
@@ -168,7 +168,7 @@ pub(crate) async fn series(state: Shared, caller: Caller, asked: web::Query<Seri
     }
     points.sort_by_key(|(at, _)| *at);
     let points = points.into_iter().map(|(_, point): (i64, Value)| point).collect();
-    Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(Series { points }))
+    Ok(HttpResponse::Ok().insert_header(NO_STORE).json(Series { points }))
 }
 
 /// All values of a reading of this code, or the one part that has it.

@@ -36,6 +36,8 @@ impl ResponseError for Error {
     }
 }
 
+/// What was answered to one caller is kept by nobody on the way.
+pub(super) const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 pub(super) const JSON: &str = "application/fhir+json; charset=utf-8";
 const XML: &str = "application/fhir+xml; charset=utf-8";
 pub(super) const NDJSON: &str = "application/fhir+ndjson";

@@ -7,11 +7,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::caller::{COOKIE, SignedIn, not_forged, session_token};
-use super::reply::{Answer, at};
+use super::reply::{Answer, NO_STORE, at};
 use super::{Shared, body};
 use crate::error::Error;
-
-const MAX_BODY: usize = 4096;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
@@ -42,7 +40,7 @@ pub(crate) struct Me {
     (status = 429, description = "Too many failures; try again after Retry-After")))]
 pub(crate) async fn login(state: Shared, request: HttpRequest, payload: web::Payload) -> Answer {
     not_forged(&request)?;
-    let bytes = body::read(&request, payload, MAX_BODY).await?;
+    let bytes = body::read(&request, payload, body::SMALL).await?;
     let credentials: Credentials = serde_json::from_slice(&bytes)
         .map_err(|_| Error::invalid("structure", "http.body", "expected {\"username\": …, \"password\": …}"))?;
     let token = state.sessions.sign_in(&credentials.username, &credentials.password).await?;
@@ -65,7 +63,7 @@ pub(crate) async fn logout(state: Shared, request: HttpRequest) -> Answer {
     (status = 200, body = Me), (status = 401, description = "Nobody is")))]
 pub(crate) async fn me(SignedIn(person): SignedIn) -> Answer {
     let me = Me { username: person.username, name: person.name, role: person.role.name() };
-    Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(me))
+    Ok(HttpResponse::Ok().insert_header(NO_STORE).json(me))
 }
 
 fn cookie(state: &Shared, token: String, age: Duration) -> Cookie<'static> {

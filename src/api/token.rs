@@ -5,13 +5,12 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::reply::{Answer, at};
+use super::reply::{Answer, NO_STORE, at};
 use super::{Shared, body};
 use crate::auth::access::DEVICE_SCOPES;
 use crate::auth::device::assertion::TOKEN_S;
 use crate::error::Error;
 
-const MAX_BODY: usize = 16 << 10;
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -70,7 +69,7 @@ pub(crate) struct Refused {
     request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, body = Granted), (status = 400, body = Refused), (status = 401, body = Refused)))]
 pub(crate) async fn token(state: Shared, request: HttpRequest, payload: web::Payload) -> Answer {
-    let bytes = body::read(&request, payload, MAX_BODY).await?;
+    let bytes = body::read(&request, payload, body::SMALL).await?;
     let Some(form) = TokenRequest::read(&bytes) else {
         return Ok(refuse(400, "invalid_request", "a parameter stands twice"));
     };
@@ -92,11 +91,11 @@ pub(crate) async fn token(state: Shared, request: HttpRequest, payload: web::Pay
     };
     let access_token = keys.mint(&claims).map_err(Error::internal)?;
     let token = Granted { access_token, token_type: "bearer", expires_in: TOKEN_S, scope: DEVICE_SCOPES };
-    Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(token))
+    Ok(HttpResponse::Ok().insert_header(NO_STORE).json(token))
 }
 
 fn refuse(status: u16, error: &'static str, why: &str) -> HttpResponse {
     let status = actix_web::http::StatusCode::from_u16(status).unwrap_or(actix_web::http::StatusCode::BAD_REQUEST);
     let refused = Refused { error, error_description: why.to_owned() };
-    HttpResponse::build(status).insert_header(("Cache-Control", "no-store")).json(refused)
+    HttpResponse::build(status).insert_header(NO_STORE).json(refused)
 }

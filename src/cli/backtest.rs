@@ -10,12 +10,11 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::rule;
+use super::{database, rule};
 use crate::alert::backtest::{self, Concluded, Record, Report};
 use crate::alert::rule::{Rule, RuleSet, compile, default_plans};
 use crate::auth::access::Access;
 use crate::config::Config;
-use crate::telemetry::Metrics;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -128,7 +127,7 @@ async fn others(load: &impl Fn() -> Result<Config>, name: &str, rules: &[Rule]) 
 }
 
 async fn active(config: &Config) -> Result<Vec<Rule>> {
-    let store = rule::open(config, Metrics::new()?)?;
+    let store = database::open(config)?;
     let set = crate::alert::engine::load_rules(&store, &Access::system("backtest"), &RuleSet::default()).await;
     store.close().await;
     Ok(set?.rules().iter().map(|rule| rule.as_ref().clone()).collect())

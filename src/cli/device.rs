@@ -9,7 +9,7 @@ use clap::Subcommand;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::output;
+use super::{database, output};
 use crate::app;
 use crate::auth::access::Access;
 use crate::auth::device::Devices;
@@ -20,10 +20,8 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::fhir::query::{MAX_COUNT, Query};
 use crate::fhir::time;
-use crate::pipeline::{Intent, Pipeline};
-use crate::profiles::Profiles;
-use crate::store::{NOTHING, Settings, Store};
-use crate::telemetry::Metrics;
+use crate::pipeline::Intent;
+use crate::store::{NOTHING, Store};
 
 /// What is done here is done by whoever may read the secrets of the server.
 const WHO: &str = "command-line";
@@ -63,15 +61,7 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(config: Config, command: Command) -> Result<()> {
-    let settings = Settings {
-        url: config.database.url.expose().to_owned(),
-        readers: 1,
-        statement_limit: config.database.statement_limit(),
-        queue_rows: config.database.lane_queue,
-        seal_key: [0; 32],
-        base: format!("{}/fhir", config.public_url()),
-    };
-    let store = Store::open(&settings, Clock::default(), Metrics::new()?)?;
+    let store = database::open(&config)?;
     let devices = Devices::new(store.clone(), &config.device);
     match command {
         Command::Add { identifier, name, claim } => {
@@ -119,9 +109,7 @@ async fn add(config: &Config, store: &Store, identifier: &str, name: Option<Stri
 }
 
 async fn store_device(config: &Config, store: &Store, device: Value) -> Result<String> {
-    let profiles = Profiles::new(store.clone(), &config.validation);
-    profiles.reload().await?;
-    let pipeline = Pipeline::new(store.clone(), profiles, Metrics::new()?);
+    let pipeline = database::pipeline(config, store).await?;
     let resource = pipeline.profiles().check(device).await.ok().context("the identifier is none of FHIR's")?;
     let intent = Intent::Revise { resource, id: new_id(), read: NOTHING };
     let written = pipeline.write(&Access::system(WHO), intent).await?;

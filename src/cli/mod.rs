@@ -3,6 +3,7 @@
 mod backtest;
 mod check_config;
 mod client;
+mod database;
 mod demo;
 mod device;
 mod hl7;

@@ -6,16 +6,13 @@ use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use serde_json::Value;
 
-use super::output;
+use super::{database, output};
 use crate::app;
 use crate::auth::access::Access;
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::Error;
 use crate::pipeline::{Intent, Pipeline};
-use crate::profiles::{Profiles, package};
-use crate::store::{Settings, Store};
-use crate::telemetry::Metrics;
+use crate::profiles::package;
 
 /// Resources stored in one transaction.
 const CHUNK: usize = 100;
@@ -53,18 +50,8 @@ async fn load(config: &Config, name: &str) -> Result<()> {
         bail!("the package holds no profile, value set or code system");
     }
     let _lock = app::lock(config.database.url.expose())?;
-    let metrics = Metrics::new()?;
-    let settings = Settings {
-        url: config.database.url.expose().to_owned(),
-        readers: 2,
-        queue_rows: config.database.lane_queue,
-        seal_key: [0; 32],
-        base: format!("{}/fhir", config.public_url()),
-        statement_limit: config.database.statement_limit(),
-    };
-    let store = Store::open(&settings, Clock::default(), metrics.clone())?;
-    let profiles = Profiles::new(store.clone(), &config.validation);
-    let pipeline = Pipeline::new(store.clone(), profiles, metrics);
+    let store = database::open(config)?;
+    let pipeline = database::pipeline(config, &store).await?;
     let (stored, refused) = store_all(&pipeline, resources).await?;
     store.close().await;
     output::line(format!("{stored} definitions stored"));

@@ -9,16 +9,12 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Subcommand;
 use serde_json::Value;
 
-use super::output;
+use super::{database, output};
 use crate::alert::rule::{Rule, compile, toml};
 use crate::app;
 use crate::auth::access::Access;
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::pipeline::{Intent, Pipeline};
-use crate::profiles::Profiles;
-use crate::store::{Settings, Store};
-use crate::telemetry::Metrics;
+use crate::pipeline::Intent;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -128,10 +124,8 @@ async fn import(config: &Config, file: &Path) -> Result<()> {
         bail!("{}: id: a rule is stored under its id", file.display());
     }
     let _lock = app::lock(config.database.url.expose())?;
-    let metrics = Metrics::new()?;
-    let store = open(config, metrics.clone())?;
-    let profiles = Profiles::new(store.clone(), &config.validation);
-    let pipeline = Pipeline::new(store.clone(), profiles, metrics);
+    let store = database::open(config)?;
+    let pipeline = database::pipeline(config, &store).await?;
     let checked = pipeline.profiles().check(plan).await.map_err(|issues| {
         let first = issues.first().map(|issue| format!("{}: {}", issue.expression, issue.diagnostics));
         anyhow!("{}: {}", file.display(), first.unwrap_or_default())
@@ -148,7 +142,7 @@ async fn export(load: impl Fn() -> Result<Config>, name: &str) -> Result<()> {
     let plan = if file.is_file() {
         read(file)?
     } else {
-        let store = open(&load()?, Metrics::new()?)?;
+        let store = database::open(&load()?)?;
         let stored = store.find(&Access::system("rule"), "PlanDefinition", name).await;
         let plan = match stored {
             Ok(stored) => Some(without_version(serde_json::from_slice(&stored.json()?)?)),
@@ -174,16 +168,4 @@ fn without_version(mut plan: Value) -> Value {
         }
     }
     plan
-}
-
-pub(super) fn open(config: &Config, metrics: Metrics) -> Result<Store> {
-    let settings = Settings {
-        url: config.database.url.expose().to_owned(),
-        base: format!("{}/fhir", config.public_url()),
-        readers: 2,
-        queue_rows: config.database.lane_queue,
-        seal_key: [0; 32],
-        statement_limit: config.database.statement_limit(),
-    };
-    Ok(Store::open(&settings, Clock::default(), metrics)?)
 }

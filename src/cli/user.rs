@@ -3,14 +3,11 @@
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 
-use super::output;
+use super::{database, output};
 use crate::auth::access::Role;
 use crate::auth::password;
 use crate::auth::sessions::Sessions;
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::store::{Settings, Store};
-use crate::telemetry::Metrics;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -30,15 +27,7 @@ pub(super) enum Command {
 pub(super) async fn run(config: Config, command: Command) -> Result<()> {
     let Command::Add { username, name, role } = command;
     let role = Role::parse(&role).context("--role is administrator or clinician")?;
-    let settings = Settings {
-        url: config.database.url.expose().to_owned(),
-        readers: 1,
-        statement_limit: config.database.statement_limit(),
-        queue_rows: config.database.lane_queue,
-        seal_key: [0; 32],
-        base: format!("{}/fhir", config.public_url()),
-    };
-    let store = Store::open(&settings, Clock::default(), Metrics::new()?)?;
+    let store = database::open(&config)?;
     let password = password::generate();
     if !Sessions::new(store, config.session.lifetime_s).create_account(&username, &name, role, &password).await? {
         bail!("the user name {username} is taken");

@@ -112,17 +112,20 @@ impl Known {
         let measured = reading.effective.map_or(received, |(start, _)| start);
         let is_battery = reading.codings.iter().any(|(system, code)| system == MDC && code == BATTERY);
         let percent = reading.value.as_ref().filter(|_| is_battery).map(|amount| amount.value);
-        let contact = self.all.entry(device.clone()).or_insert_with(|| Contact {
-            device: device.clone(),
-            measured,
-            received,
-            battery: None,
-        });
+        // Nearly every reading is of a device that is known: its name is not copied again.
+        let Some(contact) = self.all.get_mut(device) else {
+            let first = Contact { device: device.clone(), measured, received, battery: percent };
+            self.all.insert(device.clone(), first);
+            self.fresh.insert(device.clone());
+            return;
+        };
         if measured >= contact.measured {
             contact.battery = percent.or(contact.battery);
         }
         contact.measured = contact.measured.max(measured);
         contact.received = contact.received.max(received);
-        self.fresh.insert(device.clone());
+        if !self.fresh.contains(device) {
+            self.fresh.insert(device.clone());
+        }
     }
 }

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::super::Shared;
 use super::super::caller::Caller;
-use super::super::reply::{Answer, at};
+use super::super::reply::{Answer, NO_STORE, at};
 use crate::auth::access::Action;
 use crate::error::Error;
 use crate::fhir::query::{MAX_COUNT, Query};
@@ -101,7 +101,7 @@ pub(crate) async fn devices(state: Shared, caller: Caller, query: UrlQuery<Wante
             device,
         });
     }
-    Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(DeviceList { devices, more }))
+    Ok(HttpResponse::Ok().insert_header(NO_STORE).json(DeviceList { devices, more }))
 }
 
 async fn held(state: &Shared, caller: &Caller) -> Result<HashMap<String, i64>, Error> {

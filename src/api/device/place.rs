@@ -6,15 +6,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::caller::Caller;
-use super::super::reply::{Answer, at};
+use super::super::reply::{Answer, NO_STORE, at};
 use super::super::{Shared, State, body};
 use crate::auth::access::{Access, Action};
 use crate::error::Error;
 use crate::fhir::{reference, time};
 use crate::pipeline::Association;
-
-const MAX_BODY: usize = 16 << 10;
-const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
@@ -96,7 +93,7 @@ pub(crate) async fn associate(
 ) -> Answer {
     caller.check(Action::Create, "DeviceUseStatement")?;
     let device = known(&state, &caller, "Device", &id).await?;
-    let bytes = body::read(&request, payload, MAX_BODY).await?;
+    let bytes = body::read(&request, payload, body::SMALL).await?;
     let said: ComesTo = serde_json::from_slice(&bytes)
         .map_err(|_| Error::invalid("structure", "http.body", "expected {\"patient\": \"Patient/…\", \"start\": …}"))?;
     let patient = reference::local(&said.patient).filter(|local| local.resource_type == "Patient");

@@ -10,7 +10,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::super::caller::Caller;
-use super::super::reply::{Answer, at};
+use super::super::reply::{Answer, NO_STORE, at};
 use super::super::{Shared, State, body};
 use crate::auth::access::{Access, Action};
 use crate::auth::device::Issued;
@@ -19,9 +19,7 @@ use crate::error::Error;
 use crate::fhir::time;
 use crate::store::Credential;
 
-const MAX_BODY: usize = 16 << 10;
 const MAX_LABEL: usize = 100;
-const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 const DAY_S: i64 = 86_400;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -104,7 +102,7 @@ pub(crate) struct CredentialLine {
 
 impl Wish {
     async fn read(request: &HttpRequest, payload: web::Payload) -> Result<Self, Error> {
-        let bytes = body::read(request, payload, MAX_BODY).await?;
+        let bytes = body::read(request, payload, body::SMALL).await?;
         let wish: Self = serde_json::from_slice(&bytes).map_err(|_| {
             Error::invalid(
                 "structure",

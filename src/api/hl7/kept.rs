@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::caller::Caller;
-use super::super::reply::{Answer, at};
+use super::super::reply::{Answer, NO_STORE, at};
 use super::super::{Shared, State};
-use super::{HL7, NO_STORE, content};
+use super::{HL7, content};
 use crate::auth::access::Access;
 use crate::error::Error;
 use crate::fhir::time;

@@ -8,8 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::super::Shared;
 use super::super::caller::Caller;
-use super::super::reply::{Answer, at};
-use super::NO_STORE;
+use super::super::reply::{Answer, NO_STORE, at};
 use crate::error::Error;
 use crate::fhir::{reference, time};
 use crate::ingest::hl7::waiting::{Attach, Attached};

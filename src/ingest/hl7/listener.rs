@@ -11,10 +11,8 @@ use fhir_r4::Issue;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use ipnet::IpNet;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,14 +24,8 @@ use crate::config;
 use crate::hl7::frame::{Broken, Frame};
 use crate::hl7::tls::Tls;
 use crate::hl7::wire::{self, Reader};
+use crate::ingest::accept::{self, HANDSHAKE};
 use crate::store::Verdict;
-
-/// A handshake takes no longer.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// So long nobody is accepted when that has failed.
-const NO_FILES: Duration = Duration::from_millis(100);
-/// A peer that has vanished is asked after this time whether it is still there.
-const KEEP_ALIVE: Duration = Duration::from_mins(1);
 
 /// So many messages of one connection are taken in at once.
 const AHEAD: usize = 16;
@@ -77,8 +69,7 @@ impl Listener {
     fn bind(settings: &config::hl7::Channel, channel: &Channel, receiver: &Receiver) -> Result<Option<Self>> {
         let Some(address) = settings.bind else { return Ok(None) };
         let tls = settings.tls.as_ref().map(Tls::of).transpose()?;
-        let socket = Socket::bind(address).with_context(|| format!("bind: cannot listen on {address}"))?;
-        socket.set_nonblocking(true)?;
+        let socket = accept::bind(address)?;
         Ok(Some(Self {
             receiver: receiver.clone(),
             channel: channel.clone(),
@@ -97,36 +88,17 @@ impl Listener {
 
     /// Accepts until cancelled, then lets the messages in hand be answered.
     pub async fn run(self, cancelled: CancellationToken) -> Result<()> {
-        let socket = TcpListener::from_std(self.socket.try_clone()?)?;
-        let places = Arc::new(Semaphore::new(self.max_connections));
-        let (listener, connections) = (Arc::new(self), TaskTracker::new());
-        loop {
-            // A connection beyond the limit waits in the system's queue.
-            let place = tokio::select! {
-                place = places.clone().acquire_owned() => place?,
-                () = cancelled.cancelled() => break,
-            };
-            let stream = tokio::select! {
-                accepted = socket.accept() => accepted,
-                () = cancelled.cancelled() => break,
-            };
-            let Ok((stream, peer)) = stream else {
-                // No more files can be open, most likely: somebody has to close one first.
-                tokio::time::sleep(NO_FILES).await;
-                continue;
-            };
-            let (listener, tasks, cancelled) = (listener.clone(), connections.clone(), cancelled.clone());
-            connections.spawn(async move {
+        let listener = Arc::new(self);
+        accept::connections(&listener.socket, listener.max_connections, &cancelled, |stream, peer, tasks| {
+            let (listener, cancelled) = (listener.clone(), cancelled.clone());
+            async move {
                 let open = listener.receiver.metrics.hl7_connections.clone();
                 open.inc();
                 listener.connected(stream, peer, tasks, cancelled).await;
                 open.dec();
-                drop(place);
-            });
-        }
-        connections.close();
-        connections.wait().await;
-        Ok(())
+            }
+        })
+        .await
     }
 
     async fn connected(
@@ -141,8 +113,6 @@ impl Listener {
             tracing::warn!(%peer, channel, "connection refused: not from a network of this channel");
             return;
         }
-        let _ = stream.set_nodelay(true);
-        let _ = SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE));
         let Some(tls) = &self.tls else {
             tracing::debug!(%peer, channel, "connected");
             return self.serve(stream, peer.to_string(), tasks, cancelled).await;

@@ -3,26 +3,17 @@
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener as Socket};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
-use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::House;
 use super::session::{Limits, Session};
 use crate::config::Mqtt;
 use crate::hl7::tls::Tls;
-
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// So long nobody is accepted when that has failed.
-const NO_FILES: Duration = Duration::from_millis(100);
-/// A peer that has vanished is asked after this time whether it is still there.
-const KEEP_ALIVE: Duration = Duration::from_mins(1);
+use crate::ingest::accept::{self, HANDSHAKE};
 
 /// Who is connected, by name: who comes under the same name takes the place of who was there.
 #[derive(Clone, Default)]
@@ -69,8 +60,7 @@ impl Listener {
     pub fn bind(settings: &Mqtt, house: House) -> Result<Option<Self>> {
         let Some(address) = settings.bind else { return Ok(None) };
         let tls = settings.tls.as_ref().map(Tls::of).transpose().context("mqtt")?;
-        let socket = Socket::bind(address).with_context(|| format!("mqtt.bind: cannot listen on {address}"))?;
-        socket.set_nonblocking(true)?;
+        let socket = accept::bind(address).context("mqtt")?;
         let limits = Limits {
             max_packet_bytes: settings.max_packet_bytes,
             receive_maximum: settings.receive_maximum.max(1),
@@ -87,38 +77,15 @@ impl Listener {
 
     /// Accepts until cancelled, then lets what was published be answered.
     pub async fn run(self, cancelled: CancellationToken) -> Result<()> {
-        let socket = TcpListener::from_std(self.socket.try_clone()?)?;
-        let places = Arc::new(Semaphore::new(self.max_connections));
-        let (listener, connections) = (Arc::new(self), TaskTracker::new());
-        loop {
-            // A connection beyond the limit waits in the system's queue.
-            let place = tokio::select! {
-                place = places.clone().acquire_owned() => place?,
-                () = cancelled.cancelled() => break,
-            };
-            let stream = tokio::select! {
-                accepted = socket.accept() => accepted,
-                () = cancelled.cancelled() => break,
-            };
-            let Ok((stream, peer)) = stream else {
-                // No more files can be open, most likely: somebody has to close one first.
-                tokio::time::sleep(NO_FILES).await;
-                continue;
-            };
+        let listener = Arc::new(self);
+        accept::connections(&listener.socket, listener.max_connections, &cancelled, |stream, peer, _| {
             let (listener, cancelled) = (listener.clone(), cancelled.clone());
-            connections.spawn(async move {
-                listener.connected(stream, peer, cancelled).await;
-                drop(place);
-            });
-        }
-        connections.close();
-        connections.wait().await;
-        Ok(())
+            async move { listener.connected(stream, peer, cancelled).await }
+        })
+        .await
     }
 
     async fn connected(&self, stream: TcpStream, peer: SocketAddr, cancelled: CancellationToken) {
-        let _ = stream.set_nodelay(true);
-        let _ = SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE));
         let (house, guests) = (self.house.clone(), self.guests.clone());
         let Some(tls) = &self.tls else {
             return Session::new(stream, house, guests, self.limits, None).run(cancelled).await;
