@@ -171,6 +171,7 @@ impl App {
         }
         reading.spawn(state.live.clone().run(readers.clone()));
         if state.store.is_shared() {
+            reading.spawn(state.store.clone().follow_others(readers.clone()));
             reading.spawn(state.pipeline.profiles().clone().follow(readers.clone()));
         } else if let Err(error) = state.store.go_on_reindexing().await {
             tracing::error!(%error, "a run of $reindex that was left behind does not go on");

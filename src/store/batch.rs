@@ -92,19 +92,23 @@ impl<'a> Batch<'a> {
 
     /// What a caller asks for: its groups, each by itself, with the message that they came in.
     pub(super) fn job(&mut self, job: &Batched) -> Result<Answer, Error> {
-        let before = job.posting.as_ref().map_or(Ok(Before::Nothing), |posting| message::before(self.conn, posting))?;
-        let groups = match before {
+        let before = job
+            .posting
+            .as_ref()
+            .map_or(Ok(Before::Nothing { is_open: false }), |posting| message::before(self.conn, posting))?;
+        let (groups, is_open) = match before {
             Before::Known(posted) => return Ok(Answer { groups: vec![], posted: Some(posted) }),
-            Before::Taken => vec![Err(Error::Conflict(CONTROL_ID_TAKEN))],
-            Before::Nothing => {
+            Before::Taken => (vec![Err(Error::Conflict(CONTROL_ID_TAKEN))], false),
+            Before::Nothing { is_open } => {
                 let mut budget = Budget::new();
-                job.groups.iter().map(|group| self.group(group, &mut budget)).collect::<Result<_, Error>>()?
+                let groups = job.groups.iter().map(|group| self.group(group, &mut budget));
+                (groups.collect::<Result<_, Error>>()?, is_open)
             }
         };
         // What the message was made from has changed: it is made again, and stored then.
         let stale = groups.iter().any(|group| group.as_ref().is_err_and(is_stale));
         let posting = job.posting.as_ref().filter(|_| !stale);
-        let posted = posting.map(|posting| message::store(self.conn, posting, &groups)).transpose()?;
+        let posted = posting.map(|posting| message::store(self.conn, posting, is_open, &groups)).transpose()?;
         Ok(Answer { groups, posted })
     }
 

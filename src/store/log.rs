@@ -3,7 +3,7 @@
 //! up never touch the disk; a reader that fell behind reads from the tables and gets the same entries.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use diesel::prelude::*;
@@ -42,7 +42,10 @@ const TAIL: usize = 8192;
 
 pub(super) struct Log {
     tail: RwLock<VecDeque<Arc<Entry>>>,
+    /// The last number that is known to be committed, here or on another node.
     bell: watch::Sender<i64>,
+    /// Whether that is asked for again and again.
+    followed: AtomicBool,
     /// Counts commits that changed a patient or a device.
     registry: AtomicU64,
     /// And those that may have changed where one of them is.
@@ -54,6 +57,7 @@ impl Log {
         Self {
             tail: RwLock::default(),
             bell: watch::Sender::new(0),
+            followed: AtomicBool::new(false),
             registry: AtomicU64::new(0),
             placement: AtomicU64::new(0),
         }
@@ -78,15 +82,32 @@ impl Log {
             let surplus = tail.len().saturating_sub(TAIL);
             tail.drain(..surplus);
         }
-        self.bell.send_replace(last);
+        self.heard(last);
     }
 
-    /// The last entry that was committed here; 0 before the first.
+    /// Everything up to here is committed, whoever did it.
+    pub(super) fn heard(&self, head: i64) {
+        self.bell.send_if_modified(|known| {
+            let is_news = head > *known;
+            *known = head.max(*known);
+            is_news
+        });
+    }
+
+    /// The last number that is known to be committed; 0 before the first.
     pub(super) fn last(&self) -> i64 {
         *self.bell.borrow()
     }
 
-    /// The doorbell: changes when something was committed here. It carries no data and may skip.
+    pub(super) fn is_followed(&self) -> bool {
+        self.followed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_followed(&self, followed: bool) {
+        self.followed.store(followed, Ordering::Release);
+    }
+
+    /// The doorbell: changes when something is known to be committed. It carries no data and may skip.
     pub(super) fn bell(&self) -> watch::Receiver<i64> {
         self.bell.subscribe()
     }

@@ -139,7 +139,10 @@ impl Posting {
 
 /// What stands against taking a message's groups.
 pub(super) enum Before {
-    Nothing,
+    Nothing {
+        /// Whether the same may have been sent before, and waits for somebody to look at it.
+        is_open: bool,
+    },
     Known(Posted),
     /// Another message of this sender had the same control id.
     Taken,
@@ -149,35 +152,52 @@ pub(super) enum Before {
 pub(super) fn before(conn: &mut Conn, posting: &Posting) -> Result<Before, Error> {
     let Message { sender, control, replays, known_by, .. } = &posting.message;
     if control.is_empty() || replays.is_some() || *known_by == KnownBy::Nothing {
-        return Ok(Before::Nothing);
+        return Ok(Before::Nothing { is_open: !control.is_empty() });
     }
-    let mut accepted = message::table
+    let mut named = message::table
         .filter(message::sender.eq(sender).and(message::control.eq(control)))
-        .filter(message::verdict.eq(Verdict::Accepted.code()))
-        .select((message::id, message::hash, message::issues, message::made))
+        .filter(message::verdict.eq(Verdict::Accepted.code()).or(message::settled.eq(false)))
+        .select((message::id, message::hash, message::verdict, message::issues, message::made))
         .order(message::id.desc())
         .into_boxed();
     if *known_by == KnownBy::Content {
-        accepted = accepted.filter(message::hash.eq(&posting.hash));
+        named = named.filter(message::hash.eq(&posting.hash));
     }
-    let found: Vec<(i64, Vec<u8>, String, String)> = accepted.load(conn).map_err(database)?;
-    let same = found.iter().find(|(_, hash, ..)| *hash == posting.hash);
-    Ok(match same {
-        Some((id, _, issues, made)) => Before::Known(Posted::Known {
-            id: *id,
-            judged: Judged {
-                verdict: Verdict::Accepted,
-                issues: oddity::decode(issues)?,
-                made: made.split_whitespace().map(str::to_owned).collect(),
-            },
-        }),
-        None if found.is_empty() => Before::Nothing,
+    let found: Vec<Earlier> = named.load(conn).map_err(database)?;
+    let (accepted, open): (Vec<_>, Vec<_>) =
+        found.iter().partition(|earlier| earlier.verdict == Verdict::Accepted.code());
+    Ok(match accepted.iter().find(|earlier| earlier.hash == posting.hash) {
+        Some(earlier) => Before::Known(earlier.posted()?),
+        None if accepted.is_empty() => {
+            Before::Nothing { is_open: open.iter().any(|earlier| earlier.hash == posting.hash) }
+        }
         None => Before::Taken,
     })
 }
 
+/// A message of the same sender and control id.
+#[derive(Queryable)]
+struct Earlier {
+    id: i64,
+    hash: Vec<u8>,
+    verdict: String,
+    issues: String,
+    made: String,
+}
+
+impl Earlier {
+    fn posted(&self) -> Result<Posted, Error> {
+        let judged = Judged {
+            verdict: Verdict::Accepted,
+            issues: oddity::decode(&self.issues)?,
+            made: self.made.split_whitespace().map(str::to_owned).collect(),
+        };
+        Ok(Posted::Known { id: self.id, judged })
+    }
+}
+
 #[derive(Insertable)]
-#[diesel(table_name = message)]
+#[diesel(table_name = message, treat_none_as_default_value = false)]
 struct Row<'a> {
     received: i64,
     channel: &'a str,
@@ -192,19 +212,21 @@ struct Row<'a> {
     settled: bool,
     replays: Option<i64>,
     body: &'a [u8],
-    place: Option<&'a str>,
+    place: Option<String>,
 }
 
-/// Stores a message with what is said of it. One that is accepted settles what was sent before it for the same.
+/// Stores a message with what is said of it. One that is accepted settles what was sent before it for the same, when
+/// that `is_open`.
 pub(super) fn store(
     conn: &mut Conn,
     posting: &Posting,
+    is_open: bool,
     groups: &[Result<Vec<Written>, Error>],
 ) -> Result<Posted, Error> {
     let judged = (posting.message.judge)(groups);
     let Message { channel, peer, kind, sender, control, replays, place, .. } = &posting.message;
     let settled = judged.verdict == Verdict::Accepted;
-    if settled {
+    if settled && (is_open || replays.is_some()) {
         settle(conn, posting)?;
     }
     let row = Row {
@@ -221,7 +243,7 @@ pub(super) fn store(
         settled,
         replays: *replays,
         body: &posting.body,
-        place: place.as_deref().filter(|_| !settled),
+        place: place.clone().filter(|_| !settled),
     };
     let insert = diesel::insert_into(message::table).values(&row);
     let id = each!(conn, c => insert.returning(message::id).get_result(c)).map_err(database)?;

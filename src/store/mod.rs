@@ -9,6 +9,7 @@ mod batch_key;
 // Not for use outside; open for the benchmarks.
 #[doc(hidden)]
 pub mod body;
+mod columns;
 mod conn;
 mod contact;
 mod credential;
@@ -49,6 +50,7 @@ use std::time::Duration;
 
 use fhir_r4::Issue;
 use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use account::{Account, Session};
@@ -129,6 +131,9 @@ pub struct Commit {
     /// A reader's step that is taken with them.
     pub cursor: Option<CursorMove>,
 }
+
+/// How often it is asked what other nodes have committed.
+const OTHERS: Duration = Duration::from_millis(50);
 
 /// How the store is opened.
 pub struct Settings {
@@ -343,8 +348,9 @@ impl Store {
         if let Some(entries) = self.inner.log.recent(after, limit) {
             return Ok(entries);
         }
-        // With nobody else writing, what was committed last here is the end of the log.
-        if !self.is_shared() && after > 0 && after == self.inner.log.last() {
+        // With nobody else writing, what was committed last here is the end of the log; else it is asked for elsewhere.
+        let is_known = !self.is_shared() || self.inner.log.is_followed();
+        if is_known && after > 0 && after >= self.inner.log.last() {
             return Ok(vec![]);
         }
         self.read(move |conn, _| log::read_after(conn, after, limit)).await
@@ -357,7 +363,24 @@ impl Store {
 
     /// The position of the last commit.
     pub async fn log_head(&self) -> Result<i64, Error> {
-        self.read(|conn, _| log::head(conn)).await
+        let head = self.read(|conn, _| log::head(conn)).await?;
+        self.inner.log.heard(head);
+        Ok(head)
+    }
+
+    /// Asks again and again, until cancelled, whether other nodes have committed something, and rings then: one
+    /// question for all who read the log.
+    pub async fn follow_others(self, cancelled: CancellationToken) {
+        while self.is_shared() && !cancelled.is_cancelled() {
+            let asked = self.log_head().await;
+            // While there is no answer everybody asks for himself, and hears why.
+            self.inner.log.set_followed(asked.is_ok());
+            tokio::select! {
+                () = tokio::time::sleep(OTHERS) => {}
+                () = cancelled.cancelled() => {}
+            }
+        }
+        self.inner.log.set_followed(false);
     }
 
     /// The position of the last commit that changed a resource of these types, which are others than Observation.
@@ -365,7 +388,7 @@ impl Store {
         self.read(move |conn, _| log::last_of(conn, types)).await
     }
 
-    /// Rings when something was committed on this node. What another node commits is found by asking.
+    /// Rings when something was committed, as soon as this node knows of it.
     pub fn bell(&self) -> watch::Receiver<i64> {
         self.inner.log.bell()
     }

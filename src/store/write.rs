@@ -2,8 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::conn::{Conn, each};
-use super::database;
+use super::conn::Conn;
 use super::oddity::OddityRow;
 use super::prepare::{
     ComponentRow, DateRow, NO_TIME, NOTHING, OBSERVATION, ObservationRow, PairRow, Prepared, QuantityRow, StringRow,
@@ -14,13 +13,32 @@ use super::schema::{
     resource,
 };
 use super::zone;
+use super::{columns, database};
 use crate::error::Error;
 
-/// PostgreSQL takes 65,535 binds a statement; an Observation row has 18.
-const ROWS_A_STATEMENT: usize = 1000;
+/// SQLite takes no more than some thousands of binds a statement.
+const SEQS_A_STATEMENT: usize = 1000;
 
 /// Observations that cover no more than this (1 s, µs) are found without the recorded span.
 pub(super) const SHORT_SPAN: i64 = 1_000_000;
+
+/// Many rows: PostgreSQL in one statement (a round trip costs more than a row), SQLite row by row with one prepared
+/// statement.
+macro_rules! insert_rows {
+    ($conn:expr, $table:path, $columns:path, $rows:expr) => {
+        match $conn {
+            Conn::Postgres(_) if $rows.is_empty() => {}
+            Conn::Postgres(c) => {
+                <$columns>::from($rows.as_slice()).execute(c)?;
+            }
+            Conn::Sqlite(c) => {
+                for row in $rows {
+                    diesel::insert_into($table).values(row).execute(c)?;
+                }
+            }
+        }
+    };
+}
 
 /// The version that stands.
 #[derive(Clone, Debug, Queryable)]
@@ -34,26 +52,26 @@ pub(super) struct Current {
 
 #[derive(Insertable, Clone, Debug)]
 #[diesel(table_name = resource, treat_none_as_default_value = false)]
-struct ResourceRow {
-    seq: i64,
-    rtype: i16,
-    id: Vec<u8>,
-    version: i32,
-    updated: i64,
-    deleted: bool,
-    body: Vec<u8>,
+pub(super) struct ResourceRow {
+    pub seq: i64,
+    pub rtype: i16,
+    pub id: Vec<u8>,
+    pub version: i32,
+    pub updated: i64,
+    pub deleted: bool,
+    pub body: Vec<u8>,
 }
 
 #[derive(Insertable, Clone, Debug)]
 #[diesel(table_name = history, treat_none_as_default_value = false)]
-struct HistoryRow {
-    seq: i64,
-    rtype: i16,
-    id: Vec<u8>,
-    version: i32,
-    updated: i64,
-    deleted: bool,
-    body: Vec<u8>,
+pub(super) struct HistoryRow {
+    pub seq: i64,
+    pub rtype: i16,
+    pub id: Vec<u8>,
+    pub version: i32,
+    pub updated: i64,
+    pub deleted: bool,
+    pub body: Vec<u8>,
 }
 
 pub(super) fn current(conn: &mut Conn, kind: &str, rtype: i16, key: &[u8]) -> Result<Option<Current>, Error> {
@@ -231,8 +249,8 @@ impl Pending {
         if self.superseded.is_empty() {
             return Ok(());
         }
-        for rows in self.superseded.chunks(ROWS_A_STATEMENT) {
-            each!(conn, c => diesel::insert_into(history::table).values(rows).execute(c))?;
+        insert_rows!(conn, history::table, columns::Versions, &self.superseded);
+        for rows in self.superseded.chunks(SEQS_A_STATEMENT) {
             let seqs: Vec<i64> = rows.iter().map(|r| r.seq).collect();
             forget(conn, &seqs)?;
         }
@@ -253,34 +271,15 @@ pub(super) fn forget(conn: &mut Conn, seqs: &[i64]) -> QueryResult<()> {
     Ok(())
 }
 
-/// Many rows: PostgreSQL in statements of many rows (a round trip costs more than a row), SQLite row by row
-/// with one prepared statement.
-macro_rules! insert_rows {
-    ($conn:expr, $table:path, $rows:expr) => {
-        match $conn {
-            Conn::Postgres(c) => {
-                for chunk in $rows.chunks(ROWS_A_STATEMENT) {
-                    diesel::insert_into($table).values(chunk).execute(c)?;
-                }
-            }
-            Conn::Sqlite(c) => {
-                for row in $rows {
-                    diesel::insert_into($table).values(row).execute(c)?;
-                }
-            }
-        }
-    };
-}
-
 fn insert_all(conn: &mut Conn, pending: &Pending) -> QueryResult<()> {
-    insert_rows!(conn, observation::table, &pending.observations);
-    insert_rows!(conn, resource::table, &pending.resources);
-    insert_rows!(conn, ix_term::table, &pending.terms);
-    insert_rows!(conn, ix_string::table, &pending.strings);
-    insert_rows!(conn, ix_date::table, &pending.dates);
-    insert_rows!(conn, ix_quantity::table, &pending.quantities);
-    insert_rows!(conn, ix_pair::table, &pending.pairs);
-    insert_rows!(conn, component::table, &pending.components);
-    insert_rows!(conn, oddity::table, &pending.oddities);
+    insert_rows!(conn, observation::table, columns::Observations, &pending.observations);
+    insert_rows!(conn, resource::table, columns::Resources, &pending.resources);
+    insert_rows!(conn, ix_term::table, columns::Terms, &pending.terms);
+    insert_rows!(conn, ix_string::table, columns::Strings, &pending.strings);
+    insert_rows!(conn, ix_date::table, columns::Dates, &pending.dates);
+    insert_rows!(conn, ix_quantity::table, columns::Quantities, &pending.quantities);
+    insert_rows!(conn, ix_pair::table, columns::Pairs, &pending.pairs);
+    insert_rows!(conn, component::table, columns::Components, &pending.components);
+    insert_rows!(conn, oddity::table, columns::Oddities, &pending.oddities);
     Ok(())
 }
