@@ -11,12 +11,15 @@ use serde_json::{Map, Value};
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::dict::{DecoderDictionary, EncoderDictionary};
 
+use super::samples;
 use crate::error::Error;
 use crate::fhir::time;
 
 const PLAIN: u8 = 0;
 /// zstd with the first trained dictionary.
 const ZSTD_1: u8 = 1;
+/// Waveforms, packed, and what is left without them in one of the formats above.
+const WAVES: u8 = 2;
 
 /// Larger bodies than this when decompressed are corrupt: nothing larger is accepted.
 const MAX_PLAIN: usize = 64 << 20;
@@ -67,7 +70,25 @@ fn write_members(out: &mut Vec<u8>, members: &Map<String, Value>, without: &[&st
     Ok(())
 }
 
+/// Layout of [`WAVES`]: how many rows (varint); of each where it belongs in what is left, its length (varints) and its
+/// bytes; what is left.
 pub(super) fn compress(plain: Vec<u8>) -> Vec<u8> {
+    let (left, rows) = samples::take_out(&plain);
+    if rows.is_empty() {
+        return squeeze(plain);
+    }
+    let mut stored = vec![WAVES];
+    samples::varint(&mut stored, rows.len());
+    for row in rows {
+        samples::varint(&mut stored, row.at);
+        samples::varint(&mut stored, row.packed.len());
+        stored.extend_from_slice(&row.packed);
+    }
+    stored.extend(squeeze(left));
+    stored
+}
+
+fn squeeze(plain: Vec<u8>) -> Vec<u8> {
     let packed = COMPRESSOR.with_borrow_mut(|c| c.as_mut().and_then(|c| c.compress(&plain).ok()));
     let (format, bytes) = match packed {
         Some(packed) if packed.len() < plain.len() => (ZSTD_1, packed),
@@ -90,9 +111,42 @@ pub(super) fn decompress(stored: &[u8]) -> Result<Vec<u8>, Error> {
             };
             d.decompress(packed, size).map_err(Error::internal)
         }),
+        Some((&WAVES, packed)) => with_waves(packed)?.ok_or_else(|| Error::internal("a stored waveform is damaged")),
         Some((format, _)) => Err(Error::internal(format!("stored body has the unknown format {format}"))),
         None => Err(Error::internal("stored body is empty")),
     }
+}
+
+/// None when it is damaged.
+fn with_waves(mut packed: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    let Some(rows) = waves(&mut packed) else { return Ok(None) };
+    if packed.first() == Some(&WAVES) {
+        return Ok(None);
+    }
+    let (left, mut out, mut done) = (decompress(packed)?, Vec::new(), 0);
+    for (at, row) in rows {
+        let Some(before) = left.get(done..at) else { return Ok(None) };
+        out.extend_from_slice(before);
+        if samples::write_out(row, &mut out, MAX_PLAIN).is_none() {
+            return Ok(None);
+        }
+        done = at;
+    }
+    out.extend_from_slice(left.get(done..).unwrap_or_default());
+    Ok(Some(out))
+}
+
+/// Where each row belongs, and its bytes.
+fn waves<'a>(packed: &mut &'a [u8]) -> Option<Vec<(usize, &'a [u8])>> {
+    let count = samples::read_varint(packed)?;
+    let mut rows = Vec::new();
+    for _ in 0..count {
+        let (at, length) = (samples::read_varint(packed)?, samples::read_varint(packed)?);
+        let (row, rest) = packed.split_at_checked(length)?;
+        rows.push((at, row));
+        *packed = rest;
+    }
+    Some(rows)
 }
 
 /// Who a stored body belongs to: what `render` puts back.
@@ -179,6 +233,10 @@ mod tests {
         for (sent, end) in table {
             assert_eq!(round_trip(sent), format!("{begin}{end}"), "{sent}");
         }
+        let wave = (0..3000).map(|n| (n * n % 77 - 20).to_string()).collect::<Vec<_>>().join(" ");
+        let sampled =
+            format!(r#","valueSampledData":{{"data":"{wave}","period":4.0}},"note":[{{"text":"{wave} E"}}]}}"#);
+        assert_eq!(round_trip(&format!(r#"{{"resourceType":"Observation"{sampled}"#)), format!("{begin}}}{sampled}"));
         let long = format!(r#"{{"resourceType":"Observation","note":[{{"text":"{}"}}]}}"#, "a".repeat(100_000));
         assert!(round_trip(&long).contains(&"a".repeat(100_000)));
     }
@@ -186,7 +244,8 @@ mod tests {
     #[test]
     fn damaged_bodies_are_errors() {
         let head = Head { resource_type: "Patient", id: "1", version: 1, updated: 0 };
-        for stored in [&[][..], &[0], &[0, 255, 0, 0, 0], &[1, 2, 3], &[9, 1]] {
+        let waves = [&[2, 0, 2, 0, 0][..], &[2, 1, 9, 1, 0, 0], &[2, 255, 255, 255, 255, 127], &[2, 1, 0, 200]];
+        for stored in [&[][..], &[0], &[0, 255, 0, 0, 0], &[1, 2, 3], &[9, 1]].into_iter().chain(waves) {
             assert!(render(&head, stored).is_err());
         }
         assert!(same(&encode(&Value::Null).unwrap(), &[0, 0, 0, 0, 0]));

@@ -37,6 +37,7 @@ mod reader;
 mod reindex;
 mod resource;
 mod sampled;
+mod samples;
 mod schema;
 mod search;
 mod series;
