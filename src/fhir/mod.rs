@@ -24,6 +24,7 @@ pub mod stats;
 pub mod terminology;
 pub mod time;
 pub mod ucum;
+pub mod waveform;
 
 pub const LOINC: &str = "http://loinc.org";
 pub const UCUM: &str = "http://unitsofmeasure.org";

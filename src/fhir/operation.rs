@@ -108,6 +108,13 @@ pub const OPERATIONS: &[Operation] = &[
         safe: true,
     },
     Operation {
+        name: "downsample",
+        definition: "https://vigia.dev/fhir/OperationDefinition/Observation-downsample",
+        levels: &[Level::Type],
+        kinds: &["Observation"],
+        safe: true,
+    },
+    Operation {
         name: "dry-run",
         definition: "https://vigia.dev/fhir/OperationDefinition/PlanDefinition-dry-run",
         levels: &[Level::Type, Level::Instance],

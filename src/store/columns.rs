@@ -7,7 +7,7 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, SmallInt, Text};
 
 use super::oddity::OddityRow;
-use super::prepare::{ComponentRow, DateRow, ObservationRow, PairRow, QuantityRow, StringRow, TermRow};
+use super::prepare::{ComponentRow, DateRow, ObservationRow, PairRow, QuantityRow, StringRow, TermRow, WaveRow};
 use super::write::{HistoryRow, ResourceRow};
 
 /// A statement that inserts all rows of a kind into the table of this name.
@@ -82,5 +82,10 @@ columns!(Components of ComponentRow into "component":
     seq i64 as BigInt, n i16 as SmallInt, concept i64 as BigInt, value Option<f64> as Nullable<Double>,
     unit Option<i64> as Nullable<BigInt>, canonical Option<f64> as Nullable<Double>,
     value_concept Option<i64> as Nullable<BigInt>,
+);
+columns!(Waves of WaveRow into "wave":
+    seq i64 as BigInt, lead i16 as SmallInt, subject i64 as BigInt, concept i64 as BigInt, panel i64 as BigInt,
+    starts i64 as BigInt, ends i64 as BigInt, low f64 as Double, high f64 as Double,
+    unit Option<i64> as Nullable<BigInt>,
 );
 columns!(Oddities of OddityRow into "oddity": seq i64 as BigInt, issues String as Text);

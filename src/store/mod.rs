@@ -42,6 +42,7 @@ mod schema;
 mod search;
 mod series;
 mod terminology;
+mod wave;
 mod write;
 mod zone;
 
@@ -78,6 +79,7 @@ pub use resource::Stored;
 pub use sampled::{Sampled, Telling};
 pub use search::{Everything, Included, Page, Several};
 pub use series::Past;
+pub use wave::{Drawing, Drawn};
 
 use self::conn::{Conn, Location, Pool};
 use self::dict::Dict;

@@ -214,7 +214,7 @@ mod tests {
         ] {
             let (packed, same) = back(text.as_bytes());
             assert_eq!(same, text.as_bytes());
-            assert_eq!(packed > 0, packs, "{}", &text[..text.len().min(40)]);
+            assert_eq!(packed > 0, packs, "{text}");
         }
         let (packed, _) = back(wave(2500).as_bytes());
         assert!(packed < 2500, "{packed}");

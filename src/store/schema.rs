@@ -56,6 +56,21 @@ diesel::table! {
 }
 
 diesel::table! {
+    wave (seq, lead) {
+        seq -> BigInt,
+        lead -> SmallInt,
+        subject -> BigInt,
+        concept -> BigInt,
+        panel -> BigInt,
+        starts -> BigInt,
+        ends -> BigInt,
+        low -> Double,
+        high -> Double,
+        unit -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     observation_span (one) { one -> SmallInt, longest -> BigInt, }
 }
 

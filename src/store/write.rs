@@ -6,11 +6,11 @@ use super::conn::Conn;
 use super::oddity::OddityRow;
 use super::prepare::{
     ComponentRow, DateRow, NO_TIME, NOTHING, OBSERVATION, ObservationRow, PairRow, Prepared, QuantityRow, StringRow,
-    TermRow, Verb,
+    TermRow, Verb, WaveRow,
 };
 use super::schema::{
     component, history, ix_date, ix_pair, ix_quantity, ix_string, ix_term, observation, observation_span, oddity,
-    resource,
+    resource, wave,
 };
 use super::zone;
 use super::{columns, database};
@@ -161,6 +161,7 @@ pub(super) struct Pending {
     quantities: Vec<QuantityRow>,
     pairs: Vec<PairRow>,
     components: Vec<ComponentRow>,
+    waves: Vec<WaveRow>,
     oddities: Vec<OddityRow>,
 }
 
@@ -199,6 +200,7 @@ impl Pending {
                 profile: c.profile,
             });
             self.components.extend(rows.components.into_iter().map(|row| ComponentRow { seq, ..row }));
+            self.waves.extend(rows.waves.into_iter().map(|row| WaveRow { seq, ..row }));
         } else {
             self.resources.push(ResourceRow { seq, rtype: change.rtype, id, version, updated, deleted, body });
         }
@@ -237,6 +239,8 @@ impl Pending {
     /// Keeps the longest time that any Observation covers.
     fn widen_span(&self, conn: &mut Conn) -> QueryResult<()> {
         let spans = self.observations.iter().filter(|o| o.starts != NO_TIME).map(|o| o.ends.saturating_sub(o.starts));
+        // A waveform may be longer than its Observation says.
+        let spans = spans.chain(self.waves.iter().map(|wave| wave.ends.saturating_sub(wave.starts)));
         // Most readings are instants; below this a search looks back anyway.
         let Some(longest) = spans.max().filter(|span| *span > SHORT_SPAN) else { return Ok(()) };
         let shorter = observation_span::table.filter(observation_span::longest.lt(longest));
@@ -268,6 +272,7 @@ pub(super) fn forget(conn: &mut Conn, seqs: &[i64]) -> QueryResult<()> {
     diesel::delete(ix_quantity::table.filter(ix_quantity::seq.eq_any(seqs))).execute(conn)?;
     diesel::delete(ix_pair::table.filter(ix_pair::seq.eq_any(seqs))).execute(conn)?;
     diesel::delete(component::table.filter(component::seq.eq_any(seqs))).execute(conn)?;
+    diesel::delete(wave::table.filter(wave::seq.eq_any(seqs))).execute(conn)?;
     Ok(())
 }
 
@@ -280,6 +285,7 @@ fn insert_all(conn: &mut Conn, pending: &Pending) -> QueryResult<()> {
     insert_rows!(conn, ix_quantity::table, columns::Quantities, &pending.quantities);
     insert_rows!(conn, ix_pair::table, columns::Pairs, &pending.pairs);
     insert_rows!(conn, component::table, columns::Components, &pending.components);
+    insert_rows!(conn, wave::table, columns::Waves, &pending.waves);
     insert_rows!(conn, oddity::table, columns::Oddities, &pending.oddities);
     Ok(())
 }

@@ -10,6 +10,7 @@ mod conditional;
 mod content;
 mod convert;
 mod custom;
+mod downsample;
 mod everything;
 mod examples;
 mod fidelity;

@@ -10,7 +10,9 @@ use fhir_r4::Issue;
 use serde_json::Value;
 
 use self::observation::Parts;
-pub(super) use self::rows::{ComponentRow, DateRow, ObservationRow, PairRow, QuantityRow, Rows, StringRow, TermRow};
+pub(super) use self::rows::{
+    ComponentRow, DateRow, ObservationRow, PairRow, QuantityRow, Rows, StringRow, TermRow, WaveRow,
+};
 
 use super::body::{self, Head};
 use super::dict::{Dict, Kind, Source, Terms};

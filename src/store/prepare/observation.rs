@@ -3,11 +3,12 @@
 
 use serde_json::Value;
 
-use super::rows::{Columns, ComponentRow, Rows};
+use super::rows::{Columns, ComponentRow, Rows, WaveRow};
 use super::{canonical, local, short};
 use crate::error::Error;
 use crate::fhir::index::{self, Component, fold};
-use crate::fhir::reading::{Amount, Code, Reading};
+use crate::fhir::reading::{Amount, Code, Reading, codings, str_of};
+use crate::fhir::waveform;
 use crate::store::dict::{Kind, Terms};
 
 /// What is taken out of an Observation before its terms have numbers.
@@ -18,6 +19,17 @@ pub(super) struct Parts {
     code_names: Vec<String>,
     category_names: Vec<String>,
     components: Vec<Component>,
+    waves: Vec<Wave>,
+}
+
+/// A waveform of a reading that counts.
+struct Wave {
+    codings: Vec<Code>,
+    text: String,
+    /// System and code.
+    unit: Option<Code>,
+    span: (i64, i64),
+    extremes: (f64, f64),
 }
 
 impl Parts {
@@ -40,6 +52,7 @@ impl Parts {
             code_names: names(observation.get("code")),
             category_names: names(observation.get("category")),
             components: index::components(observation),
+            waves: waves(observation),
         }
     }
 
@@ -64,9 +77,40 @@ impl Parts {
             let Some(row) = component_row(n, component, terms)? else { return Ok(false) };
             rows.components.push(row);
         }
+        for (lead, wave) in (0..).zip(&self.waves) {
+            let (Some(subject), Some(panel)) = (columns.subject, columns.concept) else { continue };
+            let unit = wave.unit.as_ref().map(|(system, code)| terms.unit(system, code)).transpose()?;
+            let concept = terms.concept(&wave.codings, Some(&wave.text))?;
+            let (Some(concept), Some(unit)) = (concept, unit.map_or(Some(None), |unit| unit.map(Some))) else {
+                return Ok(false);
+            };
+            let ((starts, ends), (low, high)) = (wave.span, wave.extremes);
+            rows.waves.push(WaveRow { seq: 0, lead, subject, concept, panel, starts, ends, low, high, unit });
+        }
         rows.columns = columns;
         Ok(true)
     }
+}
+
+/// What does not count is not drawn.
+fn waves(observation: &Value) -> Vec<Wave> {
+    let mut leads = waveform::leads(observation).peekable();
+    if leads.peek().is_none() {
+        return vec![];
+    }
+    let reading = Reading::of(observation);
+    let Some((starts, _)) = reading.effective.filter(|_| reading.status.counts()) else { return vec![] };
+    let wave = |lead: waveform::Lead<'_>| {
+        let samples = lead.samples(starts)?;
+        Some(Wave {
+            codings: codings(lead.code),
+            text: lead.code.and_then(|code| str_of(code, "text")).unwrap_or_default().to_owned(),
+            unit: lead.unit().map(|(system, code)| (system.to_owned(), code.to_owned())),
+            span: (starts, samples.ends()),
+            extremes: samples.extremes()?,
+        })
+    };
+    leads.filter_map(wave).collect()
 }
 
 /// A profile as a coding of no system, with its version and without.

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::fhir::index::{Entry, Second, fold};
 use crate::fhir::reading::Code;
 use crate::store::dict::Terms;
-use crate::store::schema::{component, ix_date, ix_pair, ix_quantity, ix_string, ix_term, observation};
+use crate::store::schema::{component, ix_date, ix_pair, ix_quantity, ix_string, ix_term, observation, wave};
 
 /// The integers of a change: Observation columns and index rows. Their `seq` is given in the lane.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,7 @@ pub(in crate::store) struct Rows {
     pub quantities: Vec<(i64, f64, f64, i64)>,
     pub pairs: Vec<Pair>,
     pub components: Vec<ComponentRow>,
+    pub waves: Vec<WaveRow>,
 }
 
 /// What a row of `ix_pair` says but its `seq`.
@@ -130,6 +131,22 @@ pub(in crate::store) struct ComponentRow {
     pub unit: Option<i64>,
     pub canonical: Option<f64>,
     pub value_concept: Option<i64>,
+}
+
+/// One waveform; its `seq` is 0 until it is written.
+#[derive(Insertable, Clone, Copy, Debug)]
+#[diesel(table_name = wave, treat_none_as_default_value = false)]
+pub(in crate::store) struct WaveRow {
+    pub seq: i64,
+    pub lead: i16,
+    pub subject: i64,
+    pub concept: i64,
+    pub panel: i64,
+    pub starts: i64,
+    pub ends: i64,
+    pub low: f64,
+    pub high: f64,
+    pub unit: Option<i64>,
 }
 
 impl Rows {

@@ -4,12 +4,14 @@
 
 mod alert;
 mod convert;
+mod downsample;
 mod everything;
 mod input;
 mod lastn;
 mod match_;
 mod meta;
 mod reindex;
+mod series;
 mod stats;
 mod terminology;
 mod trial;
@@ -188,6 +190,7 @@ async fn dispatch(operation: &Operation, call: &Call<'_>) -> Result<Vec<u8>, Err
         "validate-code" => terminology::validate_in_system(call).await,
         "lastn" => lastn::run(call).await,
         "stats" => stats::run(call).await,
+        "downsample" => downsample::run(call).await,
         "everything" => everything::run(call).await,
         "meta" => meta::read(call).await,
         "meta-add" => meta::add(call).await,

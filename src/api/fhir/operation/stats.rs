@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Call;
 use super::input::{Input, required};
-use crate::auth::access::{Action, Reach};
+use super::series::{members, period_json, stretch, subject, wanted};
 use crate::error::Error;
 use crate::fhir::lastn::Kind;
-use crate::fhir::reading::{Code, period, str_of};
+use crate::fhir::reading::Code;
 use crate::fhir::stats::{self, Figure, Measure, Sample, Statistic};
-use crate::fhir::{UCUM, reference, time, ucum};
+use crate::fhir::{UCUM, time, ucum};
 use crate::store::{Measured, Wanted, is_wanted};
 
 const PARAMETERS: [&str; 9] =
@@ -50,14 +50,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, Error> {
 }
 
 fn asked(call: &Call<'_>) -> Result<Asked, Error> {
-    let permit = call.access.check(Action::Search, "Observation")?;
     let input = Input::of(call, None)?;
     input.only(&PARAMETERS)?;
-    let subject = match (input.text("subject")?, permit.reach()) {
-        (Some(text), _) => subject(call, text)?,
-        (None, Reach::Patient(own)) => own.clone(),
-        (None, Reach::All) => return Err(required("subject")),
-    };
+    let subject = subject(call, &input)?;
     let statistics = input.texts("statistic")?;
     if statistics.is_empty() {
         return Err(required("statistic"));
@@ -72,49 +67,10 @@ fn asked(call: &Call<'_>) -> Result<Asked, Error> {
     Ok(Asked {
         subject,
         wanted: wanted(&input)?,
-        period: asked_period(call, &input)?,
+        period: stretch(call, &input)?,
         statistics: statistics.collect::<Result<_, _>>()?,
         sources,
     })
-}
-
-/// `Patient/1`, also with the address of this server before it.
-fn subject(call: &Call<'_>, text: &str) -> Result<String, Error> {
-    let own = reference::own(text, call.state.store.base()).unwrap_or(text);
-    match reference::local(own).filter(|local| local.version.is_none()) {
-        Some(_) => Ok(own.to_owned()),
-        None => Err(Error::invalid("value", "http.subject", "a subject of this server is named as Type/id")),
-    }
-}
-
-fn wanted(input: &Input) -> Result<Vec<Wanted>, Error> {
-    let system = input.text("system")?.map(str::to_owned);
-    let mut wanted: Vec<Wanted> =
-        input.texts("code")?.into_iter().map(|code| (system.clone(), code.to_owned())).collect();
-    for coding in input.objects("coding")? {
-        let code = str_of(coding, "code").filter(|code| !code.is_empty());
-        let code = code.ok_or_else(|| Error::invalid("value", "http.coding", "a coding needs a code"))?;
-        wanted.push((Some(str_of(coding, "system").unwrap_or_default().to_owned()), code.to_owned()));
-    }
-    if wanted.is_empty() { Err(required("code")) } else { Ok(wanted) }
-}
-
-fn asked_period(call: &Call<'_>, input: &Input) -> Result<Option<(i64, i64)>, Error> {
-    match (input.positive("duration")?, input.object("period")?) {
-        (Some(_), Some(_)) => Err(Error::invalid("value", "http.period", "a duration or a period is given, not both")),
-        (Some(hours), None) => {
-            let now = call.state.store.clock().now();
-            // Longer than a century is as good as always.
-            let length = std::time::Duration::from_secs_f64((hours * 3600.0).min(4e9));
-            let length = i64::try_from(length.as_micros()).map_err(Error::internal)?;
-            Ok(Some((now - length, now.saturating_add(1))))
-        }
-        (None, Some(given)) => {
-            let period = period(given).filter(|(start, end)| start < end);
-            period.map(Some).ok_or_else(|| Error::invalid("value", "http.period", "this is no period of time"))
-        }
-        (None, None) => Ok(None),
-    }
 }
 
 /// What belongs to one code. Points are told apart by reading and part, so that none counts twice.
@@ -221,25 +177,6 @@ fn hours(us: i64) -> f64 {
     let exact = |n: i64| i32::try_from(n).map_or(f64::NAN, f64::from);
     let whole = exact(seconds.div_euclid(1 << 16)) * 65_536.0 + exact(seconds.rem_euclid(1 << 16));
     (whole * 1e6 + exact(rest)) / HOUR
-}
-
-fn members(object: Value) -> Map<String, Value> {
-    match object {
-        Value::Object(members) => members,
-        _ => Map::new(),
-    }
-}
-
-fn period_json(start: i64, end: i64) -> Value {
-    let mut period = Map::new();
-    if start > time::BEFORE_ALL {
-        period.insert("start".into(), time::instant(start).into());
-    }
-    if end < time::AFTER_ALL {
-        // The end of a FHIR period is in it, ours is not.
-        period.insert("end".into(), time::instant((end - 1).max(start)).into());
-    }
-    period.into()
 }
 
 fn component(code: &str, display: &str, figure: &Figure, unit: Option<&str>) -> Value {
