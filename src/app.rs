@@ -36,6 +36,7 @@ use crate::deliver::hl7::Feeder;
 use crate::deliver::latest::Latest;
 use crate::deliver::live::Live;
 use crate::deliver::notify::{Notifier, Sender};
+use crate::deliver::strip::Strips;
 use crate::fhir::time;
 use crate::ingest::hl7::channels;
 use crate::ingest::hl7::keep::Keeper;
@@ -111,6 +112,7 @@ impl App {
             latest: Latest::new(store.clone()),
             days: Days::new(store.clone()),
             contacts: Contacts::new(store.clone()),
+            strips: Strips::default(),
             hl7: Hl7 { receiver, channels },
             metrics,
             settings: Arc::new(api::Settings {

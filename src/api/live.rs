@@ -1,5 +1,7 @@
 //! The live feed as server-sent events, and the series behind a trend.
 
+pub(crate) mod strip;
+
 use std::time::Duration;
 
 use actix_web::web::{self, ServiceConfig};
@@ -34,7 +36,8 @@ const PANEL: &str = "85354-9";
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .service(at("", "GET").route(web::get().to(events)))
-        .service(at("/series", "GET").route(web::get().to(series)));
+        .service(at("/series", "GET").route(web::get().to(series)))
+        .service(at("/patients/{id}/waves", "GET").route(web::get().to(strip::waves)));
 }
 
 /// Who may see the ward may see all of it.

@@ -32,6 +32,7 @@ use crate::deliver::contact::Contacts;
 use crate::deliver::days::Days;
 use crate::deliver::latest::Latest;
 use crate::deliver::live::Live;
+use crate::deliver::strip::Strips;
 use crate::error::Error;
 use crate::pipeline::Pipeline;
 use crate::store::Store;
@@ -49,6 +50,7 @@ pub struct State {
     pub latest: Latest,
     pub days: Days,
     pub contacts: Contacts,
+    pub strips: Strips,
     pub hl7: hl7::Hl7,
     pub metrics: Metrics,
     pub settings: Arc<Settings>,

@@ -7,3 +7,4 @@ pub mod hl7;
 pub mod latest;
 pub mod live;
 pub mod notify;
+pub mod strip;

@@ -38,6 +38,7 @@ mod reading;
 mod skew;
 mod split;
 pub mod thingsboard;
+pub mod wave;
 
 use fhir_r4::{Format, Issue};
 use serde_json::{Map, Value};

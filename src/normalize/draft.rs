@@ -65,6 +65,19 @@ pub struct Coding {
     pub display: Option<String>,
 }
 
+/// A stretch of a waveform; decimals as they were sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampled {
+    /// Between two samples, ms.
+    pub period: String,
+    /// A sample is `origin + factor · number`.
+    pub origin: String,
+    pub factor: String,
+    pub unit: Option<Coding>,
+    /// Whole numbers with a blank between them; `E`: not measured.
+    pub data: String,
+}
+
 /// What was measured.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Measured {
@@ -79,6 +92,7 @@ pub enum Measured {
     DateTime(String),
     Time(String),
     Coded(Vec<Coding>),
+    Sampled(Box<Sampled>),
     /// No value, and why: a code of <http://terminology.hl7.org/CodeSystem/data-absent-reason>.
     Absent(&'static str),
     /// The components carry the values.

@@ -216,6 +216,12 @@ impl Part {
             Measured::Coded(values) => {
                 members.insert("valueCodeableConcept".into(), concept(values));
             }
+            Measured::Sampled(sampled) => match quantity::sampled(sampled, unit) {
+                Ok(made) => {
+                    members.insert("valueSampledData".into(), made);
+                }
+                Err((code, why)) => issues.push(Issue::error(code, place, why)),
+            },
             Measured::Absent(reason) => {
                 members.insert("dataAbsentReason".into(), absent(reason));
             }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde_json::{Map, Number, Value};
 
 use super::codes;
-use super::draft::{Coding, Measured};
+use super::draft::{Coding, Measured, Sampled};
 use crate::fhir::{LOINC, UCUM, ucum};
 
 /// Longer decimals are no measurements.
@@ -24,11 +24,22 @@ impl Unit {
     pub(super) fn fits(&self, kind: &str) -> bool {
         self.code.as_deref().is_some_and(|code| code == kind || ucum::convert(1.0, code, kind).is_some())
     }
+
+    /// As members of a Quantity.
+    fn members(self) -> Vec<(String, Value)> {
+        let name = (!self.name.is_empty()).then(|| ("unit".to_owned(), self.name.into()));
+        let code = self.code.map(|code| [("system".to_owned(), UCUM.into()), ("code".to_owned(), code.into())]);
+        name.into_iter().chain(code.into_iter().flatten()).collect()
+    }
 }
 
 /// The unit of a quantity, brought to UCUM as far as it is known.
 pub(super) fn unit_of(value: &Measured) -> Option<Unit> {
-    let Measured::Quantity { unit: Some(sent), .. } = value else { return None };
+    let sent = match value {
+        Measured::Quantity { unit, .. } => unit.as_ref()?,
+        Measured::Sampled(sampled) => sampled.unit.as_ref()?,
+        _ => return None,
+    };
     let texts = [Some(sent.code.as_str()), sent.display.as_deref()];
     let mut texts = texts.into_iter().flatten().map(str::trim).filter(|t| !t.is_empty());
     let known = texts.clone().find_map(ucum::from_common).map(str::to_owned);
@@ -66,16 +77,26 @@ pub(super) fn quantity(
         Value::Number(Number::from_str(&text).map_err(|_| ("value", "the value is no number"))?),
     );
     map.extend(comparator.map(|c| ("comparator".to_owned(), Value::from(c))));
-    if let Some(unit) = unit {
-        if !unit.name.is_empty() {
-            map.insert("unit".into(), unit.name.into());
-        }
-        if let Some(code) = unit.code {
-            map.insert("system".into(), UCUM.into());
-            map.insert("code".into(), code.into());
-        }
-    }
+    map.extend(unit.into_iter().flat_map(Unit::members));
     Ok(Made { quantity: map.into(), note })
+}
+
+/// The `valueSampledData` of a stretch of a waveform, in the unit that it came in.
+pub(super) fn sampled(sampled: &Sampled, unit: Option<Unit>) -> Result<Value, (&'static str, &'static str)> {
+    let number = |text: &str, why| {
+        let number = decimal(text).and_then(|text| Number::from_str(&text).ok());
+        number.map(Value::Number).ok_or(("value", why))
+    };
+    let mut origin = Map::new();
+    origin.insert("value".into(), number(&sampled.origin, "the origin is no decimal number")?);
+    origin.extend(unit.into_iter().flat_map(Unit::members));
+    let mut map = Map::new();
+    map.insert("origin".into(), origin.into());
+    map.insert("period".into(), number(&sampled.period, "the period is no decimal number")?);
+    map.insert("factor".into(), number(&sampled.factor, "the factor is no decimal number")?);
+    map.insert("dimensions".into(), 1.into());
+    map.insert("data".into(), sampled.data.as_str().into());
+    Ok(map.into())
 }
 
 type Fitted = (String, Option<Unit>, Option<String>);

@@ -39,6 +39,8 @@ mod device_keys;
 #[cfg(test)]
 mod device_place;
 #[cfg(test)]
+mod device_waves;
+#[cfg(test)]
 mod fhir;
 #[cfg(test)]
 mod helpers;

@@ -12,6 +12,7 @@ mod once;
 pub mod place;
 pub mod registry;
 pub(crate) mod uploader;
+pub(crate) mod waves;
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
@@ -35,6 +36,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(at("/gatt", "POST").route(web::post().to(gatt::gatt)))
         .service(at("/omh", "POST").route(web::post().to(omh::omh)))
         .service(at("/csv", "POST").route(web::post().to(csv::csv)))
+        .service(at("/waves", "GET").route(web::get().to(waves::waves)))
         .configure(list::routes)
         .configure(registry::routes)
         .configure(place::routes);

@@ -134,6 +134,7 @@ fn key(draft: &Draft, sender: &str) -> String {
             Measured::Text(text) | Measured::DateTime(text) | Measured::Time(text) => add(text),
             Measured::Coded(codings) => codings.iter().for_each(|c| add(&c.code)),
             Measured::Absent(reason) => add(reason),
+            Measured::Sampled(sampled) => add(&sampled.data),
             Measured::Panel => {}
         }
     }
@@ -329,7 +330,7 @@ impl<'a> Reader<'a> {
         Measured::Quantity { value: text.unwrap_or_default(), comparator: None, unit }
     }
 
-    fn code(&mut self, member: &str, value: Option<&Value>) -> Vec<Coding> {
+    pub(super) fn code(&mut self, member: &str, value: Option<&Value>) -> Vec<Coding> {
         let codings: Option<Vec<Coding>> = match value {
             Some(Value::Array(list)) if !list.is_empty() => list.iter().map(coding).collect(),
             Some(value) => coding(value).map(|coding| vec![coding]),
