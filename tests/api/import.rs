@@ -1,5 +1,7 @@
 //! `vigia import` as it is typed: every kind of file, what a second time makes of it, what comes back rejected.
 
+mod patience;
+
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -156,7 +158,7 @@ async fn readings_in_lines_are_taken_once() {
 async fn resources_keep_their_references_from_file_to_file() {
     let desk = Desk::open().await;
     let known = desk.app.admit("r1", "Vega").await;
-    let lines = |all: &[Value]| all.iter().map(|one| format!("{one}\n")).collect::<String>();
+    let lines = |all: &[Value]| all.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
     let heart_rate = |id: &str, patient: &str| {
         let mut one = observation(patient, "8867-4", "72.50", "/min", "2026-01-02T03:04:05Z");
         one["id"] = id.into();
@@ -309,14 +311,14 @@ async fn what_cannot_be_read_or_sent_is_told_with_its_place() {
     let desk = Desk::open().await;
     let export = std::fs::read_to_string(format!("{SAMPLES}/export.xml")).unwrap();
     let bundle = std::fs::read_to_string(format!("{SAMPLES}/bundle.json")).unwrap();
-    desk.write("cut.xml", &export[..export.find("<Workout ").unwrap()]);
+    desk.write("cut.xml", export.split("<Workout ").next().unwrap());
     desk.write("crossed.xml", export.replace("</Record>", "</Rekord>"));
     desk.write("latin.xml", export.replace("UTF-8", "ISO-8859-1"));
     let mut bytes = export.clone().into_bytes();
     let at = export.find("Phone").unwrap();
     bytes[at] = 0xff;
     desk.write("bytes.xml", bytes);
-    desk.write("cut.json", &bundle[..bundle.len() / 2]);
+    desk.write("cut.json", bundle.split("braced").next().unwrap());
     desk.write("utf16.csv", [0xff, 0xfe, b'c', 0]);
     desk.write("nothing.csv", "name,phone\n1,2\n");
     desk.write("column.csv", "patient,code,value,mood\nPatient/p,8867-4,72,good\n");

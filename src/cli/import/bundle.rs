@@ -10,6 +10,12 @@ use super::input::Source;
 use super::resources::{Found, Resources};
 
 pub(super) fn read(source: &mut Source<'_>, resources: &mut Resources<'_, '_>) -> Result<()> {
+    entries(source, |line, raw| resources.take(found(line, raw)))?;
+    resources.end()
+}
+
+/// The raw text of each entry, with the line at which it begins.
+fn entries(source: &mut Source<'_>, mut each: impl FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
     let (mut cutter, mut name, mut raw) = (Cutter { source }, Vec::new(), Vec::new());
     cutter.expect(b'{', "a Bundle")?;
     while cutter.more(b'}')? {
@@ -21,7 +27,7 @@ pub(super) fn read(source: &mut Source<'_>, resources: &mut Resources<'_, '_>) -
                 let line = cutter.source.line();
                 cutter.source.fresh();
                 cutter.value(&mut raw)?;
-                resources.take(found(line, &raw))?;
+                each(line, &raw)?;
             }
         } else {
             cutter.value(&mut raw)?;
@@ -34,7 +40,7 @@ pub(super) fn read(source: &mut Source<'_>, resources: &mut Resources<'_, '_>) -
     if cutter.peek()?.is_some() {
         bail!("{}: there is more after the Bundle", cutter.source.place());
     }
-    resources.end()
+    Ok(())
 }
 
 fn found(line: u64, raw: &[u8]) -> Found {
@@ -170,5 +176,67 @@ impl Scan {
             _ => {}
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufReader, Read};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cli::import::input::Counted;
+
+    fn cut(text: &str, buffer: usize) -> Result<Vec<(u64, String)>> {
+        let inner: Box<dyn Read + '_> = Box::new(text.as_bytes());
+        let (mut source, mut found) = (Counted::new(BufReader::with_capacity(buffer, inner)), Vec::new());
+        entries(&mut source, |line, raw| {
+            found.push((line, String::from_utf8_lossy(raw).into_owned()));
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    #[test]
+    fn entries_are_cut_out_wherever_a_buffer_ends() {
+        let text = "{\n\"entry\" : [ {\"a\": \"]}\\\"\"},\n\n{\"b\":[1,2]} , 7],\n\"resourceType\":\"Bundle\"}\n";
+        for buffer in 1..40 {
+            let want = [(2, "{\"a\": \"]}\\\"\"}"), (4, "{\"b\":[1,2]}"), (4, "7")];
+            assert_eq!(cut(text, buffer).unwrap(), want.map(|(line, text)| (line, text.to_owned())), "{buffer}");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_short_or_no_bundle_names_its_place() {
+        for (text, words) in [
+            ("", "line 1, byte 1: the file ends here"),
+            ("[]", "line 1, byte 1: a Bundle is expected"),
+            ("{\"resourceType\":\n\"Patient\"}", "line 2, byte 10: this is no Bundle"),
+            ("{\"entry\":[{\"a\":1}", "line 1, byte 18: the file ends here"),
+            ("{\"entry\":[{\"a\":1},]}", "nothing follows the comma"),
+            ("{\"entry\":[{\"a\":\"x", "the file ends here"),
+            ("{\"entry\":}", "a value is expected"),
+            ("{\"entry\" []}", "a colon is expected"),
+            ("{\"entry\":[]} x", "more after the Bundle"),
+        ] {
+            let error = cut(text, 8).unwrap_err().to_string();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_serde_writes_is_cut_as_it_was(texts in prop::collection::vec("\\PC{0,10}|[\\[\\]{},\":\\\\]{0,8}", 0..6), buffer in 1..30_usize) {
+            let bundle = serde_json::json!({"resourceType": "Bundle", "entry": texts}).to_string();
+            let back: Vec<String> = cut(&bundle, buffer).unwrap().iter().map(|(_, raw)| serde_json::from_str(raw).unwrap()).collect();
+            prop_assert_eq!(back, texts);
+        }
+
+        #[test]
+        fn any_text_is_cut_or_refused(text in "[\\[\\]{},\":\\\\ a1\n]{0,40}") {
+            let _ = cut(&text, 7);
+            let _ = cut(&format!("{{\"entry\":[{text}"), 7);
+        }
     }
 }

@@ -249,6 +249,9 @@ impl Import {
             let verdicts = batch.entries.iter().map(verdict).collect();
             return Ok(Done::Sent(batch, verdicts));
         };
+        if self.stop.is_cancelled() {
+            return Err(Stopped.into());
+        }
         let lines = || {
             let path = self.inputs.get(batch.file).map(|input| input.path.display().to_string()).unwrap_or_default();
             let line = |entry: Option<&Entry>| entry.map_or(0, |entry| entry.line);

@@ -82,8 +82,23 @@ pub(super) fn condition(resource: &Value) -> Option<String> {
     let mut identifiers = list(resource.get("identifier")).filter(current);
     identifiers.find_map(|identifier| {
         let (system, value) = (text(identifier, "system")?, text(identifier, "value")?);
-        Some(format!("{kind}?identifier={system}|{value}"))
+        Some(format!("{kind}?identifier={}|{}", operand(&system), operand(&value)))
     })
+}
+
+/// A text as it stands in a condition: what means something there is escaped.
+fn operand(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\\' | '|' | ',' | '$' => plain.extend(['\\', letter]),
+            '%' => plain.push_str("%25"),
+            '&' => plain.push_str("%26"),
+            '+' => plain.push_str("%2B"),
+            letter => plain.push(letter),
+        }
+    }
+    plain
 }
 
 impl Names {
@@ -201,6 +216,26 @@ mod tests {
         assert_eq!(called(&patient, None), called(&patient, Some("urn:uuid:no id!")));
         assert_ne!(called(&patient, None), called(&json!({"resourceType": "Patient", "active": true}), None));
         assert_eq!(name(&json!({"resourceType": "Banana", "id": "a"}), None), None);
+    }
+
+    #[test]
+    fn conditions_mean_one_identifier() {
+        for (identifiers, want) in [
+            (json!([{"system": "urn:a", "value": "1"}]), Some("Patient?identifier=urn:a|1")),
+            (
+                json!([{"value": "1"}, {"system": "s", "value": "2", "use": "old"}, {"system": "s", "value": "3"}]),
+                Some("Patient?identifier=s|3"),
+            ),
+            (json!([{"system": "s", "value": "a,b|c&d+e%"}]), Some("Patient?identifier=s|a\\,b\\|c%26d%2Be%25")),
+            (json!([]), None),
+        ] {
+            let patient = json!({"resourceType": "Patient", "identifier": identifiers});
+            assert_eq!(condition(&patient).as_deref(), want);
+        }
+        assert_eq!(
+            condition(&json!({"resourceType": "Observation", "identifier": [{"system": "s", "value": "1"}]})),
+            None
+        );
     }
 
     #[test]

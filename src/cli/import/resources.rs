@@ -155,7 +155,9 @@ impl Resources<'_, '_> {
 /// A condition of an entry as a reference would have it: `Patient?identifier=system|value`.
 fn readable(kind: &str, condition: &str) -> String {
     let query = condition.split_once('?').map_or(condition, |(_, query)| query);
-    let pairs = form_urlencoded::parse(query.as_bytes()).map(|(name, value)| format!("{name}={value}"));
+    let plain = |text: &str| text.replace('%', "%25").replace('&', "%26").replace('+', "%2B");
+    let pairs =
+        form_urlencoded::parse(query.as_bytes()).map(|(name, value)| format!("{}={}", plain(&name), plain(&value)));
     format!("{kind}?{}", pairs.collect::<Vec<_>>().join("&"))
 }
 

@@ -194,7 +194,7 @@ pub(super) async fn ask(server: &Server, batch: &Batch) -> Result<Vec<(String, A
     let looks = conditions.iter().map(|condition| {
         let (kind, query) = condition.split_once('?').unwrap_or((condition, ""));
         let mut url = Serializer::new(format!("{kind}?"));
-        url.extend_pairs(query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, ""))));
+        url.extend_pairs(form_urlencoded::parse(query.as_bytes()));
         json!({"request": {"method": "GET", "url": url.append_pair("_count", "2").append_pair("_elements", "id").finish()}})
     });
     let answers = bundle(server, looks.collect()).await?.context("the server refuses to be asked")?;

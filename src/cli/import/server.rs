@@ -23,7 +23,6 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 const PATIENCE: Duration = Duration::from_mins(10);
 /// One that cannot be reached at all.
 const AWAY: Duration = Duration::from_mins(1);
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// The life of a token that the command makes for itself, in seconds.
 const DAY: i64 = 86_400;
 
@@ -84,8 +83,8 @@ impl Server {
             if let Some(key) = key {
                 request = request.header("Idempotency-Key", key);
             }
-            let sent = self.proven(request).body(body.clone()).send();
-            let answered = self.stop.run_until_cancelled(sent).await.ok_or(Stopped)?;
+            // What is on its way is answered for, also when nothing more is to be sent.
+            let answered = self.proven(request).body(body.clone()).send().await;
             attempt += 1;
             let own = Duration::from_millis(100).saturating_mul(2_u32.saturating_pow(attempt.min(8)));
             let wait = match answered {
@@ -93,7 +92,7 @@ impl Server {
                     if waited >= PATIENCE {
                         bail!("the server takes nothing more ({})", response.status());
                     }
-                    let wait = retry_after(&response).unwrap_or(own).min(LONGEST_WAIT);
+                    let wait = retry_after(&response).unwrap_or(own);
                     waited += wait;
                     wait
                 }
