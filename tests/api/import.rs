@@ -197,6 +197,11 @@ async fn resources_keep_their_references_from_file_to_file() {
     assert_eq!(again.line("Observation"), "2 1");
     assert_eq!((desk.count("Patient").await, desk.count("Observation").await), (2, 2));
 
+    // Who has an identifier is one, however often and with whatever else he comes.
+    let twice = |active: bool| json!({"resourceType": "Patient", "id": "p7", "active": active, "identifier": [{"system": RECORDS, "value": "r7"}]});
+    desk.write("twice.ndjson", lines(&[twice(true), twice(false), heart_rate("o7", "p7")]));
+    assert_eq!(desk.import("twice.ndjson").await.expect(0, "created").line("all"), "2 1");
+
     // Another one under a name that is taken is refused, and so is what refers to it.
     desk.write(
         "other.ndjson",
@@ -235,6 +240,12 @@ async fn bundles_are_taken_once_in_both_formats() {
         (&taken["subject"]["reference"], taken["valueQuantity"]["value"].to_string()),
         (&json!("Patient/x1"), "36.60".into())
     );
+    let patient = desk.app.gateway().get("/fhir/Patient/x1").await.expect(200).json();
+    assert!(patient["text"]["div"].as_str().unwrap().contains("<p>Ana &amp; <b>co</b></p>"), "{patient}");
+    desk.write("one.json", "{\n  \"resourceType\": \"Patient\",\n  \"id\": \"alone\"\n}\n");
+    desk.write("one.xml", "<Patient xmlns=\"http://hl7.org/fhir\"><id value=\"alone\"/></Patient>");
+    desk.import("one.json").await.expect(0, "created");
+    desk.import("one.xml").await.expect(0, "duplicate");
     let again = desk.import(&format!("{SAMPLES}/bundle.xml")).await.expect(0, "duplicate");
     assert_eq!(again.line("all"), "2", "{}", again.text);
     desk.app.stop().await;

@@ -16,6 +16,8 @@ pub(super) enum Format {
     FhirJson,
     /// A FHIR Bundle in XML.
     FhirXml,
+    /// One FHIR resource that is no Bundle, in JSON or XML.
+    FhirResource,
     /// export.xml of Apple Health, or the archive that holds it.
     AppleHealth,
 }
@@ -23,7 +25,7 @@ pub(super) enum Format {
 impl Format {
     /// Resources, which are sent after it is known what they are called on the server.
     pub(super) fn is_fhir(self) -> bool {
-        matches!(self, Self::FhirNdjson | Self::FhirJson | Self::FhirXml)
+        matches!(self, Self::FhirNdjson | Self::FhirJson | Self::FhirXml | Self::FhirResource)
     }
 }
 
@@ -37,7 +39,7 @@ pub(super) fn of(head: &[u8], path: &Path) -> Option<Format> {
     match text.chars().next()? {
         '<' if text.contains("<!DOCTYPE HealthData") || text.contains("<HealthData") => Some(Format::AppleHealth),
         '<' if text.contains("<Bundle") => Some(Format::FhirXml),
-        '<' => None,
+        '<' => text.contains("http://hl7.org/fhir").then_some(Format::FhirResource),
         '{' => json(text, lines),
         _ => is_table(text).then_some(Format::Csv),
     }
@@ -48,13 +50,20 @@ fn json(text: &str, lines: bool) -> Option<Format> {
     let member = |name: &str| members.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
     match member("resourceType") {
         Some("Bundle") if !lines => Some(Format::FhirJson),
-        Some(_) => Some(Format::FhirNdjson),
+        Some(_) if lines || is_line(text) => Some(Format::FhirNdjson),
+        Some(_) => Some(Format::FhirResource),
         None if member("entry").is_some() => Some(Format::FhirJson),
         // A line of what was rejected before.
         None if member("rejected").is_some() && text.contains("\"resourceType\"") => Some(Format::FhirNdjson),
-        None if member("code").is_some() || member("rejected").is_some() || lines => Some(Format::Ndjson),
-        None => None,
+        None if lines => Some(Format::Ndjson),
+        None if !is_line(text) => None,
+        None => (member("code").is_some() || member("rejected").is_some()).then_some(Format::Ndjson),
     }
+}
+
+/// Whether an object stands on the first line by itself, or that line has no end yet.
+fn is_line(text: &str) -> bool {
+    text.split_once('\n').is_none_or(|(first, _)| serde_json::from_str::<serde::de::IgnoredAny>(first).is_ok())
 }
 
 /// The members of the object that a text begins with, as far as they are there; values that are no texts are empty.
@@ -110,6 +119,10 @@ mod tests {
             ("{\"resourceType\":\"Patient\"}\n{\"resourceType\":\"Observation\"}", "x", Some(Format::FhirNdjson)),
             ("{\"id\":\"a\",\"resourceType\":\"Patient\"}\n", "x.ndjson", Some(Format::FhirNdjson)),
             ("{\n \"resourceType\" : \"Bundle\",\n \"type\": \"transaction\"", "x", Some(Format::FhirJson)),
+            ("{\n  \"resourceType\": \"Patient\"\n}\n", "x.json", Some(Format::FhirResource)),
+            ("<Patient xmlns=\"http://hl7.org/fhir\"/>", "x.xml", Some(Format::FhirResource)),
+            ("{\n  \"code\": \"8867-4\"\n}\n", "x.json", None),
+            ("{\"code\": \"8867-4\",\n}\n", "x.ndjson", Some(Format::Ndjson)),
             ("{\"resourceType\":\"Bundle\"}\n", "x.ndjson.gz", Some(Format::FhirNdjson)),
             (bundle, "x.json", Some(Format::FhirJson)),
             ("{\"a\\\"\": {\"resourceType\": 1}, \"resourceType\": \"Patient\"}", "x", Some(Format::FhirNdjson)),

@@ -1,7 +1,10 @@
 //! Files with one JSON object a line: readings of the compact form go on as they are, resources to those who name them.
 //! A line that cannot be read harms no other line.
 
+use std::io::Read;
+
 use anyhow::Result;
+use fhir_r4::Format;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -40,10 +43,22 @@ pub(super) fn resources(source: &mut Source<'_>, resources: &mut Resources<'_, '
             Err(_) => Err("this line is no JSON object".to_owned()),
             Ok(object) if is_rejected(&object) => Ok(Value::Object(unwrapped(object))),
             // Strictly: no member twice.
-            Ok(_) => fhir_r4::parse(raw, fhir_r4::Format::Json).map_err(|issues| told(&issues)),
+            Ok(_) => fhir_r4::parse(raw, Format::Json).map_err(|issues| told(&issues)),
         };
         resources.take(Found { line, original: raw.to_vec(), full_url: None, request: None, value: found })
     })?;
+    resources.end()
+}
+
+/// A file that is one resource.
+pub(super) fn resource(source: &mut Source<'_>, resources: &mut Resources<'_, '_>) -> Result<()> {
+    let mut raw = Vec::new();
+    source.fresh();
+    source.read_to_end(&mut raw)?;
+    let format = if raw.trim_ascii_start().starts_with(b"<") { Format::Xml } else { Format::Json };
+    let value = fhir_r4::parse(&raw, format).map_err(|issues| told(&issues));
+    let original = value.as_ref().map_or(raw, |value| value.to_string().into_bytes());
+    resources.take(Found { line: 1, original, full_url: None, request: None, value })?;
     resources.end()
 }
 

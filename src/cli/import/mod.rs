@@ -280,6 +280,7 @@ impl Import {
                     return match input.format {
                         Format::FhirJson => bundle::read(source, &mut resources),
                         Format::FhirXml => xml::bundle(source, &mut resources),
+                        Format::FhirResource => lines::resource(source, &mut resources),
                         _ => lines::resources(source, &mut resources),
                     };
                 }

@@ -48,6 +48,8 @@ pub(super) struct Names {
     renamed: HashMap<String, String>,
     /// Those who are on the server already.
     known: HashSet<String>,
+    /// Those with an identifier who are on their way already.
+    sent: HashSet<String>,
     /// Those who are not taken, and what refers to them is not taken either.
     refused: HashSet<String>,
     targets: Targets,
@@ -167,6 +169,11 @@ impl Names {
         self.known.contains(name)
     }
 
+    /// Whether somebody with this name is sent for the first time. Who has an identifier is the same each time.
+    pub(super) fn first(&mut self, name: &str, resource: &Value) -> bool {
+        condition(resource).is_none() || self.sent.insert(name.to_owned())
+    }
+
     pub(super) fn is_refused(&self, name: &str) -> bool {
         self.refused.contains(name)
     }
@@ -265,6 +272,9 @@ mod tests {
             assert_eq!(observation["subject"]["reference"], want, "{text}");
         }
         assert!(names.is_known("Patient/a") && names.is_known("Patient/again") && !names.is_known("Patient/b"));
+        let same = json!({"resourceType": "Patient", "identifier": [{"system": "s", "value": "7"}]});
+        assert!(names.first("Patient/d", &same) && !names.first("Patient/d", &same));
+        assert!(names.first("Patient/e", &reference("")) && names.first("Patient/e", &reference("")));
         assert_eq!(names.refused_in(&reference("Patient/b/_history/2")), Some("Patient/b".to_owned()));
     }
 }

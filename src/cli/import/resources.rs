@@ -104,11 +104,11 @@ impl Resources<'_, '_> {
         Ok(())
     }
 
-    fn ready(&self, found: &Found, name: String, mut value: Value) -> What {
+    fn ready(&mut self, found: &Found, name: String, mut value: Value) -> What {
         if self.names.is_refused(&name) {
             return What::Wrong("several on the server have its identifier".to_owned());
         }
-        if self.names.is_known(&name) {
+        if self.names.is_known(&name) || (self.pass == Pass::Registry && !self.names.first(&name, &value)) {
             return What::Known;
         }
         let full_url = found.full_url.as_deref();

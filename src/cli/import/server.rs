@@ -128,7 +128,9 @@ impl Reply {
 /// What an `OperationOutcome` says, in one line; places of the batch mean nothing to who has the file.
 pub(super) fn reason(outcome: &Value) -> Option<String> {
     let issues = outcome.get("issue").and_then(Value::as_array)?;
-    let each = issues.iter().filter_map(|issue| {
+    let wrong =
+        |issue: &&Value| !matches!(issue.get("severity").and_then(Value::as_str), Some("warning" | "information"));
+    let each = issues.iter().filter(wrong).filter_map(|issue| {
         let text = issue.get("diagnostics").and_then(Value::as_str)?;
         let place = issue.pointer("/expression/0").and_then(Value::as_str).unwrap_or_default();
         let place = own_place(place);

@@ -1,6 +1,8 @@
 //! Tables: row by row, each as it will go to the door for tables. What a row means is for the server; here it is only cut
 //! out, and given an id when it has neither an id nor a time, so that it is not taken twice.
 
+use std::io::BufRead;
+
 use anyhow::{Result, bail, ensure};
 use csv::ByteRecord;
 
@@ -122,36 +124,49 @@ pub(super) fn read(source: &mut Source<'_>, patient: Option<&str>, sink: &mut Si
 
 /// The next row with its end: the next line, and those after it while a quote is open.
 fn next_row(source: &mut Source<'_>, row: &mut Vec<u8>, delimiter: u8) -> Result<bool> {
-    let mut line = Vec::new();
     if !source.next_line(row)? {
         return Ok(false);
     }
-    while is_open(row, delimiter) {
+    let (mut quotes, mut line) = (Quotes::new(delimiter), Vec::new());
+    quotes.read(row);
+    while quotes.open {
         line.clear();
-        let place = source.place();
         // What belongs to one row counts together.
-        if std::io::BufRead::read_until(source, b'\n', &mut line)? == 0 {
-            bail!("{place}: the file ends within quotes");
+        if source.read_until(b'\n', &mut line)? == 0 {
+            bail!("{}: the file ends within quotes", source.place());
         }
+        quotes.read(&line);
         row.extend_from_slice(&line);
     }
     Ok(true)
 }
 
-/// Does a quoted field go on after this?
-fn is_open(row: &[u8], delimiter: u8) -> bool {
-    let (mut quoted, mut begins, mut before) = (false, true, 0);
-    for byte in row.iter().copied() {
-        match byte {
-            b'"' if quoted => quoted = false,
-            // At the beginning of a field, or the second of two.
-            b'"' if begins || before == b'"' => quoted = true,
-            _ => {}
-        }
-        begins = !quoted && (byte == delimiter);
-        before = byte;
+/// Whether a quoted field goes on after what was read.
+struct Quotes {
+    delimiter: u8,
+    open: bool,
+    /// A field begins.
+    begins: bool,
+    before: u8,
+}
+
+impl Quotes {
+    fn new(delimiter: u8) -> Self {
+        Self { delimiter, open: false, begins: true, before: 0 }
     }
-    quoted
+
+    fn read(&mut self, part: &[u8]) {
+        for byte in part.iter().copied() {
+            match byte {
+                b'"' if self.open => self.open = false,
+                // At the beginning of a field, or the second of two.
+                b'"' if self.begins || self.before == b'"' => self.open = true,
+                _ => {}
+            }
+            self.begins = !self.open && byte == self.delimiter;
+            self.before = byte;
+        }
+    }
 }
 
 /// The fields of one row; none when they are those of several.
@@ -176,7 +191,9 @@ mod tests {
             ("a,5\" pipe\n", false),
             ("\"\",\"\"\"\"\n", false),
         ] {
-            assert_eq!(is_open(row.as_bytes(), b','), open, "{row}");
+            let mut quotes = Quotes::new(b',');
+            quotes.read(row.as_bytes());
+            assert_eq!(quotes.open, open, "{row}");
         }
     }
 
