@@ -7,11 +7,13 @@ mod database;
 mod demo;
 mod device;
 mod hl7;
+mod import;
 mod keygen;
 mod notify;
 mod output;
 mod package;
 mod rule;
+mod secret_file;
 mod serve;
 mod user;
 
@@ -72,6 +74,8 @@ enum Command {
     /// HL7 v2 messages: send, listen, validate, replay.
     #[command(subcommand)]
     Hl7(hl7::Command),
+    /// Bring files into a running server: CSV, NDJSON, FHIR, Apple Health.
+    Import(import::Options),
     /// Devices, and what they prove themselves by.
     #[command(subcommand)]
     Device(device::Command),
@@ -86,7 +90,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::error(&error);
-            ExitCode::FAILURE
+            // Nothing went wrong, but not everything was taken.
+            if error.is::<import::NotAll>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -105,6 +110,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Rule(command) => on_runtime(rule::run(load, command)),
         Command::Backtest(options) => on_runtime(backtest::run(load, options)),
         Command::Hl7(command) => on_runtime(hl7::run(load, command)),
+        Command::Import(options) => on_runtime(import::run(load, options)),
         Command::Device(command) => on_runtime(device::run(load()?, command)),
         Command::Client(command) => client::run(&load()?, command),
     }

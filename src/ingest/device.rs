@@ -28,6 +28,7 @@
 //!
 //! Decimals keep their text: `72.50` stays `72.50`.
 
+pub mod apple;
 pub mod csv;
 pub mod gatt;
 pub mod metric;

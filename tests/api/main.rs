@@ -67,6 +67,8 @@ mod hl7_stays;
 #[cfg(test)]
 mod hl7_waiting;
 #[cfg(test)]
+mod import;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod live;

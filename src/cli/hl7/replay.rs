@@ -1,6 +1,5 @@
 //! `vigia hl7 replay`: dead letters by filter, through the server's API and as one of its administrators.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use clap::Args;
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
-use crate::cli::output;
+use crate::cli::{output, secret_file};
 use crate::config::Config;
 
 /// A thousand messages may take so long.
@@ -130,7 +129,7 @@ struct Session {
 impl Session {
     async fn open(base: &str, user: &str, file: &Path) -> Result<Self> {
         let http = Client::builder().timeout(TIMEOUT).build().context("no HTTP client")?;
-        let body = json!({"username": user, "password": password(file)?});
+        let body = json!({"username": user, "password": secret_file::first_line(file, "--password-file")?});
         let login = http.post(format!("{base}/auth/login")).header("X-Requested-With", "vigia").json(&body);
         let reply = login.send().await.with_context(|| format!("cannot reach {base}"))?;
         ensure!(reply.status().is_success(), "{user} is not let in: {}", reply.status());
@@ -167,16 +166,4 @@ async fn reason(reply: Response) -> String {
     let outcome: Value = reply.json().await.unwrap_or_default();
     let why = outcome.pointer("/issue/0/diagnostics").and_then(Value::as_str).unwrap_or_default();
     format!("{status}: {why}")
-}
-
-fn password(file: &Path) -> Result<String> {
-    let mut text = String::new();
-    if file == Path::new("-") {
-        std::io::stdin().read_to_string(&mut text).context("cannot read the password")?;
-    } else {
-        text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    }
-    let line = text.lines().next().unwrap_or_default().to_owned();
-    ensure!(!line.is_empty(), "--password-file: there is no password");
-    Ok(line)
 }
