@@ -28,7 +28,7 @@ const SIZE: usize = 16 * 1024;
 const LEVEL: i32 = 1;
 /// Samples of each door; so many again measure what the dictionary does with what it has not seen.
 const EACH: u64 = 4000;
-const MDC_TABLE: &str = include_str!("../src/normalize/data/mdc-loinc-ucum.csv");
+const MDC_TABLE: &str = include_str!("../src/fhir/data/mdc-loinc-ucum.csv");
 const MDC: &str = "urn:iso:std:iso:11073:10101";
 const PROFILES: [(&str, &str); 7] = [
     ("8867-4", "heartrate"),

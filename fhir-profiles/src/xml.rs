@@ -19,6 +19,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value, Vec<Issue>> {
     let refuse = |text: &str| vec![Issue::error("structure", "Resource", text)];
     let text = std::str::from_utf8(bytes).map_err(|_| refuse("invalid UTF-8"))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = gate::without_declaration(text).map_err(refuse)?;
     let narratives = gate::check(text).map_err(refuse)?;
     let (text, narratives) = keep::take_narratives(text, &narratives);
     // The codec is old and unmaintained: a panic in it must not take the server down.
@@ -70,6 +71,36 @@ mod tests {
         for number in ["72.50", "0.10000000000000000000000000010", "-1.0e-7", "100", "0.0"] {
             resource["valueQuantity"]["value"] = Value::Number(number.parse().unwrap());
             assert_eq!(there_and_back(&resource), resource);
+        }
+    }
+
+    #[test]
+    fn declarations_say_the_same_in_many_ways() {
+        for (declaration, good) in [
+            ("", true),
+            ("<?xml version=\"1.0\"?>", true),
+            ("<?xml version='1.0' encoding='utf-8' standalone='yes' ?>", true),
+            ("<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"no\"?>", true),
+            ("<?xml version=\"1.0\" encoding=\"us-ascii\"?>", true),
+            ("<?xml version=\"1.1\"?>", false),
+            ("<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>", false),
+            ("<?xml version=\"1.0\" encoding=\"UTF-8\"", false),
+            ("<?xml-stylesheet href=\"a\"?>", false),
+        ] {
+            let read = parse(
+                format!("{declaration}<Patient xmlns=\"http://hl7.org/fhir\"><active value=\"true\"/></Patient>")
+                    .as_bytes(),
+            );
+            assert_eq!(read.is_ok(), good, "{declaration}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn lines_end_as_they_like() {
+        let patient = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<Patient xmlns=\"http://hl7.org/fhir\">\n  <active value=\"true\"/>\n</Patient>\n\n";
+        for end in ["\n", "\r\n", "\r"] {
+            let read = parse(patient.replace('\n', end).as_bytes());
+            assert_eq!(read.unwrap(), json!({"resourceType": "Patient", "active": true}), "{end:?}");
         }
     }
 

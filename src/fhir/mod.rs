@@ -11,6 +11,7 @@ pub mod globe;
 pub mod include;
 pub mod index;
 pub mod lastn;
+pub mod mdc;
 pub mod operation;
 pub mod params;
 pub mod patch;

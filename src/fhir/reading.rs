@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{reference, time};
+use super::{mdc, reference, time};
 
 /// One coding as a pair; an absent system is the empty text.
 pub type Code = (String, String);
@@ -24,6 +24,7 @@ pub struct Reading {
     pub subject: Option<String>,
     pub device: Option<String>,
     pub encounter: Option<String>,
+    /// Its own, and the LOINC code that is said by its MDC codes where it has none.
     pub codings: Vec<Code>,
     /// `code.text`, which stands for the concept when there is no coding.
     pub text: Option<String>,
@@ -92,16 +93,17 @@ impl Reading {
     /// Takes the reading out of an Observation; parts that are absent stay empty.
     pub fn of(observation: &Value) -> Self {
         let code = observation.get("code");
+        let value = observation.get("valueQuantity").and_then(amount);
         Self {
             subject: local_reference(observation.get("subject")),
             device: local_reference(observation.get("device")),
             encounter: local_reference(observation.get("encounter")),
-            codings: codings(code),
+            codings: said(codings(code), value.as_ref()),
             text: code.and_then(|c| c.get("text")).and_then(Value::as_str).map(str::to_owned),
             category: list(observation.get("category")).flat_map(|c| codings(Some(c))).collect(),
             status: str_of(observation, "status").and_then(Status::from_code).unwrap_or(Status::Unknown),
             effective: effective(observation),
-            value: observation.get("valueQuantity").and_then(amount),
+            value,
             components: list(observation.get("component")).filter_map(component).collect(),
             answers: std::iter::once(observation)
                 .chain(list(observation.get("component")))
@@ -124,11 +126,18 @@ impl Reading {
 }
 
 fn component(component: &Value) -> Option<(Vec<Code>, Amount)> {
-    Some((codings(component.get("code")), amount(component.get("valueQuantity")?)?))
+    let amount = amount(component.get("valueQuantity")?)?;
+    Some((said(codings(component.get("code")), Some(&amount)), amount))
 }
 
 fn answer(item: &Value) -> Option<(Vec<Code>, Vec<Code>)> {
     Some((codings(item.get("code")), codings(Some(item.get("valueCodeableConcept")?))))
+}
+
+/// Rules, searches and pages know readings by LOINC.
+pub(super) fn said(mut codings: Vec<Code>, value: Option<&Amount>) -> Vec<Code> {
+    codings.extend(mdc::implied(&codings, value.and_then(|amount| amount.unit.as_deref())));
+    codings
 }
 
 /// The codings of a CodeableConcept.

@@ -95,7 +95,7 @@ const SPELLINGS: &[(&str, &[&str])] = &[
 ];
 
 /// MDC unit codes and reference ids (IEEE 11073-10101) with their UCUM codes.
-const MDC: &str = include_str!("../normalize/data/mdc-units-ucum.csv");
+const MDC: &str = include_str!("data/mdc-units-ucum.csv");
 
 static CANONICAL: LazyLock<HashMap<&str, Canonical>> = LazyLock::new(|| {
     TABLE.iter().map(|&(code, unit, factor, offset)| (code, Canonical { unit, factor, offset })).collect()

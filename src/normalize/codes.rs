@@ -6,17 +6,15 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::draft::Coding;
-use crate::fhir::LOINC;
+pub use crate::fhir::mdc::{MDC, mdc, mdc_refid};
+use crate::fhir::{LOINC, mdc};
 
-/// The system of MDC codes (IEEE 11073-10101).
-pub const MDC: &str = "urn:iso:std:iso:11073:10101";
 /// The blood pressure panel and its parts.
 pub const PANEL: &str = "85354-9";
 pub const SYSTOLIC: &str = "8480-6";
 pub const DIASTOLIC: &str = "8462-4";
 pub const MEAN: &str = "8478-0";
 
-const MDC_LOINC: &str = include_str!("data/mdc-loinc-ucum.csv");
 const VITAL_SIGNS: &str = include_str!("data/vital-signs.csv");
 
 /// Special codes and the general code that the R4 vital-signs profiles require beside them. Temperatures of
@@ -56,29 +54,12 @@ const UNITS: [(&str, &[&str]); 13] = [
     ("8889-8", &["/min"]),
 ];
 
-/// A row of the MDC table; empty texts are unknown.
-#[derive(Debug)]
-pub struct Mdc {
-    pub code: String,
-    pub refid: String,
-    pub loinc: String,
-    pub ucum: String,
-    pub display: String,
-}
-
 struct Loinc {
     display: String,
     category: Option<&'static str>,
 }
 
-struct Tables {
-    mdc: Vec<Mdc>,
-    by_code: HashMap<&'static str, usize>,
-    loinc: HashMap<String, Loinc>,
-}
-
-static TABLES: LazyLock<Tables> = LazyLock::new(|| {
-    let mdc: Vec<Mdc> = rows(MDC_LOINC).filter_map(|row| mdc_row(&row)).collect();
+static TABLE: LazyLock<HashMap<String, Loinc>> = LazyLock::new(|| {
     let mut loinc = HashMap::new();
     for row in rows(VITAL_SIGNS) {
         let (Some(code), Some(display), Some(category)) = (row.get(0), row.get(1), row.get(5)) else { continue };
@@ -88,7 +69,7 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
             loinc.entry(other.to_owned()).or_insert(Loinc { display: String::new(), category });
         }
     }
-    for row in mdc.iter().filter(|row| !row.loinc.is_empty()) {
+    for row in mdc::all().iter().filter(|row| !row.loinc.is_empty()) {
         let measured_at_the_bed = matches!(row.ucum.as_str(), "mm[Hg]" | "Cel" | "/min");
         let category = measured_at_the_bed.then_some("vital-signs");
         let known = loinc.entry(row.loinc.clone()).or_insert(Loinc { display: String::new(), category });
@@ -96,18 +77,11 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
             known.display.clone_from(&row.display);
         }
     }
-    let by_code =
-        MDC_LOINC.lines().skip(1).filter_map(|l| l.split(',').next()).enumerate().map(|(i, c)| (c, i)).collect();
-    Tables { mdc, by_code, loinc }
+    loinc
 });
 
 fn rows(table: &'static str) -> impl Iterator<Item = csv::StringRecord> {
     csv::ReaderBuilder::new().flexible(true).from_reader(table.as_bytes()).into_records().filter_map(Result::ok)
-}
-
-fn mdc_row(row: &csv::StringRecord) -> Option<Mdc> {
-    let column = |at: usize| row.get(at).map(str::to_owned);
-    Some(Mdc { code: column(0)?, refid: column(1)?, loinc: column(2)?, ucum: column(3)?, display: column(4)? })
 }
 
 fn known_category(text: &str) -> Option<&'static str> {
@@ -121,16 +95,6 @@ pub fn is_loinc(text: &str) -> bool {
     })
 }
 
-/// The row of an MDC code.
-pub fn mdc(code: &str) -> Option<&'static Mdc> {
-    TABLES.by_code.get(code).and_then(|at| TABLES.mdc.get(*at))
-}
-
-/// The rows of an MDC reference id (`MDC_PULS_RATE` has several codes).
-pub fn mdc_refid(refid: &str) -> impl Iterator<Item = &'static Mdc> {
-    TABLES.mdc.iter().filter(move |row| !refid.is_empty() && row.refid == refid)
-}
-
 /// The LOINC code of a coding: its own, or that of its MDC code.
 pub fn loinc_of<'a>(system: &str, code: &'a str) -> Option<&'a str> {
     match system {
@@ -142,12 +106,12 @@ pub fn loinc_of<'a>(system: &str, code: &'a str) -> Option<&'a str> {
 
 /// The category of a LOINC code, as in <http://terminology.hl7.org/CodeSystem/observation-category>.
 pub fn category_of(loinc: &str) -> Option<&'static str> {
-    TABLES.loinc.get(loinc).and_then(|row| row.category)
+    TABLE.get(loinc).and_then(|row| row.category)
 }
 
 /// The name of a LOINC code.
 pub fn display_of(loinc: &str) -> Option<&'static str> {
-    TABLES.loinc.get(loinc).map(|row| row.display.as_str()).filter(|text| !text.is_empty())
+    TABLE.get(loinc).map(|row| row.display.as_str()).filter(|text| !text.is_empty())
 }
 
 /// The general code that stands beside a special one.
@@ -166,7 +130,8 @@ pub fn units_of(loinc: &str) -> Option<&'static [&'static str]> {
 pub fn codings(sent: &[Coding], fits: impl Fn(&str) -> bool) -> Vec<Coding> {
     let (mut all, others): (Vec<Coding>, Vec<Coding>) = sent.iter().cloned().partition(|c| c.system == LOINC);
     if all.is_empty() {
-        all.extend(agreed(&others, fits).map(loinc));
+        let codes = others.iter().filter(|c| c.system == MDC).map(|c| c.code.as_str());
+        all.extend(mdc::agreed(codes, fits).map(loinc));
     }
     if let Some(general) = all.iter().find_map(|c| general_of(&c.code)).filter(|g| all.iter().all(|c| c.code != *g)) {
         all.push(loinc(general));
@@ -176,14 +141,6 @@ pub fn codings(sent: &[Coding], fits: impl Fn(&str) -> bool) -> Vec<Coding> {
     }
     all.extend(others);
     all
-}
-
-/// The one LOINC code of the MDC codings; none when they contradict each other.
-fn agreed(codings: &[Coding], fits: impl Fn(&str) -> bool) -> Option<&'static str> {
-    let mut rows = codings.iter().filter(|c| c.system == MDC).filter_map(|c| mdc(&c.code));
-    let first = rows.next().filter(|row| !row.loinc.is_empty())?;
-    let same = rows.all(|row| row.loinc == first.loinc);
-    (same && (first.ucum.is_empty() || fits(&first.ucum))).then_some(first.loinc.as_str())
 }
 
 /// A LOINC coding with its name.
@@ -205,17 +162,8 @@ mod tests {
     }
 
     #[test]
-    fn every_row_of_the_tables_is_read() {
-        assert_eq!(TABLES.mdc.len(), MDC_LOINC.lines().count() - 1);
-        for (code, at) in &TABLES.by_code {
-            assert_eq!(*code, TABLES.mdc[*at].code);
-        }
-        for row in &TABLES.mdc {
-            assert!(row.loinc.is_empty() || is_loinc(&row.loinc), "{row:?}");
-            let known =
-                row.ucum.is_empty() || ucum::canonical(&row.ucum).is_some() || ucum::from_common(&row.ucum).is_some();
-            assert!(known, "{row:?}");
-        }
+    fn units_and_codes_are_known() {
+        assert!(mdc::all().iter().all(|row| row.loinc.is_empty() || is_loinc(&row.loinc)));
         assert!(UNITS.iter().all(|(_, units)| units.iter().all(|u| ucum::canonical(u).is_some())));
     }
 
@@ -248,7 +196,5 @@ mod tests {
         for (code, category) in table {
             assert_eq!(category_of(code), category, "{code}");
         }
-        assert_eq!(mdc_refid("MDC_PULS_RATE").count(), 2);
-        assert_eq!(mdc_refid("").count(), 0);
     }
 }

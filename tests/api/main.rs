@@ -35,6 +35,8 @@ mod crash;
 #[cfg(test)]
 mod device;
 #[cfg(test)]
+mod device_guides;
+#[cfg(test)]
 mod device_keys;
 #[cfg(test)]
 mod device_place;

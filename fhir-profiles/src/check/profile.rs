@@ -1,6 +1,7 @@
 //! The vital-signs profiles. An Observation is held to those that it claims and that are known
 //! here, to the one of its LOINC code, whatever its category says, and, if its category says vital-signs
-//! and no code decides, to the general one.
+//! and no code decides, to the general one. To gateways that code by MDC (IEEE 11073-10101), as HL7's Personal Health Device
+//! guide has them, what a profile that they do not claim wants is advice: that guide has units of its own (`{beat}/min`).
 
 use serde_json::Value;
 
@@ -17,6 +18,7 @@ use crate::{
 const CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
 const GENERAL: &str = "http://hl7.org/fhir/StructureDefinition/vitalsigns";
 const LOINC: &str = "http://loinc.org";
+const MDC: &str = "urn:iso:std:iso:11073:10101";
 const VERSION: &str = "4.0.1";
 
 pub(super) fn observation<'v>(walk: &mut Walk<'v>, observation: &'v Object) {
@@ -26,6 +28,7 @@ pub(super) fn observation<'v>(walk: &mut Walk<'v>, observation: &'v Object) {
     let asked = walk.asked();
     let has_code =
         |loinc: &str| object(observation, "code").is_some_and(|c| codings(c).any(|c| c == (Some(LOINC), Some(loinc))));
+    let is_mdc = object(observation, "code").is_some_and(|c| codings(c).any(|(system, _)| system == Some(MDC)));
     let mut is_held = false;
     for profile in &TABLES.profiles {
         let mut claims = claims.iter().filter_map(Value::as_str).chain(asked.iter().copied());
@@ -33,11 +36,11 @@ pub(super) fn observation<'v>(walk: &mut Walk<'v>, observation: &'v Object) {
         if claimed || profile.loinc.is_some_and(has_code) {
             // The general profile is part of each special one.
             is_held |= profile.url == GENERAL || profile.loinc.is_some();
-            Held { walk, profile }.children(&profile.root, observation);
+            Held { walk, profile, is_advice: is_mdc && !claimed }.children(&profile.root, observation);
         }
     }
     if let Some(profile) = TABLES.profiles.iter().find(|p| p.url == GENERAL && is_vital && !is_held) {
-        Held { walk, profile }.children(&profile.root, observation);
+        Held { walk, profile, is_advice: is_mdc }.children(&profile.root, observation);
     }
 }
 
@@ -58,6 +61,7 @@ struct Item<'v> {
 struct Held<'w, 'v> {
     walk: &'w mut Walk<'v>,
     profile: &'static Profile,
+    is_advice: bool,
 }
 
 impl<'v> Held<'_, 'v> {
@@ -174,7 +178,8 @@ impl<'v> Held<'_, 'v> {
     fn report(&mut self, code: &'static str, text: &str) {
         let name = self.profile.url.rsplit('/').next().unwrap_or_default();
         let named = self.walk.definitions.and_then(|d| d.policies.named.get(self.profile.url));
-        let severity = if named == Some(&Policy::Warn) { Severity::Warning } else { Severity::Error };
+        let is_advice = self.is_advice || named == Some(&Policy::Warn);
+        let severity = if is_advice { Severity::Warning } else { Severity::Error };
         self.walk.tell_once(severity, code, &format!("{text} (profile {name})"));
     }
 }

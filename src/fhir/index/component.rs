@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::fhir::reading::{Amount, Code, amount, codings, list, str_of};
+use crate::fhir::reading::{Amount, Code, amount, codings, list, said, str_of};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Component {
@@ -18,10 +18,11 @@ pub struct Component {
 pub fn components(observation: &Value) -> Vec<Component> {
     let one = |component: &Value| {
         let code = component.get("code");
+        let amount = component.get("valueQuantity").and_then(amount);
         Component {
-            codings: codings(code),
+            codings: said(codings(code), amount.as_ref()),
             text: code.and_then(|code| str_of(code, "text")).unwrap_or_default().to_owned(),
-            amount: component.get("valueQuantity").and_then(amount),
+            amount,
             value: codings(component.get("valueCodeableConcept")),
         }
     };
