@@ -1,4 +1,4 @@
-//! The examples of HL7's device guides: what gateways for personal devices (PHD) and monitors (PoCD) send.
+//! The examples of HL7's device guides: what gateways for personal devices (PHD) and monitors (`PoCD`) send.
 
 use std::path::{Path, PathBuf};
 
