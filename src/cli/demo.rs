@@ -2,15 +2,9 @@
 //! readings take the same way as those of real monitors, through the doors on this machine's own address; only
 //! accounts and tokens are made without asking anybody.
 
-mod doors;
 mod feed;
 mod ground;
-mod hl7;
-mod http;
-mod monitor;
-mod reading;
 mod replay;
-mod ward;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,17 +15,18 @@ use anyhow::{Context, Result};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
+use super::bedside::doors::{Doors, Form};
+use super::bedside::http::Http;
+use super::bedside::progress;
+use super::bedside::ward::{self, Bed, Person};
 use super::output;
 use super::serve::on_signal;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::telemetry;
-use doors::Doors;
 use ground::Account;
-use http::Http;
 use replay::Recording;
-use ward::{Bed, Person};
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
@@ -129,13 +124,13 @@ async fn feed(
     stop: &CancellationToken,
 ) -> Result<()> {
     let since = clock.now();
-    let bar = feed::bar(people.len(), "setting up the ward {wide_bar} {pos}/{len} patients");
+    let bar = progress::bar(people.len(), "setting up the ward {wide_bar} {pos}/{len} patients");
     let admitted = stop.run_until_cancelled(ward::admit(http, people, since, &bar)).await;
     bar.finish_and_clear();
     let Some(beds) = admitted.transpose()? else { return Ok(()) };
     let beds: Vec<Arc<Bed>> = beds.into_iter().map(Arc::new).collect();
     output::line(format!("{} patients, their monitors are on. Ctrl-C ends.", beds.len()));
-    let doors = Doors::open(http, mllp, clock);
+    let doors = Doors::open(http, &[Form::Device, Form::Fhir, Form::Hl7(mllp)], clock);
     let over = async {
         let end = async {
             match duration {
@@ -149,7 +144,7 @@ async fn feed(
     let monitors = async {
         match source {
             Source::Simulator { seed } => {
-                tokio::join!(feed::simulate(&beds, seed, &doors, clock, stop), feed::tell(http, since, stop));
+                tokio::join!(feed::simulate(&beds, seed, &doors, clock, stop), progress::tell(http, since, stop));
             }
             Source::Recording { recording, speed } => {
                 feed::play(recording, speed, &beds, &doors, clock, stop).await;
@@ -163,8 +158,8 @@ async fn feed(
     };
     tokio::join!(monitors, over);
     doors.close().await;
-    let alerts = feed::alerts(http, since).await;
-    output::line(feed::summary(http, alerts));
+    let alerts = progress::alerts(http, since).await;
+    output::line(progress::summary(http, alerts));
     Ok(())
 }
 

@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::{database, output};
+use super::{database, output, own_token};
 use crate::app;
 use crate::auth::access::Access;
 use crate::auth::device::Devices;
 use crate::auth::device::proof::Proof;
-use crate::auth::token::TokenKeys;
-use crate::clock::{Clock, new_id};
+use crate::clock::new_id;
 use crate::config::Config;
 use crate::error::Error;
 use crate::fhir::query::{MAX_COUNT, Query};
@@ -25,6 +23,7 @@ use crate::store::{NOTHING, Store};
 
 /// What is done here is done by whoever may read the secrets of the server.
 const WHO: &str = "command-line";
+const TOKEN_S: i64 = 60;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Subcommand)]
@@ -117,17 +116,13 @@ async fn store_device(config: &Config, store: &Store, device: Value) -> Result<S
 }
 
 async fn send_device(config: &Config, device: &Value) -> Result<String> {
-    let key =
-        config.secrets.signing_key().context("the server runs, and has another signing key than these settings")?;
-    let url = config.public_url();
-    let keys = TokenKeys::from_pem(key.expose_secret(), &url, &format!("{url}/fhir"))?;
-    let claims = keys.claims("command-line", "system/Device.c", None, Clock::default().now_seconds(), 60);
+    let token = own_token::mint(config, WHO, "system/Device.c", TOKEN_S)?;
     let mut address = config.server.bind;
     if address.ip().is_unspecified() {
         address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
     let http = reqwest::Client::builder().timeout(TIMEOUT).build()?;
-    let request = http.post(format!("http://{address}/fhir/Device")).bearer_auth(keys.mint(&claims)?).json(device);
+    let request = http.post(format!("http://{address}/fhir/Device")).bearer_auth(token).json(device);
     let answer = request.send().await.with_context(|| format!("the server at {address} does not answer"))?;
     let taken = answer.error_for_status().context("the server refuses the device")?;
     let made: Value = taken.json().await?;

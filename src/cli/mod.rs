@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod backtest;
+mod bedside;
 mod check_config;
 mod client;
 mod database;
@@ -11,10 +12,12 @@ mod import;
 mod keygen;
 mod notify;
 mod output;
+mod own_token;
 mod package;
 mod rule;
 mod secret_file;
 mod serve;
+mod simulate;
 mod user;
 
 use std::path::PathBuf;
@@ -52,6 +55,9 @@ enum Command {
     Serve,
     /// A ward of simulated patients on this machine, fed through the real doors.
     Demo(demo::Options),
+    /// Invented patients with monitors that send to a server: to try it out, to load it, to train.
+    #[command(verbatim_doc_comment)]
+    Simulate(simulate::Options),
     /// Show the settings in force, secrets redacted, and what stands against production use.
     CheckConfig,
     /// Make the secrets that `serve` needs.
@@ -102,6 +108,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
     match command {
         Command::Serve => on_runtime(serve::run(load()?)),
         Command::Demo(options) => on_runtime(demo::run(load()?, options)),
+        Command::Simulate(options) => on_runtime(simulate::run(load, options)),
         Command::CheckConfig => check_config::run(&load()?),
         Command::Keygen(options) => keygen::run(&load()?, &options),
         Command::User(command) => on_runtime(user::run(load()?, command)),

@@ -93,4 +93,6 @@ mod replay;
 #[cfg(test)]
 mod rule_forms;
 #[cfg(test)]
+mod simulate;
+#[cfg(test)]
 mod store;

@@ -1,5 +1,4 @@
-//! What the monitors do while the server runs: the simulator's steps or a recording, handed to the doors at
-//! their time, and the line that tells how it goes.
+//! What the monitors do while the server runs: the simulator's steps or a recording, handed to the doors at their time.
 
 use std::fs::File;
 use std::path::Path;
@@ -7,24 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::Value;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::super::bedside::doors::{Doors, Parcel};
+use super::super::bedside::monitor::{STEP_S, Simulator};
+use super::super::bedside::progress::{bar, next};
+use super::super::bedside::reading::Reading;
+use super::super::bedside::ward::Bed;
 use super::super::output;
-use super::doors::{Doors, Parcel};
-use super::http::Http;
-use super::monitor::{STEP_S, Simulator};
-use super::reading::Reading;
 use super::replay::{self, Pace, Recording, Row};
-use super::ward::Bed;
 use crate::clock::Clock;
-use crate::fhir::time;
 
-/// How often a recording is looked at for rows whose time has come, and the status line is written.
+/// How often a recording is looked at for rows whose time has come.
 const LOOK: Duration = Duration::from_millis(200);
-const TELL: Duration = Duration::from_secs(2);
 /// Bad rows that are told one by one.
 const TOLD: usize = 10;
 
@@ -93,38 +88,4 @@ pub(super) async fn play(
         bar.inc(count);
     }
     bar.finish_and_clear();
-}
-
-/// A progress bar on the terminal; nothing elsewhere.
-pub(super) fn bar(length: usize, template: &str) -> ProgressBar {
-    let bar = ProgressBar::new(u64::try_from(length).unwrap_or_default());
-    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
-/// Writes how it goes on one line of the terminal, until stopped.
-pub(super) async fn tell(http: &Http, since: i64, stop: &CancellationToken) {
-    let line = ProgressBar::new_spinner();
-    let mut tick = interval(TELL);
-    while !line.is_hidden() && next(&mut tick, stop).await {
-        let alerts = alerts(http, since).await;
-        line.set_message(summary(http, alerts));
-        line.tick();
-    }
-    line.finish_and_clear();
-}
-
-pub(super) fn summary(http: &Http, alerts: Option<u64>) -> String {
-    let alerts = alerts.map(|count| format!(", {count} alerts")).unwrap_or_default();
-    format!("{}{alerts}", http.tally.text())
-}
-
-/// Alerts that were raised, changed or resolved since then, as the FHIR door counts them.
-pub(super) async fn alerts(http: &Http, since: i64) -> Option<u64> {
-    let path = format!("/fhir/DetectedIssue?_lastUpdated=ge{}&_total=accurate&_count=1", time::instant(since));
-    http.get(&path).await.ok()?.body.get("total").and_then(Value::as_u64)
-}
-
-/// The next tick; false when it is time to stop.
-async fn next(tick: &mut tokio::time::Interval, stop: &CancellationToken) -> bool {
-    stop.run_until_cancelled(tick.tick()).await.is_some()
 }

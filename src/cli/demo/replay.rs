@@ -7,7 +7,7 @@ use std::io::Read;
 
 use anyhow::{Context, Result, bail};
 
-use super::reading::{Measure, Reading};
+use super::super::bedside::reading::{Measure, Reading};
 use crate::fhir::time;
 use crate::normalize::codes::{DIASTOLIC, MEAN, SYSTOLIC};
 use crate::normalize::decimal;

@@ -8,14 +8,11 @@ use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::sink::Stopped;
-use crate::auth::token::TokenKeys;
-use crate::cli::secret_file;
-use crate::clock::Clock;
+use crate::cli::{own_token, secret_file};
 use crate::config::Config;
 
 const TIMEOUT: Duration = Duration::from_mins(2);
@@ -23,8 +20,8 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 const PATIENCE: Duration = Duration::from_mins(10);
 /// One that cannot be reached at all.
 const AWAY: Duration = Duration::from_mins(1);
-/// The life of a token that the command makes for itself, in seconds.
-const DAY: i64 = 86_400;
+const UNNAMED: &str =
+    "name who sends: --token-file, or --user and --password-file; without them the signing key of the server is needed";
 
 /// What somebody proves itself by.
 enum Proof {
@@ -65,7 +62,9 @@ impl Server {
                 let password = secret_file::first_line(file, "--password-file")?;
                 Proof::Cookie(sign_in(&http, &base, user, &password).await?)
             }
-            (None, None) => Proof::Bearer(own_token(config)?),
+            (None, None) => {
+                Proof::Bearer(own_token::mint(config, "import", "system/*.cruds", own_token::DAY).context(UNNAMED)?)
+            }
         };
         Ok(Self { http, base, proof, stop })
     }
@@ -173,16 +172,6 @@ async fn sign_in(http: &Client, base: &str, user: &str, password: &str) -> Resul
     let cookie = reply.headers().get("set-cookie").and_then(|value| value.to_str().ok());
     let cookie = cookie.and_then(|text| text.split(';').next()).context("the server opened no session")?;
     Ok(cookie.to_owned())
-}
-
-/// Who may read the secrets of the server may also do this.
-fn own_token(config: &Config) -> Result<String> {
-    let key = config.secrets.signing_key().context(
-        "name who sends: --token-file, or --user and --password-file; without them the signing key of the server is needed",
-    )?;
-    let url = config.public_url();
-    let keys = TokenKeys::from_pem(key.expose_secret(), &url, &format!("{url}/fhir"))?;
-    keys.mint(&keys.claims("import", "system/*.cruds", None, Clock::default().now_seconds(), DAY))
 }
 
 #[cfg(test)]

@@ -304,7 +304,7 @@ mod tests {
             (r#"{"code": "mdc:1", "period": 4, "leads": []}"#, "header.leads"),
             (r#"{"code": "mdc:1", "period": 4, "leads": [7]}"#, "header.leads[0]"),
             (r#"{"code": "mdc:1", "period": 4, "samples": "f64"}"#, "header.samples"),
-            (r#"{"code": "mdc:1", "period": 4, "colour": 1}"#, "header.colour"),
+            (r#"{"code": "mdc:1", "period": 4, "colour": 1}"#, "header"),
         ] {
             let issues = open(header).unwrap_err();
             assert!(issues.iter().any(|issue| issue.expression == place), "{header}: {issues:?}");

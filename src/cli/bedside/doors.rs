@@ -1,4 +1,4 @@
-//! The three doors by which readings come in, each with its own queue and task, so that a slow one never holds
+//! The doors by which readings go out, each with its own queue and task, so that a slow one never holds
 //! up the others: HTTP device upload, FHIR transactions, HL7 v2 over MLLP. A reading counts as acknowledged
 //! when the server has said so, and not before.
 
@@ -31,39 +31,50 @@ const ANSWER: Duration = Duration::from_secs(15);
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Readings of one bed.
-pub(super) type Parcel = (Arc<Bed>, Vec<Reading>);
+pub(in crate::cli) type Parcel = (Arc<Bed>, Vec<Reading>);
 
-/// The doors, open: bed 0 sends by the first, bed 1 by the second, bed 2 by the third, and so on.
-pub(super) struct Doors {
-    queues: [mpsc::Sender<Vec<Parcel>>; 3],
+/// How readings are sent.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli) enum Form {
+    /// The compact form of the device door.
+    Device,
+    /// FHIR transactions.
+    Fhir,
+    /// HL7 v2 over MLLP, to this address.
+    Hl7(SocketAddr),
+}
+
+/// The doors, open: bed 0 sends by the first, bed 1 by the second, and so on, round and round.
+pub(in crate::cli) struct Doors {
+    queues: Vec<mpsc::Sender<Vec<Parcel>>>,
     tasks: JoinSet<()>,
 }
 
 impl Doors {
-    pub(super) fn open(http: &Http, mllp: SocketAddr, clock: &Clock) -> Self {
-        let mut tasks = JoinSet::new();
-        let (device, uploads) = mpsc::channel(QUEUE);
-        tasks.spawn(upload(http.clone(), uploads));
-        let (fhir, bundles) = mpsc::channel(QUEUE);
-        tasks.spawn(bundle(http.clone(), bundles));
-        let (hl7, messages) = mpsc::channel(QUEUE);
-        let sender = Mllp {
-            address: mllp,
-            line: None,
-            clock: clock.clone(),
-            run: clock.now_seconds(),
-            count: 0,
-            tally: http.tally.clone(),
-        };
-        tasks.spawn(sender.run(messages));
-        Self { queues: [device, fhir, hl7], tasks }
+    pub(in crate::cli) fn open(http: &Http, forms: &[Form], clock: &Clock) -> Self {
+        let (mut tasks, mut queues) = (JoinSet::new(), Vec::new());
+        for form in forms {
+            let (queue, parcels) = mpsc::channel(QUEUE);
+            queues.push(queue);
+            match form {
+                Form::Device => _ = tasks.spawn(upload(http.clone(), parcels)),
+                Form::Fhir => _ = tasks.spawn(bundle(http.clone(), parcels)),
+                Form::Hl7(address) => {
+                    let (clock, tally) = (clock.clone(), http.tally.clone());
+                    let run = clock.now_seconds();
+                    let sender = Mllp { address: *address, line: None, clock, run, count: 0, tally };
+                    tasks.spawn(sender.run(parcels));
+                }
+            }
+        }
+        Self { queues, tasks }
     }
 
     /// Hands parcels to their doors; waits while a queue is full.
-    pub(super) async fn send(&self, parcels: impl IntoIterator<Item = (usize, Parcel)>) {
-        let mut split: [Vec<Parcel>; 3] = Default::default();
+    pub(in crate::cli) async fn send(&self, parcels: impl IntoIterator<Item = (usize, Parcel)>) {
+        let mut split: Vec<Vec<Parcel>> = vec![Vec::new(); self.queues.len()];
         for (bed, parcel) in parcels {
-            if let Some(own) = split.get_mut(bed % 3).filter(|_| !parcel.1.is_empty()) {
+            if let Some(own) = split.get_mut(bed % self.queues.len().max(1)).filter(|_| !parcel.1.is_empty()) {
                 own.push(parcel);
             }
         }
@@ -76,7 +87,7 @@ impl Doors {
     }
 
     /// Sends what is queued and waits for the answers.
-    pub(super) async fn close(self) {
+    pub(in crate::cli) async fn close(self) {
         let Self { queues, mut tasks } = self;
         drop(queues);
         let drained = async { while tasks.join_next().await.is_some() {} };

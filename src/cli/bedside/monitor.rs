@@ -1,18 +1,19 @@
 //! Simulated bedside monitors: what patients would show, step by step, from a seed alone. Pure: no clock, no
 //! sockets, no FHIR. The same seed gives the same ward.
 //!
-//! Pulse, breathing and pressure follow a common restlessness, each with a noise of its own. In turn a patient
-//! falls ill as in a sepsis: pulse and breathing up, oxygen and pressure down, fever after a while; it is
-//! treated and recovers, and the next one begins.
+//! Pulse, breathing and pressure follow a common restlessness, each with a noise of its own, and the hour of the day. How
+//! patients fare is one of two: in turn one falls ill as in a sepsis, is treated and recovers, and the next one begins; or
+//! each has a scenario of its own.
 
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
+use super::course::{Scenario, Strain, sepsis};
 use super::reading::Measure;
 
 /// Between two steps.
-pub(super) const STEP_S: u32 = 2;
+pub(in crate::cli) const STEP_S: u32 = 2;
 /// From one patient's fall to the next one's, in seconds.
 const EPISODE_S: u32 = 150;
 /// One patient of so many is ill at a time; their groups begin so many seconds after one another.
@@ -23,31 +24,67 @@ const MINUTE: u32 = 60 / STEP_S;
 const ILL_PRESSURE: u32 = 20 / STEP_S;
 
 /// All monitors of a ward.
-pub(super) struct Simulator {
+pub(in crate::cli) struct Simulator {
     random: StdRng,
     patients: Vec<Patient>,
-    /// Who falls ill after whom.
-    order: Vec<usize>,
+    fate: Fate,
     step: u32,
 }
 
+enum Fate {
+    /// Who falls ill after whom.
+    InTurn(Vec<usize>),
+    /// What becomes of each.
+    Own(Vec<Scenario>),
+}
+
 impl Simulator {
-    pub(super) fn new(seed: u64, patients: usize) -> Self {
+    pub(in crate::cli) fn new(seed: u64, patients: usize) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let patients: Vec<Patient> = (0..patients).map(|_| Patient::new(&mut random)).collect();
         let mut order: Vec<usize> = (0..patients.len()).collect();
         order.shuffle(&mut random);
-        Self { random, patients, order, step: 0 }
+        Self { random, patients, fate: Fate::InTurn(order), step: 0 }
+    }
+
+    /// One patient for each scenario.
+    pub(in crate::cli) fn of(seed: u64, scenarios: &[Scenario]) -> Self {
+        Self { fate: Fate::Own(scenarios.to_vec()), ..Self::new(seed, scenarios.len()) }
+    }
+
+    /// What each monitor measures so many minutes after the beginning, at this hour of the day (0 to 24).
+    pub(in crate::cli) fn at(&mut self, minutes: f64, hour: f64) -> Vec<Vec<Measure>> {
+        let Fate::Own(scenarios) = &self.fate else { return self.step() };
+        let (first, slow) = (self.step == 0, self.step.is_multiple_of(MINUTE));
+        self.step = self.step.wrapping_add(1);
+        let patients = self.patients.iter_mut().zip(scenarios);
+        patients
+            .map(|(patient, scenario)| {
+                let strain = scenario.strain(minutes);
+                patient.endure(Strain { warmth: 0.0, ..day(strain, hour) }, strain.warmth, &mut self.random);
+                let mut all = patient.measured(first || slow, first || slow);
+                if first || slow {
+                    all.push(patient.awake());
+                }
+                if *scenario == Scenario::Hypoglycaemia {
+                    all.push(Measure::number("2339-0", format!("{:.0}", 104.0 + patient.strain.glucose), "mg/dL"));
+                }
+                all
+            })
+            .collect()
     }
 
     /// What each monitor measures now; a step later the patients have lived on.
-    pub(super) fn step(&mut self) -> Vec<Vec<Measure>> {
+    pub(in crate::cli) fn step(&mut self) -> Vec<Vec<Measure>> {
         let seconds = self.step * STEP_S;
-        let ill = ill(&self.order, seconds);
+        let ill = match &self.fate {
+            Fate::InTurn(order) => ill(order, seconds),
+            Fate::Own(_) => vec![],
+        };
         let mut measured = Vec::with_capacity(self.patients.len());
         for (at, patient) in self.patients.iter_mut().enumerate() {
             let severity = ill.iter().find(|(who, _)| *who == at).map_or(0.0, |(_, severity)| *severity);
-            patient.live(severity, &mut self.random);
+            patient.endure(sepsis(severity), 1.9 * severity, &mut self.random);
             let own = self.step.wrapping_add(u32::try_from(at).unwrap_or_default());
             let due = |every: u32| self.step == 0 || own.is_multiple_of(every);
             measured.push(patient.measured(due(if severity > 0.3 { ILL_PRESSURE } else { MINUTE }), due(MINUTE)));
@@ -92,7 +129,7 @@ struct Patient {
     /// Around 0, as all that wanders.
     restlessness: f64,
     noise: [f64; 5],
-    severity: f64,
+    strain: Strain,
     fever: f64,
 }
 
@@ -107,26 +144,27 @@ impl Patient {
             diastolic: random.random_range(68.0..80.0),
             restlessness: 0.0,
             noise: [0.0; 5],
-            severity: 0.0,
+            strain: Strain::default(),
             fever: 0.0,
         }
     }
 
-    fn live(&mut self, severity: f64, random: &mut StdRng) {
-        self.severity = severity;
+    /// Fever follows the warmth that it goes to.
+    fn endure(&mut self, strain: Strain, warmth: f64, random: &mut StdRng) {
+        self.strain = strain;
         self.restlessness = wander(self.restlessness, 0.98, random);
         for noise in &mut self.noise {
             *noise = wander(*noise, 0.9, random);
         }
-        self.fever += (1.9 * severity - self.fever) * 0.03;
+        self.fever += (warmth - self.fever) * 0.03;
     }
 
     fn measured(&self, pressure: bool, temperature: bool) -> Vec<Measure> {
-        let (ill, restless) = (self.severity, self.restlessness);
+        let (strain, restless) = (self.strain, self.restlessness);
         let [heart, breath, oxygen, warmth, vessel] = self.noise;
-        let heart_rate = self.heart_rate + 3.0 * restless + 1.5 * heart + 52.0 * ill;
-        let breathing = self.breathing + 0.7 * restless + 0.5 * breath + 13.0 * ill;
-        let saturation = (self.oxygen + 0.5 * oxygen - 10.0 * ill).min(100.0);
+        let heart_rate = self.heart_rate + 3.0 * restless + 1.5 * heart * (1.0 + strain.irregular) + strain.heart;
+        let breathing = (self.breathing + 0.7 * restless + 0.5 * breath + strain.breathing).max(0.0);
+        let saturation = (self.oxygen + 0.5 * oxygen + strain.oxygen).clamp(40.0, 100.0);
         let mut all = vec![
             Measure::number("8867-4", format!("{heart_rate:.0}"), "/min"),
             Measure::number("9279-1", format!("{breathing:.0}"), "/min"),
@@ -137,14 +175,28 @@ impl Patient {
             all.push(Measure::number("8310-5", format!("{degrees:.1}"), "Cel"));
         }
         if pressure {
-            let systolic = (self.systolic + 3.0 * restless + 2.5 * vessel - 44.0 * ill).round();
-            let diastolic = (self.diastolic + 2.0 * restless + 1.5 * vessel - 26.0 * ill).round();
+            let systolic = (self.systolic + 3.0 * restless + 2.5 * vessel + strain.systolic).round();
+            let diastolic = (self.diastolic + 2.0 * restless + 1.5 * vessel + strain.diastolic).round();
             let mean = format!("{:.0}", diastolic + (systolic - diastolic) / 3.0);
             let (systolic, diastolic) = (format!("{systolic:.0}"), format!("{diastolic:.0}"));
             all.push(Measure::Pressure { systolic, diastolic, mean: Some(mean) });
         }
         all
     }
+}
+
+impl Patient {
+    /// The Glasgow coma score.
+    fn awake(&self) -> Measure {
+        let score = 15.0 - 9.0 * self.strain.drowsy;
+        Measure::number("9269-2", format!("{score:.0}"), "{score}")
+    }
+}
+
+/// Pulse and pressure are lowest in the small hours.
+fn day(strain: Strain, hour: f64) -> Strain {
+    let wave = ((hour - 16.0) / 24.0 * std::f64::consts::TAU).cos();
+    Strain { heart: strain.heart + 3.0 * wave, systolic: strain.systolic + 4.0 * wave, ..strain }
 }
 
 /// A step of a random walk that stays around 0 with a spread of 1; the nearer `memory` to 1, the slower.
@@ -198,7 +250,8 @@ mod tests {
     fn the_others_stay_within_their_limits() {
         for seed in 0..20 {
             let steps = run(seed, 12, 75);
-            let ill = ill(&Simulator::new(seed, 12).order, 50)[0].0;
+            let Fate::InTurn(order) = Simulator::new(seed, 12).fate else { panic!() };
+            let ill = ill(&order, 50)[0].0;
             for patient in (0..12).filter(|p| *p != ill) {
                 for (loinc, low, high) in [
                     ("8867-4", 50.0, 111.0),

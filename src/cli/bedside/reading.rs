@@ -9,40 +9,40 @@ use crate::normalize::codes::{self, DIASTOLIC, MEAN, PANEL, SYSTOLIC};
 use crate::normalize::draft::Coding;
 
 /// The system of measurements that LOINC has no code for: the device by which a patient gets oxygen.
-pub(super) const OWN_CODES: &str = "https://vigia.dev/fhir/CodeSystem/observation";
+pub(in crate::cli) const OWN_CODES: &str = "https://vigia.dev/fhir/CodeSystem/observation";
 
 const CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Reading {
+pub(in crate::cli) struct Reading {
     /// µs UTC
-    pub(super) at: i64,
+    pub(in crate::cli) at: i64,
     /// `Observation.status`
-    pub(super) status: &'static str,
-    pub(super) what: Measure,
+    pub(in crate::cli) status: &'static str,
+    pub(in crate::cli) what: Measure,
 }
 
 /// Numbers are decimal texts, as they are sent.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Measure {
+pub(in crate::cli) enum Measure {
     Number { code: String, value: String, unit: Option<String> },
     Pressure { systolic: String, diastolic: String, mean: Option<String> },
     Text { code: String, value: String },
 }
 
 impl Measure {
-    pub(super) fn number(code: &str, value: String, unit: &str) -> Self {
+    pub(in crate::cli) fn number(code: &str, value: String, unit: &str) -> Self {
         Self::Number { code: code.to_owned(), value, unit: Some(unit.to_owned()) }
     }
 }
 
 /// The system of a code: LOINC by its form, else our own.
-pub(super) fn system_of(code: &str) -> &'static str {
+pub(in crate::cli) fn system_of(code: &str) -> &'static str {
     if codes::is_loinc(code) { LOINC } else { OWN_CODES }
 }
 
 /// The compact form of the device door.
-pub(super) fn compact(reading: &Reading, bed: &Bed) -> Value {
+pub(in crate::cli) fn compact(reading: &Reading, bed: &Bed) -> Value {
     let mut object = Map::new();
     object.insert("patient".into(), bed.person.mrn_token().into());
     object.insert("device".into(), bed.person.device_token().into());
@@ -77,7 +77,7 @@ pub(super) fn compact(reading: &Reading, bed: &Bed) -> Value {
 }
 
 /// The same as an Observation.
-pub(super) fn observation(reading: &Reading, bed: &Bed) -> Value {
+pub(in crate::cli) fn observation(reading: &Reading, bed: &Bed) -> Value {
     let code = match &reading.what {
         Measure::Number { code, .. } | Measure::Text { code, .. } => code.as_str(),
         Measure::Pressure { .. } => PANEL,

@@ -19,7 +19,7 @@ const MDC: [(&str, &str); 8] = [
 ];
 
 /// The message; `control_id` is told back by its answer.
-pub(super) fn message(bed: &Bed, readings: &[Reading], control_id: &str, now: i64) -> Vec<u8> {
+pub(in crate::cli) fn message(bed: &Bed, readings: &[Reading], control_id: &str, now: i64) -> Vec<u8> {
     let person = &bed.person;
     let mut lines = vec![
         format!(
@@ -66,7 +66,7 @@ pub(super) fn message(bed: &Bed, readings: &[Reading], control_id: &str, now: i6
 
 /// The answer's verdict (MSA-1) when it is about this message, and whether it blames the server alone, so that
 /// sending again may help.
-pub(super) fn verdict(answer: &[u8], control_id: &str) -> Option<(String, bool)> {
+pub(in crate::cli) fn verdict(answer: &[u8], control_id: &str) -> Option<(String, bool)> {
     let text = String::from_utf8_lossy(answer);
     let mut fields = text.split('\r').find_map(|line| line.strip_prefix("MSA|"))?.split('|');
     let code = fields.next()?.to_owned();

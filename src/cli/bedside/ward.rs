@@ -12,9 +12,9 @@ use crate::fhir::{reference, time};
 
 /// The identifier system of the demonstration's patients, and the assigning authority that stands for it in
 /// HL7 v2 messages.
-pub(super) const MRN: &str = "urn:vigia:demo:mrn";
-pub(super) const AUTHORITY: &str = "DEMO";
-pub(super) const DEVICE: &str = "urn:vigia:demo:device";
+pub(in crate::cli) const MRN: &str = "urn:vigia:demo:mrn";
+pub(in crate::cli) const AUTHORITY: &str = "DEMO";
+pub(in crate::cli) const DEVICE: &str = "urn:vigia:demo:device";
 const VISIT: &str = "urn:vigia:demo:visit";
 const PLACE: &str = "urn:vigia:demo:location";
 const ORGANIZATION: &str = "urn:vigia:demo:organization";
@@ -59,10 +59,10 @@ const SURNAMES: [&str; 11] = [
 
 /// Somebody before the server knows them.
 #[derive(Clone, Debug)]
-pub(super) struct Person {
-    pub(super) mrn: String,
-    pub(super) given: String,
-    pub(super) family: String,
+pub(in crate::cli) struct Person {
+    pub(in crate::cli) mrn: String,
+    pub(in crate::cli) given: String,
+    pub(in crate::cli) family: String,
     birth: Option<String>,
     gender: &'static str,
     bed: String,
@@ -71,16 +71,16 @@ pub(super) struct Person {
 
 /// Somebody in a bed, with references of the server.
 #[derive(Clone, Debug)]
-pub(super) struct Bed {
-    pub(super) person: Person,
-    pub(super) patient: String,
-    pub(super) encounter: String,
-    pub(super) device: String,
+pub(in crate::cli) struct Bed {
+    pub(in crate::cli) person: Person,
+    pub(in crate::cli) patient: String,
+    pub(in crate::cli) encounter: String,
+    pub(in crate::cli) device: String,
 }
 
 impl Person {
     /// The same person for the same number, always.
-    pub(super) fn invented(at: usize) -> Self {
+    pub(in crate::cli) fn invented(at: usize) -> Self {
         let (spanish, sex) = (at.is_multiple_of(2), at / 2 % 2);
         let pick = |names: &[&str], at: usize| names.get(at % names.len()).copied().unwrap_or_default().to_owned();
         let given = if spanish { SPANISH.get(sex) } else { ENGLISH.get(sex) };
@@ -99,7 +99,7 @@ impl Person {
     }
 
     /// Somebody of a recording: nothing is known but the name that the file uses.
-    pub(super) fn recorded(at: usize, name: &str) -> Self {
+    pub(in crate::cli) fn recorded(at: usize, name: &str) -> Self {
         Self {
             mrn: name.to_owned(),
             given: String::new(),
@@ -111,15 +111,15 @@ impl Person {
         }
     }
 
-    pub(super) fn mrn_token(&self) -> String {
+    pub(in crate::cli) fn mrn_token(&self) -> String {
         format!("{MRN}|{}", self.mrn)
     }
 
-    pub(super) fn serial(&self) -> String {
+    pub(in crate::cli) fn serial(&self) -> String {
         format!("monitor-{}", self.bed)
     }
 
-    pub(super) fn device_token(&self) -> String {
+    pub(in crate::cli) fn device_token(&self) -> String {
         format!("{DEVICE}|{}", self.serial())
     }
 
@@ -142,7 +142,12 @@ impl Person {
 }
 
 /// Registers everybody, or finds them registered.
-pub(super) async fn admit(http: &Http, people: Vec<Person>, now: i64, progress: &ProgressBar) -> Result<Vec<Bed>> {
+pub(in crate::cli) async fn admit(
+    http: &Http,
+    people: Vec<Person>,
+    now: i64,
+    progress: &ProgressBar,
+) -> Result<Vec<Bed>> {
     let mut beds = Vec::with_capacity(people.len());
     for group in people.chunks(TOGETHER) {
         let answer = http.post("/fhir", "application/fhir+json", &admission(group, now)).await?;
