@@ -43,6 +43,7 @@ use crate::ingest::hl7::keep::Keeper;
 use crate::ingest::hl7::listener::{self, Listener};
 use crate::ingest::hl7::order::Order;
 use crate::ingest::hl7::receive::Receiver;
+use crate::ingest::mqtt::bridge::Bridge;
 use crate::ingest::mqtt::{House, listener as mqtt};
 use crate::pipeline::Pipeline;
 use crate::profiles::Profiles;
@@ -56,6 +57,7 @@ pub struct App {
     http: TcpListener,
     hl7: Vec<Listener>,
     mqtt: Option<mqtt::Listener>,
+    bridges: Vec<Bridge>,
     /// When anybody is to be told of alerts.
     notifier: Option<Notifier>,
     /// Held as long as the embedded database is ours.
@@ -130,7 +132,8 @@ impl App {
         };
         let notifier = notifier(&config, &state)?;
         let mqtt = mqtt::Listener::bind(&config.mqtt, house(&state))?;
-        Ok(Self { config, state, http, hl7, mqtt, notifier, _lock: lock })
+        let bridges = bridges(&config, &state)?;
+        Ok(Self { config, state, http, hl7, mqtt, bridges, notifier, _lock: lock })
     }
 
     /// Where HTTP is served.
@@ -156,7 +159,7 @@ impl App {
     /// Serves until cancelled, then stops in order: no new work, work in hand answered, last commit, readers
     /// (they go on from their cursors at the next start).
     pub async fn run(self, cancelled: CancellationToken) -> Result<()> {
-        let Self { config, state, http, hl7, mqtt, notifier, _lock } = self;
+        let Self { config, state, http, hl7, mqtt, bridges, notifier, _lock } = self;
         let (readers, doors) = (CancellationToken::new(), CancellationToken::new());
         let (reading, receiving) = (TaskTracker::new(), TaskTracker::new());
         if config.alert.enabled {
@@ -189,6 +192,9 @@ impl App {
         }
         if let Some(listener) = mqtt {
             receiving.spawn(listener.run(doors.clone()));
+        }
+        for bridge in bridges {
+            receiving.spawn(bridge.run(doors.clone()));
         }
         let (handle, serving) = serve(&config.server, http, &state)?;
 
@@ -251,6 +257,15 @@ fn serve(
 fn house(state: &api::State) -> House {
     let (devices, verifier, clock) = (state.devices.clone(), state.verifier.clone(), state.store.clock().clone());
     House { pipeline: state.pipeline.clone(), gate: Arc::new(Doorkeeper { devices, verifier, clock }) }
+}
+
+/// The error names the key.
+fn bridges(config: &Config, state: &api::State) -> Result<Vec<Bridge>> {
+    let numbered = config.mqtt.broker.iter().enumerate();
+    let each = numbered.map(|(at, broker)| {
+        Bridge::new(broker.clone(), house(state), state.metrics.clone()).with_context(|| format!("mqtt.broker[{at}]"))
+    });
+    each.collect()
 }
 
 /// None when nobody is to be told.

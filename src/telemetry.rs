@@ -79,6 +79,7 @@ pub struct Series {
     alerts_raised_total: IntCounterVec,
     hl7_messages_total: IntCounterVec,
     hl7_sent_total: IntCounterVec,
+    mqtt_bridged_total: IntCounterVec,
     hl7_behind_seconds: GaugeVec,
     notifications_total: IntCounterVec,
     notify_seconds: Histogram,
@@ -159,6 +160,12 @@ impl Metrics {
             alerts_total: counter(&registry, "alerts_total", "Alert events by severity", &["severity", "event"])?,
             alerts_raised_total: counter(&registry, "alerts_raised_total", "Alerts by rule", &["rule", "severity"])?,
             hl7_messages_total: counter(&registry, "hl7_messages_total", "HL7 v2 messages by their answer", &["ack"])?,
+            mqtt_bridged_total: counter(
+                &registry,
+                "mqtt_bridged_total",
+                "Messages from MQTT brokers by what became of them",
+                &["broker", "outcome"],
+            )?,
             hl7_sent_total: counter(
                 &registry,
                 "hl7_sent_total",
@@ -247,6 +254,11 @@ impl Series {
     /// A rule raised an alert, as it came by on the log: on every node.
     pub fn alert_raised(&self, rule: &str, severity: &'static str) {
         self.alerts_raised_total.with_label_values(&[rule, severity]).inc();
+    }
+
+    /// A message of this broker was `stored` or `refused`.
+    pub fn bridged(&self, broker: &str, outcome: &'static str) {
+        self.mqtt_bridged_total.with_label_values(&[broker, outcome]).inc();
     }
 
     /// A notice came by this channel (`webhook`, `email`) to this end: `delivered`, `failed` (and tried again),

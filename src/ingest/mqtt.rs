@@ -3,6 +3,7 @@
 //! library's matter (`mqtt-protocol-core`); who somebody is, is asked at the gate.
 
 mod answer;
+pub mod bridge;
 mod door;
 pub mod listener;
 mod session;

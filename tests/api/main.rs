@@ -83,6 +83,8 @@ mod mllp;
 #[cfg(test)]
 mod mqtt;
 #[cfg(test)]
+mod mqtt_broker;
+#[cfg(test)]
 mod notify;
 #[cfg(test)]
 mod openapi;

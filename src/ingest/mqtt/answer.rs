@@ -145,6 +145,10 @@ pub(super) fn disconnect(leave: Leave) -> Built {
         Leave::Revoked => DisconnectReasonCode::NotAuthorized,
         Leave::Silent => DisconnectReasonCode::KeepAliveTimeout,
     };
+    goodbye(code)
+}
+
+pub(super) fn goodbye(code: DisconnectReasonCode) -> Built {
     Ok(v5_0::Disconnect::builder().reason_code(code).build()?.into())
 }
 
