@@ -60,9 +60,11 @@ pub(super) fn renew(conn: &mut Conn, name: &str, epoch: i64, leased: i64) -> Res
     Ok(())
 }
 
-/// Gives the reader up, so that another node need not wait for the end of the lease.
+/// Gives the reader up, so that another node need not wait for the end of the lease. What its holder has still on the way
+/// to the lane comes under an epoch that is over: it must not hold the reader again.
 pub(super) fn release(conn: &mut Conn, name: &str, holder: &str) -> Result<(), Error> {
     let own = reader::table.filter(reader::name.eq(name).and(reader::holder.eq(holder)));
-    diesel::update(own).set(reader::leased.eq(0)).execute(conn).map_err(database)?;
+    let given_up = (reader::leased.eq(0), reader::epoch.eq(reader::epoch + 1));
+    diesel::update(own).set(given_up).execute(conn).map_err(database)?;
     Ok(())
 }

@@ -8,11 +8,12 @@ use std::task::Poll;
 use serde_json::{Value, json};
 use vigia::auth::access::Access;
 use vigia::clock::Clock;
+use vigia::error::Error;
 use vigia::pipeline::Intent;
-use vigia::store::Store;
+use vigia::store::{CursorMove, READER_LOST, Store};
 
 use crate::helpers::samples::{bundle, entry, heart_rate, observation, patient, plain_observation};
-use crate::helpers::{TestApp, eventually, minutes_from_now};
+use crate::helpers::{Place, TestApp, eventually, minutes_from_now};
 use crate::mllp::{Sender, oru};
 
 /// Writes of every kind through the doors of one server.
@@ -228,5 +229,22 @@ async fn a_full_queue_says_come_later_and_never_grows() {
     upload(3).await.expect(200);
     let total = gateway.get(&format!("/fhir/Observation?patient={id}&_count=0")).await.json();
     assert_eq!(total["total"], 101, "what was acknowledged is stored, what was refused is not");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_gave_a_reader_up_cannot_hold_it_again() {
+    // Time stands still: no lease ends by itself.
+    let app = TestApp::on(Place::new().await, Clock::fixed(Clock::default().now()), |_| {}).await;
+    let (store, house) = (&app.state.store, Access::system("test"));
+    let taken = store.take_reader("test", "one", 5_000_000).await.unwrap().unwrap();
+    store.release_reader("test", "one").await.unwrap();
+    // What was on its way when it stopped.
+    let leased = store.clock().now() + 5_000_000;
+    let late = CursorMove { reader: "test".to_owned(), epoch: taken.epoch, seq: 5, leased };
+    let late = app.state.pipeline.conclude(&house, vec![], late).await;
+    assert!(matches!(late, Err(Error::Conflict(READER_LOST))), "{late:?}");
+    let other = store.take_reader("test", "other", 5_000_000).await.unwrap();
+    assert_eq!(other.map(|taken| taken.seq), Some(0));
     app.stop().await;
 }
