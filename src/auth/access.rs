@@ -2,8 +2,15 @@
 //! store. A `Permit` can only come out of `Access::check`, and an `Access` with every right only
 //! out of `Access::system`, whose name is written in the source: no input can become one.
 
-use crate::error::Error;
+mod role;
+pub mod scope;
+
 use std::fmt;
+
+pub use self::role::Role;
+use self::scope::{Condition, Context, Scope, is_type_name, parse_all};
+use crate::error::Error;
+use crate::fhir::compartment;
 
 /// Who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,47 +34,6 @@ impl fmt::Display for Principal {
             Self::Client { id } => write!(f, "client/{id}"),
             Self::Device { device, .. } => f.write_str(device),
         }
-    }
-}
-
-/// What a user is here for. A role bounds whatever scopes the user's session carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    Administrator,
-    Clinician,
-    Device,
-}
-
-impl Role {
-    pub const ALL: [Self; 3] = [Self::Administrator, Self::Clinician, Self::Device];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Administrator => "administrator",
-            Self::Clinician => "clinician",
-            Self::Device => "device",
-        }
-    }
-
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.name() == name)
-    }
-
-    /// The role's rights as scopes. Clinicians correct by `entered-in-error`, they do not delete.
-    pub fn scopes(self) -> &'static str {
-        match self {
-            Self::Administrator => "user/*.cruds",
-            Self::Clinician => {
-                "user/*.rs user/Observation.cu user/DetectedIssue.cu user/Encounter.cu user/Patient.cu \
-                 user/DeviceUseStatement.cu"
-            }
-            Self::Device => "user/Observation.c",
-        }
-    }
-
-    /// Types that are about the running of the server, and all types at once (`*`), are not for everybody.
-    fn may_touch(self, resource_type: &str) -> bool {
-        self == Self::Administrator || !["*", "AuditEvent", "Subscription"].contains(&resource_type)
     }
 }
 
@@ -112,6 +78,13 @@ pub enum Reach {
     All,
     /// Only what is about this patient: `Patient/p1`.
     Patient(String),
+    /// Only what fits all of these conditions; of one patient, or of all.
+    Fitting {
+        patient: Option<String>,
+        conditions: Vec<Condition>,
+    },
+    /// This one resource: `Practitioner/p1`.
+    Only(String),
 }
 
 /// Leave to do one action on one type, as far as `reach` says.
@@ -127,6 +100,8 @@ impl Reach {
         match self {
             Self::All => true,
             Self::Patient(own) => patient == Some(own.as_str()),
+            // Whose it is does not tell whether it fits: what can ask no more than that gets nothing.
+            Self::Fitting { .. } | Self::Only(_) => false,
         }
     }
 }
@@ -167,29 +142,6 @@ impl From<Denied> for Error {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Context {
-    Patient,
-    User,
-    System,
-}
-
-/// One resource scope: `patient/Observation.rs`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Scope {
-    context: Context,
-    /// `None` is `*`.
-    resource_type: Option<String>,
-    /// A part of `cruds`.
-    actions: String,
-}
-
-impl Scope {
-    fn covers(&self, action: Action, resource_type: &str) -> bool {
-        self.actions.contains(action.letter()) && self.resource_type.as_deref().is_none_or(|t| t == resource_type)
-    }
-}
-
 /// Who calls and what may be seen: the first argument of every store function that touches
 /// patient data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,25 +149,34 @@ pub struct Access {
     principal: Principal,
     scopes: Vec<Scope>,
     patient: Option<String>,
+    /// Who the user is as a resource: it may be read whatever else was granted.
+    own: Option<String>,
+    client: Option<String>,
 }
 
 impl Access {
     /// A part of this server itself, with every right.
     pub fn system(name: &'static str) -> Self {
-        Self { principal: Principal::System(name), scopes: Vec::new(), patient: None }
+        Self::of(Principal::System(name))
     }
 
-    /// A user with all rights of the role.
-    pub fn for_user(id: impl Into<String>, username: impl Into<String>, role: Role) -> Self {
+    /// A user with all rights of the role. `own`: who the user is as a resource (`Practitioner/…`, `Patient/…`); a
+    /// patient without one sees nothing.
+    pub fn for_user(id: impl Into<String>, username: impl Into<String>, role: Role, own: Option<String>) -> Self {
         let principal = Principal::User { id: id.into(), username: username.into(), role };
+        let patient = own.clone().filter(|own| role == Role::Patient && own.starts_with("Patient/"));
         // A role's scopes are constants under test; were they ever wrong, they would grant nothing.
-        Self { principal, scopes: parse_all(role.scopes()).unwrap_or_default(), patient: None }
+        Self { scopes: parse_all(role.scopes()).unwrap_or_default(), patient, own, ..Self::of(principal) }
+    }
+
+    fn of(principal: Principal) -> Self {
+        Self { principal, scopes: Vec::new(), patient: None, own: None, client: None }
     }
 
     /// A device (`Device/…`) by one of its credentials.
     pub fn for_device(credential: impl Into<String>, device: impl Into<String>) -> Self {
         let principal = Principal::Device { credential: credential.into(), device: device.into() };
-        Self { principal, scopes: parse_all(DEVICE_SCOPES).unwrap_or_default(), patient: None }
+        Self { scopes: parse_all(DEVICE_SCOPES).unwrap_or_default(), ..Self::of(principal) }
     }
 
     /// A caller with granted scopes. `patient` is the launch context, as an id or `Patient/id`.
@@ -229,13 +190,27 @@ impl Access {
         for scope in &parsed {
             let why = match (scope.context, &principal) {
                 (Context::Patient, _) if patient.is_none() => "there is no patient in context",
+                (_, Principal::User { role: Role::Patient, .. }) if patient.is_none() => {
+                    "the user's record is not known"
+                }
                 (Context::User, Principal::Client { .. }) => "no user stands behind this client",
                 (Context::System, Principal::User { .. }) => "system/ scopes are for clients",
                 _ => continue,
             };
             return Err(Denied::Scope { scope: scope.to_string(), why });
         }
-        Ok(Self { principal, scopes: parsed, patient })
+        Ok(Self { scopes: parsed, patient, ..Self::of(principal) })
+    }
+
+    /// The same by an app, which may be told who its user is (`own`) when that was granted.
+    #[must_use]
+    pub fn through(self, client: &str, own: Option<String>) -> Self {
+        Self { client: Some(client.to_owned()), own, ..self }
+    }
+
+    /// The app that a user calls by.
+    pub fn client(&self) -> Option<&str> {
+        self.client.as_deref()
     }
 
     pub fn principal(&self) -> &Principal {
@@ -262,121 +237,73 @@ impl Access {
 
     /// Asks for leave. The widest scope that covers the action decides how far it goes.
     pub fn check(&self, action: Action, resource_type: &str) -> Result<Permit, Denied> {
+        self.granted(action, resource_type).or_else(|denied| {
+            let own =
+                self.own.as_ref().filter(|own| action == Action::Read && own.split('/').next() == Some(resource_type));
+            own.map(|own| Permit { reach: Reach::Only(own.clone()) }).ok_or(denied)
+        })
+    }
+
+    fn granted(&self, action: Action, resource_type: &str) -> Result<Permit, Denied> {
         let named = || if is_type_name(resource_type) { resource_type.to_owned() } else { "this type".to_owned() };
         let not_granted = || Denied::NotGranted { action: action.word(), resource_type: named() };
+        let mut bound = false;
         match &self.principal {
             Principal::System(_) => return Ok(Permit { reach: Reach::All }),
-            Principal::User { role, .. } if !role_allows(*role, action, resource_type) => return Err(not_granted()),
+            Principal::User { role, .. } if !role.allows(action, resource_type) => return Err(not_granted()),
+            Principal::User { role, .. } => bound = *role == Role::Patient,
             _ => {}
         }
-        let mut covering = self.scopes.iter().filter(|scope| scope.covers(action, resource_type)).peekable();
-        if covering.peek().is_none() {
+        let covering: Vec<&Scope> = self.scopes.iter().filter(|scope| scope.covers(action, resource_type)).collect();
+        if covering.is_empty() {
             return Err(not_granted());
         }
-        if covering.any(|scope| scope.context != Context::Patient) {
+        let (of_one, of_all): (Vec<&Scope>, Vec<&Scope>) =
+            covering.into_iter().partition(|scope| bound || scope.context == Context::Patient);
+        if of_all.iter().any(|scope| scope.conditions.is_empty()) {
             return Ok(Permit { reach: Reach::All });
         }
-        match &self.patient {
-            Some(patient) if in_compartment(action, resource_type) => {
-                Ok(Permit { reach: Reach::Patient(patient.clone()) })
+        let patient = self.patient.as_ref().filter(|_| in_compartment(action, resource_type));
+        let reach = match patient {
+            _ if of_one.iter().any(|scope| scope.conditions.is_empty()) && is_directory(action, resource_type) => {
+                Reach::All
             }
-            _ => Err(Denied::Compartment { action: action.word(), resource_type: named() }),
-        }
+            Some(patient) if of_one.iter().any(|scope| scope.conditions.is_empty()) => Reach::Patient(patient.clone()),
+            _ if !of_all.is_empty() => Reach::Fitting { patient: None, conditions: scope::merged(&of_all) },
+            Some(patient) => Reach::Fitting { patient: Some(patient.clone()), conditions: scope::merged(&of_one) },
+            None => return Err(Denied::Compartment { action: action.word(), resource_type: named() }),
+        };
+        Ok(Permit { reach })
     }
 }
 
-fn role_allows(role: Role, action: Action, resource_type: &str) -> bool {
-    role.may_touch(resource_type)
-        && parse_all(role.scopes()).is_ok_and(|scopes| scopes.iter().any(|s| s.covers(action, resource_type)))
-}
-
-/// The types whose belonging to a patient the store can enforce on every road to them. A
-/// patient/ scope never creates a Patient: the new one would not be the patient in context.
+/// The types that a patient/ scope reaches: what the store can keep to one patient on every road to it. A patient/
+/// scope never creates a Patient: the new one would not be the patient in context.
 fn in_compartment(action: Action, resource_type: &str) -> bool {
     match resource_type {
         "Patient" => matches!(action, Action::Read | Action::Search | Action::Update),
-        "Observation" | "DetectedIssue" | "Encounter" => true,
-        _ => false,
+        "AuditEvent" => false,
+        other => compartment::is_of_patients(other),
     }
 }
 
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let context = match self.context {
-            Context::Patient => "patient",
-            Context::User => "user",
-            Context::System => "system",
-        };
-        write!(f, "{context}/{}.{}", self.resource_type.as_deref().unwrap_or("*"), self.actions)
-    }
+/// What is about nobody and is needed to read what is about somebody: who gave the care, where, with what.
+fn is_directory(action: Action, resource_type: &str) -> bool {
+    const DIRECTORY: [&str; 8] = [
+        "Practitioner",
+        "PractitionerRole",
+        "Organization",
+        "Location",
+        "HealthcareService",
+        "Medication",
+        "Substance",
+        "ValueSet",
+    ];
+    matches!(action, Action::Read | Action::Search) && DIRECTORY.contains(&resource_type)
 }
 
 /// What every device may do, with any of its credentials.
 pub const DEVICE_SCOPES: &str = "system/Observation.c";
-
-/// Scopes that say something about the login, not about resources.
-const OTHER_SCOPES: [&str; 9] = [
-    "openid",
-    "profile",
-    "fhirUser",
-    "launch",
-    "launch/patient",
-    "launch/encounter",
-    "offline_access",
-    "online_access",
-    "smart/orchestrate_launch",
-];
-
-fn parse_all(scopes: &str) -> Result<Vec<Scope>, Denied> {
-    scopes.split_ascii_whitespace().filter(|scope| !OTHER_SCOPES.contains(scope)).map(parse).collect()
-}
-
-/// `context/Type.actions`, in v2 or v1 form.
-fn parse(scope: &str) -> Result<Scope, Denied> {
-    let refuse = |why| Denied::Scope { scope: printable(scope), why };
-    if scope.contains('?') {
-        return Err(refuse("constraints on search parameters are not enforced by this server"));
-    }
-    let (context, rest) = scope.split_once('/').ok_or_else(|| refuse("it is not known"))?;
-    let context = match context {
-        "patient" => Context::Patient,
-        "user" => Context::User,
-        "system" => Context::System,
-        _ => return Err(refuse("its context is none of patient, user, system")),
-    };
-    let (name, actions) = rest.split_once('.').ok_or_else(|| refuse("it names no actions"))?;
-    let resource_type = match name {
-        "*" => None,
-        name if is_type_name(name) => Some(name.to_owned()),
-        _ => return Err(refuse("it names no resource type")),
-    };
-    let actions = match actions {
-        "read" => "rs",
-        "write" => "cud",
-        "*" => "cruds",
-        v2 if is_part_of_cruds(v2) => v2,
-        _ => return Err(refuse("its actions are not a part of cruds, in that order")),
-    };
-    Ok(Scope { context, resource_type, actions: actions.to_owned() })
-}
-
-/// Some of the letters, in order, none twice.
-fn is_part_of_cruds(letters: &str) -> bool {
-    let mut left = "cruds".chars();
-    !letters.is_empty() && letters.chars().all(|letter| left.any(|l| l == letter))
-}
-
-fn is_type_name(name: &str) -> bool {
-    name.len() <= 64
-        && name.starts_with(|c: char| c.is_ascii_uppercase())
-        && name.chars().all(|c| c.is_ascii_alphabetic())
-}
-
-/// A scope is the caller's text: what is not plain is not repeated.
-fn printable(scope: &str) -> String {
-    let plain = |c: &char| c.is_ascii_graphic() && *c != '"';
-    scope.chars().filter(plain).take(80).collect()
-}
 
 fn patient_reference(patient: &str) -> Result<String, Denied> {
     let id = patient.strip_prefix("Patient/").unwrap_or(patient);
@@ -425,8 +352,13 @@ mod tests {
     #[test]
     fn what_cannot_be_enforced_is_refused() {
         let refused = [
-            "system/Observation.rs?category=vital-signs",
-            "patient/Observation.rs?code=1234",
+            "system/Observation.rs?date=2026",
+            "system/Observation.cruds?category=vital-signs",
+            "system/*.rs?category=vital-signs",
+            "system/Observation.rs?",
+            "system/Observation.rs?category:not=vital-signs",
+            "system/Observation.rs?subject=Patient/1",
+            "system/Observation.rs?category=a system/Observation.r?code=b",
             "system/Observation.sr",
             "system/Observation.rr",
             "system/Observation.",
@@ -458,8 +390,10 @@ mod tests {
             ("DetectedIssue", "cruds"),
             ("Encounter", "cruds"),
             ("Patient", "rus"),
+            ("Condition", "cruds"),
+            ("Coverage", "cruds"),
             ("Device", ""),
-            ("Practitioner", ""),
+            ("Practitioner", "rs"),
             ("AuditEvent", ""),
         ];
         for (resource_type, expected) in table {
@@ -482,6 +416,50 @@ mod tests {
     }
 
     #[test]
+    fn conditions_are_kept_and_one_of_several_is_enough() {
+        let access = client(
+            "patient/Observation.rs?category=a patient/Observation.r?category=b,c system/Encounter.s?status=x",
+            Some("p1"),
+        );
+        let access = access.unwrap();
+        let reach = |action, kind: &str| access.check(action, kind).unwrap().reach().clone();
+        let fitting = |patient: Option<&str>, param: &str, values: &str| Reach::Fitting {
+            patient: patient.map(str::to_owned),
+            conditions: vec![Condition { param: param.to_owned(), values: values.to_owned() }],
+        };
+        assert_eq!(reach(Read, "Observation"), fitting(Some("Patient/p1"), "category", "a,b,c"));
+        assert_eq!(reach(Search, "Observation"), fitting(Some("Patient/p1"), "category", "a"));
+        assert_eq!(reach(Search, "Encounter"), fitting(None, "status", "x"));
+        assert!(access.check(Read, "Encounter").is_err());
+        assert!(!access.check(Read, "Observation").unwrap().covers(Some("Patient/p1")), "it does not tell what fits");
+        let wider = client("patient/Observation.rs?category=a patient/Observation.r", Some("p1")).unwrap();
+        assert_eq!(wider.check(Read, "Observation").unwrap().reach(), &Reach::Patient("Patient/p1".into()));
+    }
+
+    #[test]
+    fn who_one_is_may_be_read_and_no_other() {
+        let access =
+            client("patient/Observation.rs", Some("p1")).unwrap().through("app", Some("Practitioner/me".into()));
+        assert_eq!(access.check(Read, "Practitioner").unwrap().reach(), &Reach::Only("Practitioner/me".into()));
+        assert!(access.check(Search, "Practitioner").is_err() && access.check(Read, "Patient").is_err());
+    }
+
+    #[test]
+    fn a_patient_sees_the_own_record_whatever_is_granted() {
+        let own = || Principal::User { id: "u1".into(), username: "eva".into(), role: Role::Patient };
+        for scopes in ["user/*.cruds", "patient/*.cruds", "user/Observation.rs patient/Observation.rs"] {
+            let access = Access::from_scopes(own(), scopes, Some("p1".into())).unwrap();
+            assert_eq!(access.check(Search, "Observation").unwrap().reach(), &Reach::Patient("Patient/p1".into()));
+            assert!(access.check(Create, "Observation").is_err());
+        }
+        assert!(Access::from_scopes(own(), "user/*.rs", None).is_err());
+        assert!(Access::for_user("u1", "eva", Role::Patient, None).check(Read, "Observation").is_err());
+        assert!(
+            Access::for_user("u1", "eva", Role::Patient, Some("Practitioner/1".into())).check(Read, "Patient").is_err()
+        );
+    }
+
+    #[test]
     fn a_patient_context_is_an_id() {
         for bad in ["", "Patient/", "a b", "Patient/../x", "Practitioner/p1", "p1?x=1"] {
             assert_eq!(client("patient/*.rs", Some(bad)), Err(Denied::Context), "{bad}");
@@ -501,11 +479,19 @@ mod tests {
             (Role::Clinician, "Device", "rs"),
             (Role::Clinician, "PlanDefinition", "rs"),
             (Role::Clinician, "AuditEvent", ""),
+            (Role::Nurse, "Condition", "rs"),
+            (Role::Physician, "Condition", "crus"),
+            (Role::WardLead, "PlanDefinition", "crus"),
+            (Role::Integration, "Encounter", "crus"),
+            (Role::Integration, "DetectedIssue", ""),
+            (Role::Patient, "Observation", "rs"),
+            (Role::Patient, "Practitioner", "rs"),
+            (Role::Patient, "Device", ""),
             (Role::Device, "Observation", "c"),
-            (Role::Device, "Patient", ""),
         ];
         for (role, resource_type, expected) in table {
-            assert_eq!(granted(&Access::for_user("u1", "ana", role), resource_type), expected, "{role:?}");
+            let access = Access::for_user("u1", "ana", role, Some("Patient/p1".to_owned()));
+            assert_eq!(granted(&access, resource_type), expected, "{role:?}");
         }
         for role in Role::ALL {
             assert!(parse_all(role.scopes()).is_ok_and(|scopes| !scopes.is_empty()));

@@ -25,6 +25,7 @@ const MAX_NAMES: usize = 10_000;
 /// Who is signed in.
 #[derive(Clone, Debug)]
 pub struct Person {
+    pub id: String,
     pub username: String,
     pub name: String,
     pub role: Role,
@@ -77,8 +78,8 @@ impl Sessions {
         let now = self.store.clock().now();
         let account = self.store.find_session(password::session_hash(token), now).await?.ok_or_else(refused)?;
         let role = Role::parse(&account.role).ok_or_else(refused)?;
-        let access = Access::for_user(&*account.id, &*account.username, role);
-        Ok(Person { username: account.username, name: account.name, role, access })
+        let access = Access::for_user(&*account.id, &*account.username, role, account.resource);
+        Ok(Person { id: account.id, username: account.username, name: account.name, role, access })
     }
 
     pub async fn sign_out(&self, token: &str) -> Result<(), Error> {
@@ -95,6 +96,7 @@ impl Sessions {
             role: role.name().to_owned(),
             password: hash,
             created: self.store.clock().now(),
+            resource: None,
         };
         self.store.create_account(account).await
     }

@@ -2,7 +2,7 @@
 //! Nothing here reads a clock, a file or the store: key and time are handed in. The algorithm
 //! is fixed, a token never chooses it.
 
-use crate::auth::access::{Access, Denied, Principal};
+use crate::auth::access::{Access, Denied, Principal, scope};
 use anyhow::{Context, Result, anyhow};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
@@ -35,6 +35,9 @@ pub struct Claims {
     /// The device (`Device/…`) whose token it is; then the client is one of its credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+    /// What was granted, in the authorization server: then its standing is looked up there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<String>,
     /// Seconds since 1970.
     pub iat: i64,
     pub exp: i64,
@@ -47,6 +50,8 @@ pub struct TokenKeys {
     jwk: Jwk,
     signing: EncodingKey,
     verifying: DecodingKey,
+    /// Public keys that signed before, by their ids: what they signed is good until it expires.
+    retired: HashMap<String, (DecodingKey, Jwk)>,
     validation: Validation,
     issuer: String,
     audience: String,
@@ -74,7 +79,30 @@ impl TokenKeys {
         validation.set_audience(&[audience]);
         // The library reads the machine's clock; `verify` compares with the time it is given.
         validation.validate_exp = false;
-        Ok(Self { kid, jwk, signing, verifying, validation, issuer: issuer.into(), audience: audience.into() })
+        let retired = HashMap::new();
+        Ok(Self { kid, jwk, signing, verifying, retired, validation, issuer: issuer.into(), audience: audience.into() })
+    }
+
+    /// The same, and tokens that this key has signed before are still good.
+    pub fn and_retired(mut self, pem: &str) -> Result<Self> {
+        let old = Self::from_pem(pem, &self.issuer, &self.audience)?;
+        self.retired.insert(old.kid, (old.verifying, old.jwk));
+        Ok(self)
+    }
+
+    /// Public keys that tokens may be signed with, the one in use first.
+    pub fn jwks(&self) -> impl Iterator<Item = &Jwk> {
+        std::iter::once(&self.jwk).chain(self.retired.values().map(|(_, jwk)| jwk))
+    }
+
+    /// This server's public address.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The address of its FHIR endpoint.
+    pub fn audience(&self) -> &str {
+        &self.audience
     }
 
     /// The RFC 7638 thumbprint, which is the key id.
@@ -98,6 +126,7 @@ impl TokenKeys {
             scope: scope.to_owned(),
             patient,
             device: None,
+            grant: None,
             iat: now_s,
             exp: now_s.saturating_add(lifetime_s),
             jti: URL_SAFE_NO_PAD.encode(jti),
@@ -106,7 +135,7 @@ impl TokenKeys {
 
     /// Signs. Claims whose scopes could not be enforced make no token.
     pub fn mint(&self, claims: &Claims) -> Result<String> {
-        access_of(claims)?;
+        bearer_of(claims.clone())?;
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some(self.kid.clone());
         encode(&header, claims, &self.signing).context("the token cannot be signed")
@@ -118,10 +147,14 @@ impl TokenKeys {
             return Err(Denied::Token("it is too long"));
         }
         let header = decode_header(token).map_err(|_| Denied::Token("it is no token of this server"))?;
-        if header.alg != Algorithm::ES256 || header.kid.as_deref() != Some(self.kid.as_str()) {
+        let verifying = match header.kid.as_deref() {
+            Some(kid) if kid == self.kid => Some(&self.verifying),
+            other => other.and_then(|kid| self.retired.get(kid)).map(|(key, _)| key),
+        };
+        let Some(verifying) = verifying.filter(|_| header.alg == Algorithm::ES256) else {
             return Err(Denied::Token("it is not signed by this server's key"));
-        }
-        let claims = decode::<Claims>(token, &self.verifying, &self.validation)
+        };
+        let claims = decode::<Claims>(token, verifying, &self.validation)
             .map_err(|_| Denied::Token("its signature, issuer or audience is not this server's"))?
             .claims;
         if claims.exp.saturating_add(LEEWAY_S) <= now_s {
@@ -134,15 +167,29 @@ impl TokenKeys {
     }
 }
 
-fn access_of(claims: &Claims) -> Result<Access, Denied> {
-    if let Some(device) = &claims.device {
-        return Ok(Access::for_device(&*claims.client_id, &**device));
-    }
-    let principal = Principal::Client { id: claims.client_id.clone() };
-    Access::from_scopes(principal, &claims.scope, claims.patient.clone())
+/// Who bears a token.
+#[derive(Clone, Debug)]
+pub enum Bearer {
+    /// A machine or a device: the token itself says what it may do.
+    Own(Arc<Access>),
+    /// A client with a grant: what it may do is said there as well.
+    Granted(Arc<Claims>),
 }
 
-type Seen = HashMap<[u8; 32], (Arc<Access>, i64)>;
+fn bearer_of(claims: Claims) -> Result<Bearer, Denied> {
+    if claims.grant.is_some() {
+        // Who the user is stands in the grant; that the scopes can be read is known before.
+        scope::parse_all(&claims.scope)?;
+        return Ok(Bearer::Granted(Arc::new(claims)));
+    }
+    if let Some(device) = &claims.device {
+        return Ok(Bearer::Own(Arc::new(Access::for_device(&*claims.client_id, &**device))));
+    }
+    let principal = Principal::Client { id: claims.client_id.clone() };
+    Ok(Bearer::Own(Arc::new(Access::from_scopes(principal, &claims.scope, claims.patient.clone())?)))
+}
+
+type Seen = HashMap<[u8; 32], (Bearer, i64)>;
 
 /// Two generations of seen tokens: when the young one is full it becomes the old one, and the
 /// old one is forgotten. So the size is bounded and tokens in use stay, without a clock.
@@ -153,7 +200,7 @@ struct Generations {
 }
 
 impl Generations {
-    fn get(&self, key: &[u8; 32]) -> Option<&(Arc<Access>, i64)> {
+    fn get(&self, key: &[u8; 32]) -> Option<&(Bearer, i64)> {
         self.young.get(key).or_else(|| self.old.get(key))
     }
 }
@@ -182,8 +229,15 @@ impl Verifier {
         &self.keys
     }
 
-    /// What the bearer of this token may do.
+    /// What the bearer of this token may do; not of those whose grant must be looked up.
     pub fn access(&self, token: &str, now_s: i64) -> Result<Arc<Access>, Denied> {
+        match self.bearer(token, now_s)? {
+            Bearer::Own(access) => Ok(access),
+            Bearer::Granted(_) => Err(Denied::Token("this door is for machines and devices, not for apps")),
+        }
+    }
+
+    pub fn bearer(&self, token: &str, now_s: i64) -> Result<Bearer, Denied> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Denied::Token("it is too long"));
         }
@@ -192,21 +246,22 @@ impl Verifier {
             let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
             (seen.get(&key).cloned(), seen.young.contains_key(&key))
         };
-        let (access, exp) = match known {
+        let (bearer, exp) = match known {
             Some((_, exp)) if exp.saturating_add(LEEWAY_S) <= now_s => return Err(Denied::Token("it has expired")),
-            Some((access, _)) if young => return Ok(access),
+            Some((bearer, _)) if young => return Ok(bearer),
             Some(known) => known,
             None => {
                 let claims = self.keys.verify(token, now_s)?;
-                (Arc::new(access_of(&claims)?), claims.exp)
+                let exp = claims.exp;
+                (bearer_of(claims)?, exp)
             }
         };
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         if seen.young.len() >= self.capacity / 2 {
             seen.old = std::mem::take(&mut seen.young);
         }
-        seen.young.insert(key, (Arc::clone(&access), exp));
-        Ok(access)
+        seen.young.insert(key, (bearer.clone(), exp));
+        Ok(bearer)
     }
 
     /// Forgets everything, so that the next use of each token is verified anew.
@@ -299,7 +354,7 @@ mod tests {
     #[test]
     fn scopes_that_cannot_be_enforced_make_no_token() {
         let keys = keys();
-        for scope in ["system/Observation.rs?code=1", "user/*.cruds", "patient/*.rs", "nonsense"] {
+        for scope in ["system/Observation.rs?date=1", "user/*.cruds", "patient/*.rs", "nonsense"] {
             assert!(keys.mint(&Claims { scope: scope.into(), ..claims(&keys) }).is_err(), "{scope}");
         }
     }

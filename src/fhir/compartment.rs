@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::index::{self, Entry};
+use super::params;
 use super::reading::Reading;
 use super::reference::local;
 use super::registry::Params;
@@ -53,6 +54,26 @@ pub fn owners(name: &str, kind: &str, resource: &Value) -> Vec<String> {
     all.map(|(_, text)| text).filter(|text| local(text).is_some_and(|own| own.resource_type == name)).collect()
 }
 
+/// Whether resources of this type are of patients, and are found by the parameter `patient` when they are.
+pub fn is_of_patients(kind: &str) -> bool {
+    !fhir_r4::compartment_params("Patient", kind).is_empty() && params::find(kind, "patient").is_some()
+}
+
+/// The patients that a resource is about: itself, its subject, or what its parameter `patient` finds.
+pub fn patients(kind: &str, id: &str, resource: &Value) -> Vec<String> {
+    let named = match kind {
+        "Patient" => return vec![format!("Patient/{id}")],
+        "Observation" => return Reading::of(resource).subject.into_iter().collect(),
+        other => params::find(other, "patient"),
+    };
+    let Some(param) = named.filter(|_| is_of_patients(kind)) else { return Vec::new() };
+    let reference = |entry| if let Entry::Reference(text) = entry { Some(text) } else { None };
+    let mut found: Vec<String> = index::values(param, resource).into_iter().filter_map(reference).collect();
+    found.retain(|text| text.starts_with("Patient/"));
+    found.dedup();
+    found
+}
+
 /// The parameter that tells when the care was given that a resource of this type is about. What has none is a
 /// standing statement (a condition, an allergy, a goal): it holds whatever dates are asked for.
 pub fn care_date(kind: &str) -> Option<&'static str> {
@@ -82,7 +103,6 @@ pub fn care_date(kind: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fhir::params;
 
     #[test]
     fn the_definitions_decide_what_is_in() {
@@ -102,6 +122,31 @@ mod tests {
             assert_eq!(found.join(" "), expected, "{name} {member}");
         }
         assert!(members("Patient").unwrap().contains(&"Patient") && members("Location").is_none());
+    }
+
+    #[test]
+    fn patients_are_told_from_any_element_that_names_them() {
+        use serde_json::json;
+        let of = |text: &str| json!({"reference": text});
+        for (kind, resource, expected) in [
+            ("Patient", json!({}), "Patient/x"),
+            ("Observation", json!({"subject": of("Patient/1")}), "Patient/1"),
+            ("Observation", json!({"subject": of("Device/1")}), "Device/1"),
+            ("Condition", json!({"subject": of("Patient/1/_history/2")}), "Patient/1"),
+            ("Condition", json!({"subject": of("Group/1")}), ""),
+            ("Immunization", json!({"patient": of("Patient/1")}), "Patient/1"),
+            ("Coverage", json!({"beneficiary": of("Patient/1")}), "Patient/1"),
+            (
+                "Appointment",
+                json!({"participant": [{"actor": of("Patient/1")}, {"actor": of("Practitioner/2")}]}),
+                "Patient/1",
+            ),
+            ("Practitioner", json!({}), ""),
+            ("Location", json!({}), ""),
+        ] {
+            assert_eq!(patients(kind, "x", &resource).join(" "), expected, "{kind} {resource}");
+        }
+        assert!(is_of_patients("Coverage") && !is_of_patients("Practitioner") && !is_of_patients("Device"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod capability;
 pub mod compartment;
 pub mod composite;
+pub mod constraint;
 pub mod custom;
 pub mod expression;
 pub mod globe;

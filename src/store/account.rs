@@ -18,6 +18,8 @@ pub struct Account {
     pub password: String,
     /// µs UTC
     pub created: i64,
+    /// Who this is as a resource: `Practitioner/…`, `Patient/…`.
+    pub resource: Option<String>,
 }
 
 /// A signed-in browser: the hash of its token, whose it is, and until when (µs UTC).
@@ -59,6 +61,21 @@ impl Store {
         let username = username.to_owned();
         self.read(move |conn, _| {
             account::table.filter(account::username.eq(username)).first(conn).optional().map_err(database)
+        })
+        .await
+    }
+
+    pub async fn account(&self, id: &str) -> Result<Option<Account>, Error> {
+        let id = id.to_owned();
+        self.point_read(move |conn, _| account::table.find(id).first(conn).optional().map_err(database)).await
+    }
+
+    /// Says who an account is as a resource. False: there is no such account.
+    pub async fn set_account_resource(&self, id: &str, resource: &str) -> Result<bool, Error> {
+        let (id, resource) = (id.to_owned(), resource.to_owned());
+        self.write_aside(move |conn| {
+            let set = diesel::update(account::table.find(id)).set(account::resource.eq(Some(resource)));
+            set.execute(conn).map(|changed| changed == 1).map_err(database)
         })
         .await
     }

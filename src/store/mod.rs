@@ -41,6 +41,7 @@ mod samples;
 mod schema;
 mod search;
 mod series;
+mod smart;
 mod terminology;
 mod wave;
 mod write;
@@ -79,6 +80,7 @@ pub use resource::Stored;
 pub use sampled::{Sampled, Telling};
 pub use search::{Everything, Included, Page, Several};
 pub use series::Past;
+pub use smart::{Ended, Grant, Presented, SmartClient, Ticket};
 pub use wave::{Drawing, Drawn};
 
 use self::conn::{Conn, Location, Pool};

@@ -4,9 +4,11 @@ use serde_json::Value;
 
 use super::prepare::OBSERVATION;
 use super::{Change, Commit, Stored, Verb};
+use crate::auth::access::scope::Condition;
 use crate::auth::access::{Access, Action, Permit, Reach};
 use crate::error::Error;
 use crate::fhir::reading::Reading;
+use crate::fhir::{compartment, constraint};
 
 /// May the caller make these changes?
 pub(super) fn authorise(access: &Access, commit: &Commit) -> Result<(), Error> {
@@ -25,8 +27,10 @@ pub(super) fn authorise(access: &Access, commit: &Commit) -> Result<(), Error> {
         }
         // Bound to one patient: what is written must say that it is that patient's, and what it replaces
         // cannot be seen from here.
-        let patient = change.resource.as_ref().and_then(|r| patient_of(change.resource_type, &change.id, r));
-        if !matches!(change.verb, Verb::Create(_)) || !permit.covers(patient.as_deref()) {
+        let patients = change.resource.as_ref().map(|r| compartment::patients(change.resource_type, &change.id, r));
+        let patients = patients.unwrap_or_default();
+        let covered = !patients.is_empty() && patients.iter().all(|patient| permit.covers(Some(patient)));
+        if !matches!(change.verb, Verb::Create(_)) || !covered {
             return Err(Error::Forbidden("This is outside the one patient that the caller may write for.".to_owned()));
         }
     }
@@ -47,8 +51,18 @@ pub(super) fn within(reach: &Reach, stored: &Stored) -> Result<(), Error> {
         return Err(hidden());
     }
     let resource = stored.value()?;
-    let patient = patient_of(stored.resource_type, &stored.id, &resource);
-    if reach.covers(patient.as_deref()) { Ok(()) } else { Err(hidden()) }
+    let (kind, id) = (stored.resource_type, &*stored.id);
+    let about = |own: &String| compartment::patients(kind, id, &resource).contains(own);
+    let seen = match reach {
+        Reach::All => true,
+        Reach::Patient(own) => about(own),
+        Reach::Fitting { patient, conditions } => {
+            let holds = |Condition { param, values }: &Condition| constraint::holds(kind, &resource, param, values);
+            patient.as_ref().is_none_or(about) && conditions.iter().all(holds)
+        }
+        Reach::Only(own) => own.split_once('/') == Some((kind, id)),
+    };
+    if seen { Ok(()) } else { Err(hidden()) }
 }
 
 /// The patient that a resource is about: its own id, its subject, or its `patient`.

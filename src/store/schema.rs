@@ -175,6 +175,7 @@ diesel::table! {
         role -> Text,
         password -> Text,
         created -> BigInt,
+        resource -> Nullable<Text>,
     }
 }
 
@@ -259,4 +260,42 @@ diesel::table! {
         received -> BigInt,
         battery -> Nullable<Double>,
     }
+}
+
+diesel::table! {
+    smart_client (id) {
+        id -> Text,
+        metadata -> Text,
+        secret -> Nullable<Binary>,
+        made_by -> Text,
+        created -> BigInt,
+        disabled -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    smart_ticket (hash) {
+        hash -> Binary,
+        kind -> Text,
+        body -> Text,
+        expires -> BigInt,
+        used -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    smart_grant (id) {
+        id -> Text,
+        client -> Text,
+        account -> Nullable<Text>,
+        session -> Nullable<Binary>,
+        body -> Text,
+        created -> BigInt,
+        expires -> BigInt,
+        revoked -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    smart_key (kid) { kid -> Text, sealed -> Binary, created -> BigInt, }
 }

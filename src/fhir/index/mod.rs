@@ -87,6 +87,15 @@ pub fn entries(params: &Params, resource_type: &str, resource: &Value) -> Vec<Na
     found
 }
 
+/// The values of one parameter, also of those that have columns; none of a composite one.
+pub fn values(param: &Param, resource: &Value) -> Vec<Entry> {
+    let mut found = Vec::new();
+    for selector in &param.selectors {
+        selector.walk(resource, &mut |value| read(param.kind, value, &mut |entry| found.push(entry)));
+    }
+    found
+}
+
 fn pairs(param: &Param, kind: &str, resource: &Value, found: &mut dyn FnMut(Entry)) {
     let values = |element: &Value, at: usize| {
         let mut values = Vec::new();

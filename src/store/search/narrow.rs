@@ -30,17 +30,32 @@ fn levels(access: &Access, filters: &mut [Filter]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The condition that keeps a type to the one patient.
-fn own(kind: &str, reach: &Reach) -> Result<Option<Filter>, Error> {
-    let Reach::Patient(own) = reach else { return Ok(None) };
+/// The conditions that keep a type to what the caller may see of it.
+fn own(kind: &str, reach: &Reach) -> Result<Vec<Filter>, Error> {
+    match reach {
+        Reach::All => Ok(Vec::new()),
+        Reach::Patient(own) => Ok(vec![of_patient(kind, own)?]),
+        Reach::Fitting { patient, conditions } => {
+            let mut filters = Vec::new();
+            for condition in conditions {
+                filters.extend(Query::new(kind, &[(&condition.param, &condition.values)], 1)?.filters);
+            }
+            filters.extend(patient.as_ref().map(|own| of_patient(kind, own)).transpose()?);
+            Ok(filters)
+        }
+        Reach::Only(_) => Err(Error::Forbidden("This type may be read by its one id, not searched.".to_owned())),
+    }
+}
+
+fn of_patient(kind: &str, own: &str) -> Result<Filter, Error> {
     let (name, operand) = if kind == "Patient" {
         ("_id", Operand::Id(own.trim_start_matches("Patient/").to_owned()))
     } else {
-        ("patient", Operand::References(vec![own.clone()]))
+        ("patient", Operand::References(vec![own.to_owned()]))
     };
     let param = params::find(kind, name)
         .ok_or_else(|| Error::Forbidden("This type cannot be narrowed to one patient.".to_owned()))?;
-    Ok(Some(Filter::new(param, vec![operand])))
+    Ok(Filter::new(param, vec![operand]))
 }
 
 /// What was found and may be seen. The query asks for nothing else, but it asks an index: what is shown to a caller

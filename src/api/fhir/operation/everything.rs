@@ -50,7 +50,7 @@ fn whose(call: &Call<'_>, name: &str) -> Result<String, Error> {
     let permit = call.access.check(Action::Read, name)?;
     match permit.reach() {
         Reach::Patient(own) => Ok(own.trim_start_matches("Patient/").to_owned()),
-        Reach::All => Err(Error::NotSupported("This asks about one patient: Patient/[id]/$everything.".to_owned())),
+        _ => Err(Error::NotSupported("This asks about one patient: Patient/[id]/$everything.".to_owned())),
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) fn subject(call: &Call<'_>, input: &Input) -> Result<String, Error> {
     let text = match (input.text("subject")?, permit.reach()) {
         (Some(text), _) => text,
         (None, Reach::Patient(own)) => return Ok(own.clone()),
-        (None, Reach::All) => return Err(required("subject")),
+        (None, _) => return Err(required("subject")),
     };
     let own = reference::own(text, call.state.store.base()).unwrap_or(text);
     match reference::local(own).filter(|local| local.version.is_none()) {
