@@ -26,6 +26,7 @@ use crate::alert::seed;
 use crate::api::{self, hl7::Hl7};
 use crate::auth::device::Devices;
 use crate::auth::sessions::Sessions;
+use crate::auth::smart::Smart;
 use crate::auth::token::{TokenKeys, Verifier};
 use crate::clock::{Clock, new_id};
 use crate::config::{self, Config};
@@ -93,11 +94,7 @@ impl App {
         profiles.reload().await.context("the loaded definitions cannot be read")?;
         let pipeline = Pipeline::new(store.clone(), profiles, metrics.clone());
         seed::seed(&pipeline).await.context("the default rules cannot be stored")?;
-        let keys = TokenKeys::from_pem(
-            config.secrets.signing_key()?.expose_secret(),
-            &public_url,
-            &format!("{public_url}/fhir"),
-        )?;
+        let keys = token_keys(&config, &public_url)?;
         let receiver = Receiver {
             pipeline: pipeline.clone(),
             metrics: metrics.clone(),
@@ -105,9 +102,11 @@ impl App {
             channels: channels.clone().into(),
         };
         let hl7 = listener::bind(&config.hl7, &channels, &receiver)?;
+        let verifier = Arc::new(Verifier::new(keys));
         let state = api::State {
             pipeline: pipeline.clone(),
-            verifier: Arc::new(Verifier::new(keys)),
+            smart: Smart::new(&pipeline, verifier.clone(), &config.smart, &config.secrets.seal_key()?)?,
+            verifier,
             devices: Devices::new(store.clone(), &config.device),
             sessions: Sessions::new(store.clone(), config.session.lifetime_s),
             live: Live::new(store.clone(), metrics.clone()),
@@ -234,6 +233,16 @@ pub(crate) fn lock(url: &str) -> Result<Option<File>> {
         Err(TryLockError::WouldBlock) => bail!("database.url: another server is running on this database"),
         Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
     }
+}
+
+/// The key that signs tokens, and those that did before.
+fn token_keys(config: &Config, public_url: &str) -> Result<TokenKeys> {
+    let own = config.secrets.signing_key()?;
+    let mut keys = TokenKeys::from_pem(own.expose_secret(), public_url, &format!("{public_url}/fhir"))?;
+    for retired in config.secrets.retired_signing_keys()? {
+        keys = keys.and_retired(retired.expose_secret())?;
+    }
+    Ok(keys)
 }
 
 /// Starts the HTTP server: the handle that stops it, and its end.

@@ -9,6 +9,7 @@ pub mod hl7;
 pub mod mqtt;
 pub mod notify;
 mod secret;
+pub mod smart;
 mod source;
 
 pub use alert::Alert;
@@ -21,6 +22,7 @@ pub use mqtt::Mqtt;
 pub use notify::Notify;
 pub use secret::{DEMO_KEY_LINE, DEMO_SEAL_PREFIX, DatabaseUrl, Secrets};
 use serde::{Deserialize, Serialize};
+pub use smart::Smart;
 use source::{Environment, explain, source, write_table};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -42,6 +44,7 @@ pub struct Config {
     pub notify: Notify,
     pub live: Live,
     pub session: Session,
+    pub smart: Smart,
     pub validation: Validation,
     pub log: Log,
     pub secrets: Secrets,
@@ -60,6 +63,7 @@ impl Default for Config {
             notify: Notify::default(),
             live: Live::default(),
             session: Session::default(),
+            smart: Smart::default(),
             validation: Validation::default(),
             log: Log::default(),
             secrets: Secrets::default(),

@@ -13,6 +13,7 @@ use super::State;
 use crate::auth::access::Access;
 use crate::auth::device::proof::SECRET_PREFIX;
 use crate::auth::sessions::Person;
+use crate::auth::token::Bearer;
 use crate::error::Error;
 
 pub(super) const COOKIE: &str = "vigia_session";
@@ -45,8 +46,13 @@ impl FromRequest for Caller {
                 if token.starts_with(SECRET_PREFIX) {
                     return Ok(Self(state.devices.by_secret(token).await?));
                 }
-                let access = state.verifier.access(token, state.store.clock().now_seconds())?;
-                state.devices.still(&access).await?;
+                let access = match state.verifier.bearer(token, state.store.clock().now_seconds())? {
+                    Bearer::Own(access) => {
+                        state.devices.still(&access).await?;
+                        access
+                    }
+                    Bearer::Granted(claims) => state.smart.access(&claims).await?,
+                };
                 return Ok(Self((*access).clone()));
             }
             Ok(Self(person(&request).await?.access))

@@ -17,7 +17,7 @@ mod pages;
 mod reply;
 mod request_log;
 pub mod session;
-pub mod token;
+pub mod smart;
 
 use std::sync::Arc;
 
@@ -27,6 +27,7 @@ use actix_web::web::{self, ServiceConfig};
 use crate::alert::lifecycle::Policy;
 use crate::auth::device::Devices;
 use crate::auth::sessions::Sessions;
+use crate::auth::smart::Smart;
 use crate::auth::token::Verifier;
 use crate::deliver::contact::Contacts;
 use crate::deliver::days::Days;
@@ -46,6 +47,7 @@ pub struct State {
     pub verifier: Arc<Verifier>,
     pub sessions: Sessions,
     pub devices: Devices,
+    pub smart: Smart,
     pub live: Live,
     pub latest: Latest,
     pub days: Days,
@@ -98,8 +100,9 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(web::scope("/device/v1").configure(device::routes))
         .service(web::scope("/api/v1").configure(device::uploader::routes))
         .service(web::scope("/hl7").configure(hl7::routes))
-        .service(web::scope("/auth").configure(session::routes).configure(token::routes))
+        .service(web::scope("/auth").configure(session::routes).configure(smart::routes))
         .service(web::scope("/live").configure(live::routes))
+        .route("/.well-known/openid-configuration", web::get().to(smart::discovery::openid))
         .configure(health::routes)
         .configure(openapi::routes)
         .configure(pages::routes)
@@ -110,10 +113,9 @@ pub fn routes(config: &mut ServiceConfig) {
 pub fn app(state: &State) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
     let state = web::Data::new(state.clone());
     move |config: &mut ServiceConfig| {
-        config
-            .app_data(state.clone())
-            .app_data(query_config())
-            .service(web::scope("").wrap(from_fn(request_log::log)).configure(routes));
+        config.app_data(state.clone()).app_data(query_config()).service(
+            web::scope("").wrap(from_fn(smart::cors::shared)).wrap(from_fn(request_log::log)).configure(routes),
+        );
     }
 }
 

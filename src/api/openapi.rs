@@ -10,7 +10,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::caller::Caller;
-use super::{alert, device, fhir, health, hl7, live, session, token};
+use super::{alert, device, fhir, health, hl7, live, session, smart};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -29,10 +29,16 @@ use super::{alert, device, fhir, health, hl7, live, session, token};
         alert::report, device::observations::observations, device::gatt::gatt, device::omh::omh, device::csv::csv,
         device::uploader::entries, device::uploader::telemetry, device::waves::waves,
         device::registry::offer, device::registry::claim, device::registry::credentials, device::registry::issue,
-        device::registry::rotate, device::registry::revoke, device::registry::revoke_all, token::token,
+        device::registry::rotate, device::registry::revoke, device::registry::revoke_all,
         device::list::devices, device::place::associate, device::place::dissociate, device::place::held, device::place::discard,
         hl7::message, hl7::messages, hl7::one, hl7::replay, hl7::replay_many, hl7::settle, hl7::waiting, hl7::attach,
         live::events, live::series, live::strip::waves,
+        smart::discovery::smart, smart::discovery::openid, smart::discovery::jwks,
+        smart::authorize::by_address, smart::authorize::by_form, smart::authorize::offer, smart::authorize::agree,
+        smart::authorize::refuse, smart::token::token, smart::token::introspect, smart::token::revoke,
+        smart::launch::launch, smart::launch::apps, smart::grants::list, smart::grants::end,
+        smart::clients::list, smart::clients::register, smart::clients::one, smart::clients::change,
+        smart::clients::disable, smart::clients::secret,
         session::login, session::logout, session::me,
         health::live, health::ready, health::metrics,
     ),
@@ -45,6 +51,7 @@ use super::{alert, device, fhir, health, hl7, live, session, token};
         (name = "hl7", description = "HL7 v2 messages over HTTP, and those that are kept"),
         (name = "live", description = "The ward as it is now"),
         (name = "session", description = "Signing in"),
+        (name = "smart", description = "Leave for apps and services: SMART App Launch 2.2, OAuth 2.0, OpenID Connect"),
         (name = "health", description = "Health and metrics")
     )
 )]

@@ -18,13 +18,14 @@ use crate::error::Error;
 #[exclude = "*.d.ts"]
 struct Files;
 
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
+pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
     font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .route("/", web::get().to(ward))
         .route("/login", web::get().to(login))
+        .route("/consent", web::get().to(consent))
         .route("/bridge", web::get().to(bridge))
         .route("/bridge-worker.js", web::get().to(bridge_worker))
         .route("/favicon.ico", web::get().to(icon))
@@ -44,6 +45,11 @@ async fn ward(request: HttpRequest, signed_in: Result<SignedIn, Error>) -> Answe
 
 async fn login(request: HttpRequest) -> Answer {
     page(&request, "login.html")
+}
+
+/// Where a user decides what an app may do; whoever is not signed in does so there.
+async fn consent(request: HttpRequest) -> Answer {
+    page(&request, "consent.html")
 }
 
 /// The gateway page. Nobody signs in to it: it has a claim code, and keys of its own.

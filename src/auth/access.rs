@@ -152,6 +152,8 @@ pub struct Access {
     /// Who the user is as a resource: it may be read whatever else was granted.
     own: Option<String>,
     client: Option<String>,
+    /// May start apps with a patient in context, for users of another record system.
+    launches: bool,
 }
 
 impl Access {
@@ -170,7 +172,7 @@ impl Access {
     }
 
     fn of(principal: Principal) -> Self {
-        Self { principal, scopes: Vec::new(), patient: None, own: None, client: None }
+        Self { principal, scopes: Vec::new(), patient: None, own: None, client: None, launches: false }
     }
 
     /// A device (`Device/…`) by one of its credentials.
@@ -199,13 +201,19 @@ impl Access {
             };
             return Err(Denied::Scope { scope: scope.to_string(), why });
         }
-        Ok(Self { scopes: parsed, patient, ..Self::of(principal) })
+        let launches = scopes.split_ascii_whitespace().any(|scope| scope == LAUNCHES);
+        Ok(Self { scopes: parsed, patient, launches, ..Self::of(principal) })
     }
 
     /// The same by an app, which may be told who its user is (`own`) when that was granted.
     #[must_use]
     pub fn through(self, client: &str, own: Option<String>) -> Self {
         Self { client: Some(client.to_owned()), own, ..self }
+    }
+
+    /// May start apps with a patient in context, for users of another record system.
+    pub fn may_launch(&self) -> bool {
+        self.launches
     }
 
     /// The app that a user calls by.
@@ -301,6 +309,9 @@ fn is_directory(action: Action, resource_type: &str) -> bool {
     ];
     matches!(action, Action::Read | Action::Search) && DIRECTORY.contains(&resource_type)
 }
+
+/// The scope of record systems that embed apps.
+const LAUNCHES: &str = "smart/orchestrate_launch";
 
 /// What every device may do, with any of its credentials.
 pub const DEVICE_SCOPES: &str = "system/Observation.c";

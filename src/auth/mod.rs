@@ -2,7 +2,9 @@
 //! prove who somebody is. No handler and no query may enter.
 
 pub mod access;
+pub mod assertion;
 pub mod device;
 pub mod password;
 pub mod sessions;
+pub mod smart;
 pub mod token;

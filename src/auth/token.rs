@@ -274,7 +274,12 @@ impl Verifier {
 pub fn generate_pem() -> Result<String> {
     let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
         .map_err(|_| anyhow!("the system gives no random numbers"))?;
-    let encoded = STANDARD.encode(key.as_ref());
+    Ok(pem_of(key.as_ref()))
+}
+
+/// PKCS#8 as PEM.
+pub fn pem_of(pkcs8: &[u8]) -> String {
+    let encoded = STANDARD.encode(pkcs8);
     let mut pem = String::from("-----BEGIN PRIVATE KEY-----\n");
     for (place, letter) in encoded.chars().enumerate() {
         if place > 0 && place % 64 == 0 {
@@ -283,7 +288,7 @@ pub fn generate_pem() -> Result<String> {
         pem.push(letter);
     }
     pem.push_str("\n-----END PRIVATE KEY-----\n");
-    Ok(pem)
+    pem
 }
 
 #[cfg(test)]

@@ -75,6 +75,9 @@ fn without_password(url: &str) -> String {
 pub struct Secrets {
     /// PEM file (PKCS#8, P-256) that signs access tokens. `VIGIA__SECRETS__SIGNING_KEY_FILE`
     pub signing_key_file: Option<PathBuf>,
+    /// Keys that signed access tokens before: what they signed is good until it expires. To change the key, name the old
+    /// one here for an hour. `VIGIA__SECRETS__RETIRED_SIGNING_KEY_FILES`
+    pub retired_signing_key_files: Vec<PathBuf>,
     /// 64 hexadecimal digits; seals cursors and what else must come back unchanged.
     /// `VIGIA__SECRETS__SEAL_KEY`
     #[serde(serialize_with = "hidden")]
@@ -93,6 +96,14 @@ impl Secrets {
     pub fn signing_key(&self) -> Result<SecretString> {
         let path = self.signing_key_file.as_ref().ok_or_else(|| anyhow!("secrets.signing_key_file is not set"))?;
         read_secret("secrets.signing_key_file", path)
+    }
+
+    /// The PEM texts of the keys that signed before.
+    pub fn retired_signing_keys(&self) -> Result<Vec<SecretString>> {
+        self.retired_signing_key_files
+            .iter()
+            .map(|path| read_secret("secrets.retired_signing_key_files", path))
+            .collect()
     }
 
     /// The seal key's 32 bytes.

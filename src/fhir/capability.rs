@@ -48,9 +48,29 @@ pub fn statement(params: &Params, base: &str, date: &str) -> Vec<u8> {
     text.pop();
     text.push_str(",\"rest\":[");
     // The same for every caller, and long: written once.
-    text.push_str(params.told(|| rest(params).to_string()));
+    let rest = params.told(|| rest(params).to_string());
+    text.push_str(&rest.replacen("\"security\":{}", &format!("\"security\":{}", security(base)), 1));
     text.push_str("]}");
     text.into_bytes()
+}
+
+/// Where leave is asked for; clients of SMART 1 read it here. The addresses are beside the FHIR endpoint.
+fn security(base: &str) -> Value {
+    let own = base.trim_end_matches("/fhir");
+    let uri = |name: &str| json!({"url": name, "valueUri": format!("{own}/auth/{name}")});
+    json!({
+        "extension": [{
+            "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
+            "extension": [uri("authorize"), uri("token"), uri("introspect"), uri("revoke")]
+        }],
+        "cors": true,
+        "service": [{"coding": [{
+            "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+            "code": "SMART-on-FHIR",
+            "display": "SMART-on-FHIR"
+        }]}],
+        "description": "Bearer tokens with SMART scopes (SMART App Launch 2.2); session cookies for the server's own pages."
+    })
 }
 
 fn rest(params: &Params) -> Value {
@@ -66,10 +86,7 @@ fn rest(params: &Params) -> Value {
     let rest = with_operations(
         json!({
             "mode": "server",
-            "security": {
-                "cors": false,
-                "description": "Bearer tokens (JWT, ES256) with SMART v2 scopes; session cookies for the server's own pages."
-            },
+            "security": {},
             "resource": resources,
             "interaction": codes(&SYSTEM_INTERACTIONS),
             "searchParam": common.collect::<Vec<_>>()

@@ -9,13 +9,21 @@ use crate::helpers::samples::{bundle, entry, heart_rate, observation, patient};
 use crate::helpers::{Client, Place, TestApp, ids, minutes_from_now};
 
 /// What needs no credentials.
-const OPEN: [&str; 6] = [
+const OPEN: [&str; 13] = [
     "GET /fhir/metadata",
     "GET /health/live",
     "GET /health/ready",
     "POST /auth/login",
     // Who asks proves who it is by what it sends.
     "POST /auth/token",
+    "POST /auth/revoke",
+    // Refuses in the words of OAuth; told in smart.rs.
+    "POST /auth/introspect",
+    "GET /auth/authorize",
+    "POST /auth/authorize",
+    "GET /auth/jwks",
+    "GET /.well-known/openid-configuration",
+    "GET /fhir/.well-known/smart-configuration",
     "POST /device/v1/claim",
 ];
 /// Ends a session if there is one; says nothing to anybody.
@@ -34,6 +42,7 @@ async fn nobody_gets_nothing() {
             .replace("{operation}", "meta")
             .replace("{credential}", "c")
             .replace("{token}", "t")
+            .replace("{request}", "r")
             .replace("{member}", "Observation");
         assert!(!address.contains('{'), "{path}");
         for method in methods.as_object().unwrap().keys().map(|m| m.to_uppercase()) {

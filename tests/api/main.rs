@@ -97,4 +97,6 @@ mod rule_forms;
 #[cfg(test)]
 mod simulate;
 #[cfg(test)]
+mod smart;
+#[cfg(test)]
 mod store;

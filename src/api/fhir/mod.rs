@@ -14,6 +14,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{Resource, Route, guard};
 
 use super::reply::{at, of, unknown_address};
+use super::smart;
 use crate::error::Error;
 
 const LOOK: &str = "GET, HEAD";
@@ -22,6 +23,7 @@ const LOOK: &str = "GET, HEAD";
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .service(at("/metadata", LOOK).route(look().to(metadata::metadata)))
+        .service(at("/.well-known/smart-configuration", LOOK).route(look().to(smart::discovery::smart)))
         .service(
             of(web::resource(["", "/"]), "GET, HEAD, POST")
                 .route(look().to(search::system_by_url))

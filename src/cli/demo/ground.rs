@@ -44,7 +44,7 @@ pub(super) fn config(mut config: Config, dir: &Path, port: u16, mllp_port: u16) 
     }
     dir.clone_into(&mut config.data_dir);
     config.database.url = DatabaseUrl::new(format!("sqlite:{}", dir.join("vigia.db").display()));
-    config.secrets = Secrets { signing_key_file: Some(signing), seal_key: None, seal_key_file: Some(seal) };
+    config.secrets = Secrets { signing_key_file: Some(signing), seal_key_file: Some(seal), ..Secrets::default() };
     config.server.bind = SocketAddr::from(([127, 0, 0, 1], port));
     config.server.public_url = None;
     config.hl7.channel = vec![Channel {
