@@ -85,7 +85,7 @@ enum Command {
     /// Devices, and what they prove themselves by.
     #[command(subcommand)]
     Device(device::Command),
-    /// Machines that call with bearer tokens.
+    /// Apps and services that are registered, and bearer tokens for machines.
     #[command(subcommand)]
     Client(client::Command),
 }
@@ -119,7 +119,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Hl7(command) => on_runtime(hl7::run(load, command)),
         Command::Import(options) => on_runtime(import::run(load, options)),
         Command::Device(command) => on_runtime(device::run(load()?, command)),
-        Command::Client(command) => client::run(&load()?, command),
+        Command::Client(command) => on_runtime(client::run(load()?, command)),
     }
 }
 

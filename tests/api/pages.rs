@@ -16,7 +16,7 @@ fn files_in(text: &str) -> BTreeSet<String> {
 async fn every_file_that_a_page_names_is_there() {
     let app = TestApp::start().await;
     let anonymous = app.anonymous();
-    for (page, at_least) in [("/login", 4), ("/bridge", 30)] {
+    for (page, at_least) in [("/login", 4), ("/consent", 5), ("/bridge", 30)] {
         let html = anonymous.get(page).await.expect(200);
         assert!(html.header("content-security-policy").contains("default-src 'none'"), "{page}");
         let files = files_in(&html.text());

@@ -1,4 +1,4 @@
-//! Apps and services that ask for leave: SMART App Launch, Backend Services, OAuth 2.0, OpenID Connect.
+//! Apps and services that ask for leave: SMART App Launch, Backend Services, OAuth 2.0, `OpenID` Connect.
 
 mod apps;
 mod reach;

@@ -57,7 +57,7 @@ pub(crate) async fn smart(state: Shared) -> Answer {
     })))
 }
 
-/// OpenID Connect's.
+/// `OpenID` Connect's.
 #[utoipa::path(get, path = "/.well-known/openid-configuration", tag = "smart", responses((status = 200)))]
 pub(crate) async fn openid(state: Shared) -> Answer {
     let at = |path: &str| format!("{}{path}", state.settings.public_url);

@@ -115,7 +115,7 @@ pub(super) fn merged(scopes: &[&Scope]) -> Vec<Condition> {
     for condition in scopes.iter().flat_map(|scope| &scope.conditions) {
         match merged.iter_mut().find(|known| known.param == condition.param) {
             Some(known) if known.values != condition.values => {
-                known.values = format!("{},{}", known.values, condition.values)
+                known.values = format!("{},{}", known.values, condition.values);
             }
             Some(_) => {}
             None => merged.push(condition.clone()),

@@ -104,7 +104,7 @@ impl Clients {
     }
 
     /// Shuts a client out, with all that it was granted.
-    pub(super) async fn disable(&self, id: &str) -> Result<(), Error> {
+    pub async fn disable(&self, id: &str) -> Result<(), Error> {
         if !self.store.disable_client(id, self.store.clock().now()).await? {
             return Err(unknown(id));
         }

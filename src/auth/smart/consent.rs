@@ -143,44 +143,9 @@ impl Smart {
             Presented::Good(_) => {}
             Presented::Again(_) | Presented::Unknown => return Err(GONE),
         }
-        let (grant, code, row) = self.grant(&request, &granted, person, session, &client.registration, now)?;
+        let (grant, code, row) = made(&request, &granted, person, session, &client.registration, now)?;
         self.store.add_grant(grant, vec![row], now).await?;
         Ok(back(&request.redirect_uri, &request.state, &[("code", &code)]))
-    }
-
-    fn grant(
-        &self,
-        request: &Request,
-        granted: &Granted,
-        person: &Person,
-        session: &[u8],
-        registration: &super::registration::Registration,
-        now: i64,
-    ) -> Result<(Grant, String, Ticket), Error> {
-        let id = new_id();
-        let offline = granted.has("offline_access");
-        let online = granted.has("online_access") && !offline;
-        let lasting = if offline || online { registration.refresh_token_s } else { registration.access_token_s };
-        let (code, row) = ticket::make(
-            ticket::CODE,
-            &Code {
-                grant: id.clone(),
-                redirect_uri: request.redirect_uri.clone(),
-                challenge: request.challenge.clone(),
-            },
-            now + CODE,
-        )?;
-        let grant = Grant {
-            id,
-            client: request.client.clone(),
-            account: Some(person.id.clone()),
-            session: online.then(|| session.to_vec()),
-            body: serde_json::to_string(granted).map_err(Error::internal)?,
-            created: now,
-            expires: now + CODE + lasting * SECOND,
-            revoked: None,
-        };
-        Ok((grant, code, row))
     }
 
     /// The user does not agree: where the browser goes.
@@ -234,6 +199,37 @@ impl Smart {
         self.store.set_account_resource(&person.id, &reference).await?;
         Ok(reference)
     }
+}
+
+/// The grant, the code and what the code is found by.
+fn made(
+    request: &Request,
+    granted: &Granted,
+    person: &Person,
+    session: &[u8],
+    registration: &super::registration::Registration,
+    now: i64,
+) -> Result<(Grant, String, Ticket), Error> {
+    let id = new_id();
+    let offline = granted.has("offline_access");
+    let online = granted.has("online_access") && !offline;
+    let lasting = if offline || online { registration.refresh_token_s } else { registration.access_token_s };
+    let (code, row) = ticket::make(
+        ticket::CODE,
+        &Code { grant: id.clone(), redirect_uri: request.redirect_uri.clone(), challenge: request.challenge.clone() },
+        now + CODE,
+    )?;
+    let grant = Grant {
+        id,
+        client: request.client.clone(),
+        account: Some(person.id.clone()),
+        session: online.then(|| session.to_vec()),
+        body: serde_json::to_string(granted).map_err(Error::internal)?,
+        created: now,
+        expires: now + CODE + lasting * SECOND,
+        revoked: None,
+    };
+    Ok((grant, code, row))
 }
 
 fn needs_patient<'a>(mut scopes: impl Iterator<Item = &'a str>) -> bool {

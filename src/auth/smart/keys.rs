@@ -1,4 +1,4 @@
-//! Keys that sign id tokens: RSA, because OpenID Connect asks for RS256. Made when they are needed, kept in the store
+//! Keys that sign id tokens: RSA, because `OpenID` Connect asks for RS256. Made when they are needed, kept in the store
 //! sealed under the server's own key, so that all nodes sign with the same; a new one every quarter, and the old one
 //! stays published until what it signed is over.
 

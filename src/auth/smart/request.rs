@@ -18,7 +18,7 @@ const MAX_STATE: usize = 2048;
 const MAX_SCOPE: usize = 4096;
 const MAX_NONCE: usize = 512;
 const MAX_SCOPES: usize = 100;
-/// What OpenID Connect knows besides and this server has nothing to say to.
+/// What `OpenID` Connect knows besides and this server has nothing to say to.
 const UNUSED: [&str; 3] = ["email", "phone", "address"];
 
 /// A request that waits for its user.

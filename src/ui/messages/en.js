@@ -113,6 +113,8 @@ export default {
   'panel.failed': 'The trend could not be loaded.',
   'panel.again': 'Try again',
   'panel.nopoints': 'No readings in this time.',
+  'panel.apps': 'Apps',
+  'panel.appFailed': 'The app could not be started. Allow this page to open tabs, and try again.',
   'panel.table': 'Latest readings as a table',
   'panel.time': 'Time',
 

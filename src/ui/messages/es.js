@@ -113,6 +113,8 @@ export default {
   'panel.failed': 'No se pudo cargar la tendencia.',
   'panel.again': 'Reintentar',
   'panel.nopoints': 'Sin lecturas en este periodo.',
+  'panel.apps': 'Aplicaciones',
+  'panel.appFailed': 'No se ha podido iniciar la aplicación. Permita que esta página abra pestañas e inténtelo de nuevo.',
   'panel.table': 'Últimas lecturas en tabla',
   'panel.time': 'Hora',
 

@@ -37,7 +37,7 @@ async fn a_standalone_app_from_leave_to_its_end() {
     assert_eq!((&told["patient"], &told["need_patient_banner"]), (&json!(own), &json!(false)));
 
     let mine = app.bearer(told["access_token"].as_str().unwrap());
-    assert_eq!(ids(&mine.get("/fhir/Patient").await.expect(200).json()), [own.clone()]);
+    assert_eq!(ids(&mine.get("/fhir/Patient").await.expect(200).json()), std::slice::from_ref(&own));
     assert_eq!(ids(&mine.get("/fhir/Observation").await.expect(200).json()).len(), 1);
     mine.get(&format!("/fhir/Patient/{other}")).await.expect(404);
     mine.post("/fhir/Observation", &json!({"resourceType": "Observation"})).await.expect(403);
@@ -87,7 +87,7 @@ fn error(told: &Value) -> &str {
     told["error"].as_str().unwrap()
 }
 
-/// The claims, verified as an app does: with the keys that OpenID Connect's discovery leads to.
+/// The claims, verified as an app does: with the keys that `OpenID` Connect's discovery leads to.
 async fn identity(app: &TestApp, token: &str, audience: &str) -> Value {
     let found = app.anonymous().get("/.well-known/openid-configuration").await.expect(200).json();
     let issuer = found["issuer"].as_str().unwrap();

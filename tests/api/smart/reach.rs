@@ -124,7 +124,7 @@ async fn patients_see_themselves() {
     app.heart_rates(&own, &[80]).await;
     app.heart_rates(&other, &[90]).await;
     let eva = patient_account(&app, "eva", Some(&own)).await;
-    assert_eq!(ids(&eva.get("/fhir/Patient").await.expect(200).json()), [own.clone()]);
+    assert_eq!(ids(&eva.get("/fhir/Patient").await.expect(200).json()), std::slice::from_ref(&own));
     eva.get(&format!("/fhir/Patient/{other}")).await.expect(404);
     eva.get("/live").await.expect(403);
     let scope = "openid fhirUser launch/patient patient/*.rs user/Observation.rs";

@@ -91,10 +91,11 @@ async fn codes_are_good_once_for_whoever_they_were_given_to() {
     metadata["token_endpoint_auth_method"] = json!("client_secret_basic");
     let confidential = Way::of(&app, &register(&root, &metadata).await, scope);
 
+    let other_verifier = "x".repeat(43);
     let error = |told: Value| told["error"].as_str().unwrap_or_default().to_owned();
     for (change, status, expected) in [
         (vec![("code_verifier", "")], 400, "invalid_request"),
-        (vec![("code_verifier", "x".repeat(43).leak() as &str)], 400, "invalid_grant"),
+        (vec![("code_verifier", other_verifier.as_str())], 400, "invalid_grant"),
         (vec![("redirect_uri", "https://app.example/other")], 400, "invalid_grant"),
         (vec![("redirect_uri", "")], 400, "invalid_request"),
         (vec![("code", "made-up")], 400, "invalid_grant"),

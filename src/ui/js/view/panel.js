@@ -9,6 +9,7 @@ import { usePatient } from '../lib/store.js';
 import { extras, inSlot, longLabel, SLOTS } from '../lib/vitals.js';
 import { Age } from './age.js';
 import { AlertRow } from './alert.js';
+import { Apps } from './apps.js';
 import { cross } from './icons.js';
 import { identity } from './tile.js';
 import { Trend } from './trend.js';
@@ -72,6 +73,7 @@ export function Panel({ id, onClose }) {
       </div>
       ${vitals.length === 0 && html`<p class="quiet">${t('alert.nodata')}</p>`}
       ${vitals.map((vital) => html`<${VitalTrend} key=${vital.code} vital=${vital} patient=${id} hours=${hours} />`)}
+      <${Apps} patient=${id} />
     </div>
   </aside>`;
 }
