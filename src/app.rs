@@ -108,7 +108,7 @@ impl App {
             smart: Smart::new(&pipeline, verifier.clone(), &config.smart, &config.secrets.seal_key()?)?,
             verifier,
             devices: Devices::new(store.clone(), &config.device),
-            sessions: Sessions::new(store.clone(), config.session.lifetime_s),
+            sessions: Sessions::new(store.clone(), &config.session),
             live: Live::new(store.clone(), metrics.clone()),
             latest: Latest::new(store.clone()),
             days: Days::new(store.clone()),

@@ -154,11 +154,15 @@ impl Default for Live {
 pub struct Session {
     /// A session ends after so long in any case. `VIGIA__SESSION__LIFETIME_S`
     pub lifetime_s: u64,
+    /// After so many wrong passwords in a row a name is held off. `VIGIA__SESSION__FAILURES`
+    pub failures: u32,
+    /// For so long. `VIGIA__SESSION__HELD_OFF_S`
+    pub held_off_s: u32,
 }
 
 impl Default for Session {
     fn default() -> Self {
-        Self { lifetime_s: 12 * 3600 }
+        Self { lifetime_s: 12 * 3600, failures: 5, held_off_s: 60 }
     }
 }
 

@@ -7,6 +7,7 @@ mod body;
 mod caller;
 pub mod device;
 pub mod fhir;
+mod headers;
 pub mod health;
 #[expect(unused_qualifications, reason = "utoipa's macro spells out the type of the query")]
 pub mod hl7;
@@ -114,7 +115,11 @@ pub fn app(state: &State) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
     let state = web::Data::new(state.clone());
     move |config: &mut ServiceConfig| {
         config.app_data(state.clone()).app_data(query_config()).service(
-            web::scope("").wrap(from_fn(smart::cors::shared)).wrap(from_fn(request_log::log)).configure(routes),
+            web::scope("")
+                .wrap(from_fn(smart::cors::shared))
+                .wrap(from_fn(headers::strict))
+                .wrap(from_fn(request_log::log))
+                .configure(routes),
         );
     }
 }

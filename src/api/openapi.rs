@@ -39,7 +39,7 @@ use super::{alert, device, fhir, health, hl7, live, session, smart};
         smart::launch::launch, smart::launch::apps, smart::grants::list, smart::grants::end,
         smart::clients::list, smart::clients::register, smart::clients::one, smart::clients::change,
         smart::clients::disable, smart::clients::secret,
-        session::login, session::logout, session::me,
+        session::login, session::logout, session::me, session::change_password, session::sessions, session::end,
         health::live, health::ready, health::metrics,
     ),
     modifiers(&Security),

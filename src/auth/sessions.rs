@@ -10,15 +10,17 @@ use tokio::sync::Semaphore;
 use super::access::{Access, Role};
 use super::password;
 use crate::clock::new_id;
+use crate::config::Session as Settings;
 use crate::error::Error;
 use crate::store::{Account, Session, Store};
 
-/// Failures in a row before a name is held off, and for how long (s).
-const FAILURES: u32 = 5;
-const HELD_OFF_S: u32 = 60;
 /// How many passwords are verified at one time, and how long one waits for its turn.
 const VERIFYING: usize = 2;
 const TURN: Duration = Duration::from_secs(5);
+/// NIST SP 800-63B: at least eight; these guard a ward.
+const MIN_PASSWORD: usize = 10;
+/// What a browser says of itself is kept so far.
+const MAX_AGENT: usize = 200;
 /// Names that are remembered; more than that is an attack, and then it starts afresh.
 const MAX_NAMES: usize = 10_000;
 
@@ -35,20 +37,36 @@ pub struct Person {
 #[derive(Clone)]
 pub struct Sessions {
     store: Store,
-    /// How long a session lasts, s.
-    lifetime_s: u64,
+    settings: Settings,
     failures: Arc<Mutex<HashMap<String, (u32, i64)>>>,
     /// Passwords that are verified at one time: each takes 19 MiB and some ten milliseconds of a core.
     verifying: Arc<Semaphore>,
 }
 
 impl Sessions {
-    pub fn new(store: Store, lifetime_s: u64) -> Self {
-        Self { store, lifetime_s, failures: Arc::default(), verifying: Arc::new(Semaphore::new(VERIFYING)) }
+    pub fn new(store: Store, settings: &Settings) -> Self {
+        Self {
+            store,
+            settings: settings.clone(),
+            failures: Arc::default(),
+            verifying: Arc::new(Semaphore::new(VERIFYING)),
+        }
     }
 
-    /// The session's token for the browser.
-    pub async fn sign_in(&self, username: &str, secret: &str) -> Result<String, Error> {
+    /// The session's token for the browser. `agent`: what that says it is.
+    pub async fn sign_in(&self, username: &str, secret: &str, agent: &str) -> Result<String, Error> {
+        let account = self.verified(username, secret).await?;
+        let now = self.store.clock().now();
+        let (token, hash) = password::new_session();
+        let lifetime = i64::try_from(self.settings.lifetime_s).unwrap_or(i64::MAX / 2_000_000) * 1_000_000;
+        let agent = agent.chars().filter(|c| !c.is_control()).take(MAX_AGENT).collect();
+        let session = Session { hash: hash.to_vec(), account: account.id, expires: now + lifetime, opened: now, agent };
+        self.store.create_session(session, now).await?;
+        Ok(token)
+    }
+
+    /// The account whose password this is.
+    async fn verified(&self, username: &str, secret: &str) -> Result<Account, Error> {
         let now = self.store.clock().now();
         self.held_off(username, now)?;
         let account = self.store.find_account(username).await?;
@@ -65,11 +83,36 @@ impl Sessions {
             return Err(Error::Unauthenticated(Some("user name or password is wrong")));
         };
         self.failures().remove(username);
-        let (token, hash) = password::new_session();
-        let lifetime = i64::try_from(self.lifetime_s).unwrap_or(i64::MAX / 2_000_000) * 1_000_000;
-        let session = Session { hash: hash.to_vec(), account: account.id, expires: now + lifetime };
-        self.store.create_session(session, now).await?;
-        Ok(token)
+        Ok(account)
+    }
+
+    /// A person's own new password. The old one must be known; all other sessions, and what apps were granted, end.
+    pub async fn change_password(&self, person: &Person, token: &str, old: &str, new: &str) -> Result<(), Error> {
+        if new.chars().count() < MIN_PASSWORD || new.len() > password::MAX_BYTES || new == person.username {
+            let why = format!("a password has {MIN_PASSWORD} characters at least, and is not the user name");
+            return Err(Error::unprocessable("value", "new", why));
+        }
+        self.verified(&person.username, old).await.map_err(|error| match error {
+            Error::Unauthenticated(_) => Error::Forbidden("The old password is wrong.".to_owned()),
+            other => other,
+        })?;
+        let _turn = self.verifying.clone().acquire_owned().await.map_err(Error::internal)?;
+        let new = new.to_owned();
+        let hash = tokio::task::spawn_blocking(move || password::hash(&new)).await.map_err(Error::internal)?;
+        let hash = hash.map_err(Error::internal)?;
+        self.store.update_password(&person.username, hash, Some(password::session_hash(token))).await?;
+        Ok(())
+    }
+
+    /// A person's sessions, the newest first.
+    pub async fn of(&self, person: &Person) -> Result<Vec<Session>, Error> {
+        self.store.sessions_of(&person.id, self.store.clock().now()).await
+    }
+
+    /// Ends one of them.
+    pub async fn end(&self, session: &Session) -> Result<(), Error> {
+        let hash = session.hash.as_slice().try_into().map_err(Error::internal)?;
+        self.store.delete_session(hash).await
     }
 
     /// Who a session belongs to.
@@ -104,7 +147,7 @@ impl Sessions {
     /// Sets another password and ends the account's sessions. False: there is no such account.
     pub async fn reset_password(&self, username: &str, secret: &str) -> Result<bool, Error> {
         let hash = password::hash(secret).map_err(Error::internal)?;
-        self.store.update_password(username, hash).await
+        self.store.update_password(username, hash, None).await
     }
 
     fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<String, (u32, i64)>> {
@@ -114,11 +157,13 @@ impl Sessions {
     fn held_off(&self, username: &str, now: i64) -> Result<(), Error> {
         let mut failures = self.failures();
         let Some((count, last)) = failures.get(username).copied() else { return Ok(()) };
-        let left = last + i64::from(HELD_OFF_S) * 1_000_000 - now;
+        let left = last + i64::from(self.settings.held_off_s) * 1_000_000 - now;
         if left <= 0 {
             failures.remove(username);
-        } else if count >= FAILURES {
-            return Err(Error::TooMany { retry_after_s: u32::try_from(left / 1_000_000 + 1).unwrap_or(HELD_OFF_S) });
+        } else if count >= self.settings.failures {
+            return Err(Error::TooMany {
+                retry_after_s: u32::try_from(left / 1_000_000 + 1).unwrap_or(self.settings.held_off_s),
+            });
         }
         Ok(())
     }

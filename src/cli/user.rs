@@ -39,7 +39,7 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
         is_there(&store, role, resource).await?;
     }
     let password = password::generate();
-    let sessions = Sessions::new(store.clone(), config.session.lifetime_s);
+    let sessions = Sessions::new(store.clone(), &config.session);
     if !sessions.create_account(&username, &name, role, &password).await? {
         bail!("the user name {username} is taken");
     }

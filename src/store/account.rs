@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::conn::{Conn, each};
 use super::schema::{account, session};
-use super::{Store, database};
+use super::{Ended, Store, database, smart};
 use crate::error::Error;
 
 /// A person. `password` is a PHC string.
@@ -22,13 +22,16 @@ pub struct Account {
     pub resource: Option<String>,
 }
 
-/// A signed-in browser: the hash of its token, whose it is, and until when (µs UTC).
+/// A signed-in browser: the hash of its token, whose it is, since and until when (µs UTC).
 #[derive(Clone, Debug, Queryable, Insertable)]
 #[diesel(table_name = session, treat_none_as_default_value = false)]
 pub struct Session {
     pub hash: Vec<u8>,
     pub account: String,
     pub expires: i64,
+    pub opened: i64,
+    /// What the browser says it is.
+    pub agent: String,
 }
 
 impl Store {
@@ -38,15 +41,19 @@ impl Store {
         self.write_aside(move |conn| insert(conn).map(|made| made == 1).map_err(database)).await
     }
 
-    /// Sets another password and ends the account's sessions. False: there is no such account.
-    pub async fn update_password(&self, username: &str, hash: String) -> Result<bool, Error> {
-        let username = username.to_owned();
+    /// Sets another password and ends the account's sessions, but for one, and what apps were granted by it. False: there
+    /// is no such account.
+    pub async fn update_password(&self, username: &str, hash: String, keep: Option<[u8; 32]>) -> Result<bool, Error> {
+        let (username, now) = (username.to_owned(), self.clock().now());
+        let keep = keep.map(|hash| hash.to_vec()).unwrap_or_default();
         self.write_aside(move |conn| {
             let own = account::table.filter(account::username.eq(&username));
             let changed = diesel::update(own).set(account::password.eq(&hash)).execute(conn).map_err(database)?;
             let id: Option<String> = own.select(account::id).first(conn).optional().map_err(database)?;
             if let Some(id) = id {
-                diesel::delete(session::table.filter(session::account.eq(id))).execute(conn).map_err(database)?;
+                let others = session::table.filter(session::account.eq(&id).and(session::hash.ne(keep)));
+                diesel::delete(others).execute(conn).map_err(database)?;
+                smart::end(conn, Ended::OfAccount(id), now)?;
             }
             Ok(changed == 1)
         })
@@ -104,6 +111,16 @@ impl Store {
                 Some(id) => account::table.filter(account::id.eq(id)).first(conn).optional().map_err(database),
                 None => Ok(None),
             }
+        })
+        .await
+    }
+
+    /// A person's sessions that last, the newest first.
+    pub async fn sessions_of(&self, account: &str, now: i64) -> Result<Vec<Session>, Error> {
+        let account = account.to_owned();
+        self.read(move |conn, _| {
+            let own = session::table.filter(session::account.eq(account).and(session::expires.gt(now)));
+            own.order((session::opened.desc(), session::hash)).load(conn).map_err(database)
         })
         .await
     }

@@ -180,7 +180,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    session (hash) { hash -> Binary, account -> Text, expires -> BigInt, }
+    session (hash) { hash -> Binary, account -> Text, expires -> BigInt, opened -> BigInt, agent -> Text, }
 }
 
 diesel::allow_tables_to_appear_in_same_query!(component, concept_coding, observation);

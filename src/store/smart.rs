@@ -237,7 +237,7 @@ fn insert_ticket(conn: &mut Conn, new: &Ticket) -> Result<(), Error> {
     diesel::insert_into(smart_ticket::table).values(new).execute(conn).map(|_| ()).map_err(database)
 }
 
-fn end(conn: &mut Conn, which: Ended, now: i64) -> Result<usize, Error> {
+pub(super) fn end(conn: &mut Conn, which: Ended, now: i64) -> Result<usize, Error> {
     let set = smart_grant::revoked.eq(Some(now));
     let open = smart_grant::table.filter(smart_grant::revoked.is_null());
     let ended = match which {

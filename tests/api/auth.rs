@@ -344,6 +344,74 @@ async fn guessing_is_slowed_down() {
     app.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn lockout_is_as_strict_as_the_settings_say() {
+    let app = TestApp::with(|config| config.session.failures = 2).await;
+    for status in [401, 401, 429] {
+        sign_in(&app, "nobody", "wrong").await.expect(status);
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_see_their_sessions_and_change_their_password() {
+    let app = TestApp::start().await;
+    let role = vigia::auth::access::Role::Nurse;
+    app.state.sessions.create_account("nora", "Nora", role, "the old one").await.unwrap();
+    let mut browsers = Vec::new();
+    for agent in ["Firefox", "Safari"] {
+        let login = json!({"username": "nora", "password": "the old one"});
+        let anonymous = app.anonymous();
+        let ask = anonymous.with_header("X-Requested-With", "vigia").with_header("User-Agent", agent);
+        let cookie = ask.post("/auth/login", &login).await.expect(204).header("set-cookie");
+        let actor = crate::helpers::Actor::Session(cookie.split(';').next().unwrap().to_owned());
+        browsers.push(Client { actor, ..app.anonymous() });
+    }
+    let [first, second] = browsers.as_slice() else { panic!("two") };
+    let open = first.get("/auth/sessions").await.expect(200).json();
+    let agents: Vec<(&Value, &Value)> =
+        open.as_array().unwrap().iter().map(|one| (&one["agent"], &one["current"])).collect();
+    assert_eq!(agents, [(&json!("Safari"), &json!(false)), (&json!("Firefox"), &json!(true))]);
+    let other = format!("/auth/sessions/{}", open[0]["id"].as_str().unwrap());
+    app.administrator().await.delete(&other).await.expect(404);
+    for (old, new, status) in [
+        ("wrong", "a good new one", 403),
+        ("the old one", "short", 422),
+        ("the old one", "nora", 422),
+        ("the old one", "a good new one", 204),
+    ] {
+        first.post("/auth/password", &json!({"old": old, "new": new})).await.expect(status);
+    }
+    second.get("/auth/me").await.expect(401);
+    first.get("/auth/me").await.expect(200);
+    sign_in(&app, "nora", "the old one").await.expect(401);
+    sign_in(&app, "nora", "a good new one").await.expect(204);
+    let open = first.get("/auth/sessions").await.expect(200).json();
+    let newest = format!("/auth/sessions/{}", open[0]["id"].as_str().unwrap());
+    first.delete(&newest).await.expect(204);
+    first.delete(&newest).await.expect(404);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_tell_browsers_to_be_careful() {
+    let app = TestApp::with(|config| config.server.public_url = Some("https://vigia.test".into())).await;
+    for path in ["/fhir/metadata", "/fhir/Patient", "/auth/me", "/login", "/consent", "/nowhere", "/health/live"] {
+        let reply = app.anonymous().get(path).await;
+        assert_eq!(reply.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(reply.header("referrer-policy"), "no-referrer", "{path}");
+        assert!(reply.header("content-security-policy").contains("frame-ancestors 'none'"), "{path}");
+        assert!(reply.header("strict-transport-security").starts_with("max-age=63072000"), "{path}");
+        assert!(!reply.header("cache-control").is_empty(), "{path}");
+    }
+    app.stop().await;
+    let app = TestApp::start().await;
+    let found = app.gateway().get("/fhir/Patient").await.expect(200);
+    assert_eq!(found.header("cache-control"), "private, no-store");
+    assert_eq!(found.header("strict-transport-security"), "", "without TLS it would lock people out");
+    app.stop().await;
+}
+
 async fn may(client: &Client, method: &str, path: &str, body: &Value) -> bool {
     let ask = client.with_header("Content-Type", "application/fhir+json");
     let reply = ask.send(method.parse().unwrap(), path, Some(body.to_string().into_bytes())).await;

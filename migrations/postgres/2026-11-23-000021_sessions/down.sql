@@ -1,0 +1,2 @@
+ALTER TABLE session DROP COLUMN agent;
+ALTER TABLE session DROP COLUMN opened;
