@@ -14,6 +14,9 @@ use serde_json::Value;
 use vigia::alert::context;
 use vigia::alert::rule::{RuleSet, compile, default_plans};
 use vigia::alert::window::{Sample, Terms, Window};
+use vigia::auth::access::{Access, Action, Principal, Role};
+use vigia::auth::token::{TokenKeys, Verifier, generate_pem};
+use vigia::fhir::constraint;
 use vigia::fhir::reading::Reading;
 use vigia::fhir::registry::Params;
 use vigia::fhir::{index, query};
@@ -54,6 +57,30 @@ fn measure(name: &str, units: u32, mut work: impl FnMut()) {
 
 fn parsed(text: &str) -> Result<Value> {
     fhir_r4::parse(text.as_bytes(), Format::Json).map_err(|issues| anyhow!("{issues:?}"))
+}
+
+/// What stands between a request and its work: whose token it is, and what it may do.
+fn authorization() -> Result<()> {
+    let keys = TokenKeys::from_pem(&generate_pem()?, "https://v.example", "https://v.example/fhir")?;
+    let now = RECEIVED / 1_000_000;
+    let scopes = "openid launch/patient patient/*.rs patient/Observation.rs?category=vital-signs";
+    let token = keys.mint(&keys.claims("app", scopes, Some("p1".to_owned()), now, 3600))?;
+    measure("  a token for the first time: signature and claims", 1, || {
+        drop(black_box(keys.verify(black_box(&token), now)))
+    });
+    let verifier = Verifier::new(keys);
+    measure("  a token that was seen before", 1, || drop(black_box(verifier.access(black_box(&token), now))));
+    let user = || Principal::User { id: "u".into(), username: "ana".into(), role: Role::Physician };
+    measure("  scopes of a user's app, read", 1, || {
+        drop(black_box(Access::from_scopes(user(), black_box(scopes), Some("p1".to_owned()))));
+    });
+    let access = Access::from_scopes(user(), scopes, Some("p1".to_owned()))?;
+    measure("  leave to search", 1, || drop(black_box(access.check(Action::Search, black_box("Observation")))));
+    let reading = parsed(&WARD.observation(0))?;
+    measure("  a constraint, held against a reading", 1, || {
+        black_box(constraint::holds("Observation", black_box(&reading), "category", "vital-signs"));
+    });
+    Ok(())
 }
 
 fn main() -> Result<()> {
@@ -101,6 +128,9 @@ fn main() -> Result<()> {
     measure("  HL7 v2 message of 30 results to drafts, a result", 30, || {
         drop(black_box(hl7::read(black_box(message), &channel)));
     });
+
+    println!("authorization");
+    authorization()?;
 
     println!("rules");
     let rules = RuleSet::new(default_plans().iter().filter_map(|plan| compile(plan).ok()));
