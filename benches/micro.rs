@@ -66,7 +66,7 @@ fn authorization() -> Result<()> {
     let scopes = "openid launch/patient patient/*.rs patient/Observation.rs?category=vital-signs";
     let token = keys.mint(&keys.claims("app", scopes, Some("p1".to_owned()), now, 3600))?;
     measure("  a token for the first time: signature and claims", 1, || {
-        drop(black_box(keys.verify(black_box(&token), now)))
+        drop(black_box(keys.verify(black_box(&token), now)));
     });
     let verifier = Verifier::new(keys);
     measure("  a token that was seen before", 1, || drop(black_box(verifier.access(black_box(&token), now))));

@@ -11,7 +11,8 @@ pub mod fhir;
 // 2: pure: drafts to resources, rules; (auth::access too)
 pub mod alert;
 pub mod normalize;
-// 3: the database
+// 3: the audit trail, and the database
+pub mod audit;
 pub mod store;
 // 4: the one road in; HL7 v2 as it is spoken
 mod binding;

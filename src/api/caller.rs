@@ -10,6 +10,7 @@ use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpRequest, web};
 
 use super::State;
+use crate::audit::trail::arrived;
 use crate::auth::access::Access;
 use crate::auth::device::proof::SECRET_PREFIX;
 use crate::auth::sessions::Person;
@@ -40,7 +41,7 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        Box::pin(async move {
+        let proved = async move {
             if let Some(token) = bearer(&request)? {
                 let state = state(&request)?;
                 if token.starts_with(SECRET_PREFIX) {
@@ -56,7 +57,8 @@ impl FromRequest for Caller {
                 return Ok(Self((*access).clone()));
             }
             Ok(Self(person(&request).await?.access))
-        })
+        };
+        Box::pin(async move { proved.await.inspect(|caller: &Self| arrived(&caller.0)) })
     }
 }
 
@@ -66,7 +68,7 @@ impl FromRequest for SignedIn {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        Box::pin(async move { Ok(Self(person(&request).await?)) })
+        Box::pin(async move { Ok(Self(person(&request).await.inspect(|person| arrived(&person.access))?)) })
     }
 }
 

@@ -11,6 +11,7 @@ use actix_web::{Error, web};
 use tracing::Instrument;
 
 use super::State;
+use crate::audit::trail::{self, Origin};
 use crate::clock::new_id;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -27,7 +28,8 @@ pub(super) async fn log(
     let method = request.method().clone();
     let span = tracing::info_span!("request", id = %id);
     let state = request.app_data::<web::Data<State>>().cloned();
-    let mut response = next.call(request).instrument(span.clone()).await?;
+    let origin = origin(&request, &id);
+    let mut response = trail::follow(origin, next.call(request).instrument(span.clone())).await?;
     let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
     let (status, took) = (response.status().as_u16(), started.elapsed());
     span.in_scope(|| tracing::debug!(%method, route, status, duration_us = took.as_micros(), "answered"));
@@ -38,4 +40,14 @@ pub(super) async fn log(
         response.headers_mut().insert(REQUEST_ID, value);
     }
     Ok(response)
+}
+
+/// What the audit trail says of where a request comes from. Who stands behind a proxy is the proxy's to say.
+fn origin(request: &ServiceRequest, id: &str) -> Origin {
+    let last = request.path().rsplit('/').next().filter(|last| last.starts_with('$') && last.len() <= 64);
+    Origin {
+        from: request.peer_addr().map(|peer| peer.ip().to_string()),
+        request: Some(id.to_owned()),
+        operation: last.map(str::to_owned),
+    }
 }

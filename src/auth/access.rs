@@ -243,6 +243,16 @@ impl Access {
         matches!(self.principal, Principal::System(_) | Principal::User { role: Role::Administrator, .. })
     }
 
+    /// May read the audit trail. Nobody may write it.
+    pub fn may_audit(&self) -> Result<(), Denied> {
+        let may = matches!(
+            self.principal,
+            Principal::System(_) | Principal::User { role: Role::Administrator | Role::Auditor, .. }
+        );
+        let denied = || Denied::NotGranted { action: Action::Read.word(), resource_type: "AuditEvent".to_owned() };
+        if may { self.check(Action::Read, "AuditEvent").map(|_| ()) } else { Err(denied()) }
+    }
+
     /// Asks for leave. The widest scope that covers the action decides how far it goes.
     pub fn check(&self, action: Action, resource_type: &str) -> Result<Permit, Denied> {
         self.granted(action, resource_type).or_else(|denied| {

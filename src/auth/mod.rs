@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod assertion;
+pub mod checkpoint;
 pub mod device;
 pub mod password;
 pub mod sessions;

@@ -19,6 +19,7 @@ mod secret_file;
 mod serve;
 mod simulate;
 mod user;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -85,6 +86,8 @@ enum Command {
     /// Devices, and what they prove themselves by.
     #[command(subcommand)]
     Device(device::Command),
+    /// Walk the audit trail: whether every entry is as it was recorded. Ends with 1 when one is not.
+    Verify(verify::Options),
     /// Apps and services that are registered, and bearer tokens for machines.
     #[command(subcommand)]
     Client(client::Command),
@@ -119,6 +122,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Hl7(command) => on_runtime(hl7::run(load, command)),
         Command::Import(options) => on_runtime(import::run(load, options)),
         Command::Device(command) => on_runtime(device::run(load()?, command)),
+        Command::Verify(options) => on_runtime(verify::run(load()?, options)),
         Command::Client(command) => on_runtime(client::run(load()?, command)),
     }
 }

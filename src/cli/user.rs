@@ -19,7 +19,7 @@ pub(super) enum Command {
         /// The name that others see.
         #[arg(long, value_parser = super::name)]
         name: String,
-        /// administrator, clinician, nurse, physician, ward-lead, integration or patient
+        /// administrator, auditor, clinician, nurse, physician, ward-lead, integration or patient
         #[arg(long, default_value = "clinician")]
         role: String,
         /// Who this is as a resource: Practitioner/…; of a patient, whose record it is: Patient/…
@@ -31,8 +31,8 @@ pub(super) enum Command {
 pub(super) async fn run(config: Config, command: Command) -> Result<()> {
     let Command::Add { username, name, role, resource } = command;
     let role = Role::parse(&role).filter(|role| *role != Role::Device);
-    let role =
-        role.context("--role is administrator, clinician, nurse, physician, ward-lead, integration or patient")?;
+    let role = role
+        .context("--role is administrator, auditor, clinician, nurse, physician, ward-lead, integration or patient")?;
     ensure!(role != Role::Patient || resource.is_some(), "a patient needs --resource Patient/…");
     let store = database::open(&config)?;
     if let Some(resource) = &resource {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use diesel::prelude::*;
 
+use super::audit::{self, Line};
+use super::body::{self, Head};
 use super::conn::Conn;
 use super::dict::Dict;
 use super::guard::{Budget, CONDITION_CHANGED};
@@ -15,7 +17,7 @@ use super::message::{self, Before};
 use super::prepare::{OBSERVATION, Prepared, Repeat, Verb, type_number};
 use super::schema::observation;
 use super::write::{self, Current, Pending, Step};
-use super::{Outcome, Written, database, reader};
+use super::{Outcome, Written, database, patient_of, reader};
 use crate::error::Error;
 
 /// Why a reader's step is refused.
@@ -31,6 +33,16 @@ pub(super) fn is_stale(error: &Error) -> bool {
     matches!(error, Error::Conflict(CONDITION_CHANGED) | Error::VersionConflict { .. })
 }
 
+/// What a transaction came to.
+pub(super) struct Finished {
+    /// The last number that was given.
+    pub seq: i64,
+    /// To be published after the commit.
+    pub entries: Vec<Arc<Entry>>,
+    /// To be put into the audit trail.
+    pub recorded: Vec<Line>,
+}
+
 /// One transaction at work.
 pub(super) struct Batch<'a> {
     conn: &'a mut Conn,
@@ -43,19 +55,24 @@ pub(super) struct Batch<'a> {
     stored: HashMap<(i16, Vec<u8>), Current>,
     /// Ids created in this batch, with the bodies they were created with.
     fresh: HashMap<(i16, Vec<u8>), (i64, Vec<u8>)>,
+    /// Whose it was that is deleted, by `seq`.
+    lost: HashMap<i64, String>,
+    /// For the audit trail.
+    recorded: Vec<Line>,
 }
 
 impl<'a> Batch<'a> {
     /// `seq`: the last number that was given. The log's head is locked.
     pub(super) fn new(conn: &'a mut Conn, dict: &'a Dict, seq: i64, now: i64) -> Self {
         let (pending, stored, fresh) = (Pending::default(), HashMap::new(), HashMap::new());
-        Self { conn, dict, seq, now, pending, entries: vec![], stored, fresh }
+        let (lost, recorded) = (HashMap::new(), vec![]);
+        Self { conn, dict, seq, now, pending, entries: vec![], stored, fresh, lost, recorded }
     }
 
-    /// Writes what waits: the last number given, and the entries to be published after the commit.
-    pub(super) fn finish(mut self) -> Result<(i64, Vec<Arc<Entry>>), Error> {
+    /// Writes what waits.
+    pub(super) fn finish(mut self) -> Result<Finished, Error> {
         self.flush()?;
-        Ok((self.seq, self.entries))
+        Ok(Finished { seq: self.seq, entries: self.entries, recorded: self.recorded })
     }
 
     /// One query for all ids that may be stored already.
@@ -108,6 +125,7 @@ impl<'a> Batch<'a> {
         // What the message was made from has changed: it is made again, and stored then.
         let stale = groups.iter().any(|group| group.as_ref().is_err_and(is_stale));
         let posting = job.posting.as_ref().filter(|_| !stale);
+        self.recorded.extend(audit::entries(&job.stamp, &job.groups, &groups, &self.lost, self.now)?);
         let posted = posting.map(|posting| message::store(self.conn, posting, is_open, &groups)).transpose()?;
         Ok(Answer { groups, posted })
     }
@@ -217,6 +235,9 @@ impl<'a> Batch<'a> {
             Step::After(current) => {
                 let version = current.version + 1;
                 let revived = current.deleted;
+                if matches!(change.verb, Verb::Delete { .. }) {
+                    self.lost.extend(owner(change, &current)?.map(|patient| (self.seq + 1, patient)));
+                }
                 self.pending.supersede(change, current);
                 (version, if revived { Outcome::Created } else { Outcome::Updated })
             }
@@ -248,4 +269,15 @@ impl<'a> Batch<'a> {
     fn flush(&mut self) -> Result<(), Error> {
         std::mem::take(&mut self.pending).write(self.conn)
     }
+}
+
+/// Whose a version is that is about to be deleted.
+fn owner(change: &Prepared, current: &Current) -> Result<Option<String>, Error> {
+    if current.deleted {
+        return Ok(None);
+    }
+    let Current { version, updated, .. } = *current;
+    let head = Head { resource_type: change.resource_type, id: &change.id, version, updated };
+    let resource = serde_json::from_slice(&body::render(&head, &current.body)?).map_err(Error::internal)?;
+    Ok(patient_of(change.resource_type, &change.id, &resource))
 }

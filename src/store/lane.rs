@@ -12,7 +12,8 @@ use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use diesel::prelude::*;
 use tokio::sync::oneshot;
 
-use super::batch::Batch;
+use super::audit;
+use super::batch::{Batch, Finished};
 use super::conn::{Conn, Location, Purpose};
 use super::dict::{Dict, Made, Source};
 use super::guard::Guard;
@@ -23,6 +24,7 @@ use super::prepare::{Prepared, UNKNOWN};
 use super::queue::Queue;
 use super::schema::log_head;
 use super::{Written, database};
+use crate::audit::Stamp;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::telemetry::Metrics;
@@ -67,6 +69,8 @@ pub(super) struct Batched {
     pub groups: Vec<Group>,
     /// The message that they came with.
     pub posting: Option<Box<Posting>>,
+    /// Whose groups they are, for the audit trail.
+    pub stamp: Stamp,
     pub reply: oneshot::Sender<Answer>,
 }
 
@@ -222,7 +226,8 @@ impl Lane {
         for job in jobs.iter() {
             answers.push(batch.job(job)?);
         }
-        let (last, entries) = batch.finish()?;
+        let Finished { seq: last, entries, recorded } = batch.finish()?;
+        audit::append(conn, &recorded)?;
         if last > seq {
             let defines = changes(jobs).any(|change| change.resource_type == SEARCH_PARAMETER);
             let head = (log_head::seq.eq(last), log_head::parameters.eq(params + i64::from(defines)));

@@ -18,6 +18,7 @@ use super::guard::CONDITION_CHANGED;
 use super::lane::{Batched, Job};
 use super::schema::message;
 use super::{Commit, Priority, Store, Written, authorise, batch, body, database, oddity};
+use crate::audit::Stamp;
 use crate::auth::access::Access;
 use crate::error::Error;
 use fhir_r4::{Issue, Severity};
@@ -284,7 +285,11 @@ impl Store {
         let rows = groups.iter().map(|g| g.changes.len().max(1)).sum::<usize>() + 1;
         let posting = Some(Box::new(Posting::new(message, self.inner.clock.now())));
         let (reply, answer) = oneshot::channel();
-        self.enqueue(rows, Priority::Interactive, Job::Commit(Batched { groups, posting, reply }))?;
+        self.enqueue(
+            rows,
+            Priority::Interactive,
+            Job::Commit(Batched { groups, posting, stamp: Stamp::of(access), reply }),
+        )?;
         let answer = answer.await.map_err(|_| Error::Unavailable("The server is shutting down."))?;
         let broken = |error: &Error| error.view().status >= 500;
         match (answer.posted, answer.groups) {

@@ -4,6 +4,7 @@
 
 mod account;
 mod attended;
+mod audit;
 mod batch;
 mod batch_key;
 // Not for use outside; open for the benchmarks.
@@ -58,6 +59,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use account::{Account, Session};
 pub use attended::Attended;
+pub use audit::{Broken, Found as FoundTrail, Trails, Verified, Wanted as WantedTrails};
 pub use batch::{CONTROL_ID_TAKEN, READER_LOST};
 pub use batch_key::{BatchKey, Begun};
 pub use contact::Contact;
@@ -92,6 +94,7 @@ use self::permitted::{authorise, visible, within};
 use self::prepare::Prepared;
 use self::queue::{Queue, Refused};
 use self::search::Seal;
+use crate::audit::Stamp;
 use crate::auth::access::{Access, Action, Permit, Reach};
 use crate::clock::Clock;
 use crate::error::Error;
@@ -229,7 +232,7 @@ impl Store {
             let group = authorise(access, &commit).and_then(|()| self.prepared(access, commit));
             refused.push(group.map(|group| groups.push(group)).err());
         }
-        let mut answers = self.commit_groups(priority, groups).await?.into_iter();
+        let mut answers = self.commit_groups(Stamp::of(access), priority, groups).await?.into_iter();
         let unanswered = || Err(Error::internal("a commit without an answer"));
         let all =
             refused.into_iter().map(|refused| refused.map_or_else(|| answers.next().unwrap_or_else(unanswered), Err));
@@ -252,6 +255,7 @@ impl Store {
 
     async fn commit_groups(
         &self,
+        stamp: Stamp,
         priority: Priority,
         groups: Vec<Group>,
     ) -> Result<Vec<Result<Vec<Written>, Error>>, Error> {
@@ -260,9 +264,10 @@ impl Store {
         }
         let rows = groups.iter().map(|g| g.changes.len().max(1)).sum();
         let (reply, answer) = oneshot::channel();
-        self.enqueue(rows, priority, Job::Commit(Batched { groups, posting: None, reply }))?;
+        self.enqueue(rows, priority, Job::Commit(Batched { groups, posting: None, stamp, reply }))?;
         self.inner.metrics.lane_depth(self.inner.queue.depth());
-        answer.await.map(|answer| answer.groups).map_err(|_| Error::Unavailable("The server is shutting down."))
+        let answer = answer.await.map_err(|_| Error::Unavailable("The server is shutting down."))?;
+        Ok(answer.groups)
     }
 
     /// One group by itself.

@@ -299,3 +299,25 @@ diesel::table! {
 diesel::table! {
     smart_key (kid) { kid -> Text, sealed -> Binary, created -> BigInt, }
 }
+
+diesel::table! {
+    audit_block (first) {
+        first -> BigInt,
+        count -> Integer,
+        starts -> BigInt,
+        ends -> BigInt,
+        hash -> Binary,
+        marks -> Binary,
+        body -> Binary,
+    }
+}
+
+diesel::table! {
+    audit_key (key, first) { key -> BigInt, first -> BigInt, }
+}
+
+diesel::table! {
+    audit_head (one) { one -> SmallInt, seq -> BigInt, hash -> Binary, }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(audit_block, audit_key);

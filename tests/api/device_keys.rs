@@ -119,13 +119,13 @@ async fn a_device_claims_a_key_signs_and_sends() {
         let reply = phone.post_raw("/auth/token", FORM, form(&signed)).await;
         assert_eq!((reply.status, &reply.json()["error"]), (401, &json!("invalid_client")), "{what}");
     }
-    for (body, error) in [
-        ("grant_type=password", "unsupported_grant_type"),
-        ("grant_type=client_credentials", "invalid_request"),
-        ("grant_type=client_credentials&grant_type=client_credentials", "invalid_request"),
-        (&form("x").replace("Observation.c", "Patient.rs"), "invalid_scope"),
+    for (body, status, error) in [
+        ("grant_type=password", 400, "unsupported_grant_type"),
+        ("grant_type=client_credentials", 401, "invalid_client"),
+        ("grant_type=client_credentials&grant_type=client_credentials", 400, "invalid_request"),
+        (&form(&fresh(json!({}))).replace("Observation.c", "Patient.rs"), 400, "invalid_scope"),
     ] {
-        assert_eq!(phone.post_raw("/auth/token", FORM, body).await.expect(400).json()["error"], error, "{body}");
+        assert_eq!(phone.post_raw("/auth/token", FORM, body).await.expect(status).json()["error"], error, "{body}");
     }
     app.stop().await;
 }

@@ -23,6 +23,8 @@ mod alert_scores;
 #[cfg(test)]
 mod alert_search;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod auth;
 #[cfg(test)]
 mod backtest;

@@ -14,19 +14,22 @@ pub enum Role {
     WardLead,
     /// An engineer of interfaces: the feed of data, not the care.
     Integration,
+    /// Reads the audit trail, and nothing else.
+    Auditor,
     /// Somebody who sees the own record.
     Patient,
     Device,
 }
 
 impl Role {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Administrator,
         Self::Clinician,
         Self::Nurse,
         Self::Physician,
         Self::WardLead,
         Self::Integration,
+        Self::Auditor,
         Self::Patient,
         Self::Device,
     ];
@@ -39,6 +42,7 @@ impl Role {
             Self::Physician => "physician",
             Self::WardLead => "ward-lead",
             Self::Integration => "integration",
+            Self::Auditor => "auditor",
             Self::Patient => "patient",
             Self::Device => "device",
         }
@@ -71,6 +75,7 @@ impl Role {
                  user/Practitioner.crus user/PractitionerRole.crus user/Device.crus user/DeviceMetric.crus \
                  user/Observation.crs user/Provenance.rs"
             }
+            Self::Auditor => "user/AuditEvent.rs",
             Self::Patient => "patient/*.rs",
             Self::Device => "user/Observation.c",
         }
@@ -83,7 +88,11 @@ impl Role {
 
     /// Types that are about the running of the server, and all types at once (`*`), are not for everybody.
     fn may_touch(self, resource_type: &str) -> bool {
-        self == Self::Administrator || !["*", "AuditEvent", "Subscription"].contains(&resource_type)
+        match self {
+            Self::Administrator => true,
+            Self::Auditor => resource_type == "AuditEvent",
+            _ => !["*", "AuditEvent", "Subscription"].contains(&resource_type),
+        }
     }
 
     pub(super) fn allows(self, action: Action, resource_type: &str) -> bool {

@@ -136,7 +136,7 @@ async fn who_is_bound_to_a_patient_is_told_of_that_patient_alone() {
     app.gateway().put("/fhir/Observation/o1", &reading).await.expect(200);
     let own = app.patient_app("patient/*.rs", "p1");
     for path in ["/fhir/Patient/$everything", "/fhir/Patient/p1/$everything"] {
-        assert_eq!(all(&own, path).await, "Patient/p1 Encounter/e1 Observation/o1", "{path}");
+        assert_eq!(all(&own, path).await, "Patient/p1 Encounter/e1 Observation/o1 PractitionerRole/r1", "{path}");
     }
     for path in ["/fhir/Patient/p2/$everything", "/fhir/Encounter/none/$everything"] {
         own.get(path).await.expect(404);

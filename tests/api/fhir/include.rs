@@ -203,11 +203,17 @@ async fn nobody_is_shown_what_they_could_not_read() {
     ward(&app.gateway()).await;
     let own = app.patient_app("patient/*.rs", "p1");
     let table = [
-        (&own, "Observation?_include=*", "Observation/o1", "Encounter/e1 Patient/p1"),
+        // Who gave the care is nobody's secret, and nobody's record.
+        (&own, "Observation?_include=*", "Observation/o1", "Encounter/e1 Patient/p1 PractitionerRole/r1"),
         (&own, "Patient?_revinclude=*", "Patient/p1", "Encounter/e1 Observation/o1"),
         // o2 refers to o1, but is another patient's
         (&own, "Observation?_revinclude=Observation:has-member", "Observation/o1", ""),
-        (&own, "Observation?_include:iterate=*&_revinclude:iterate=*", "Observation/o1", "Encounter/e1 Patient/p1"),
+        (
+            &own,
+            "Observation?_include:iterate=*&_revinclude:iterate=*",
+            "Observation/o1",
+            "Encounter/e1 Organization/a Organization/b Organization/c Patient/p1 PractitionerRole/r1",
+        ),
     ];
     for (client, query, matches, included) in table {
         let page = client.get(&format!("/fhir/{query}")).await.expect(200).json();

@@ -144,7 +144,12 @@ async fn who_is_bound_to_a_patient_finds_that_patient_alone() {
     ward(&app.gateway()).await;
     let own = app.patient_app("patient/*.rs", "p1");
     for (path, expected) in [
-        ("/fhir", "Observation/o1 Encounter/e1 Patient/p1"),
+        ("/fhir?_type=Observation,Encounter,Patient", "Observation/o1 Encounter/e1 Patient/p1"),
+        // What is about nobody is not hidden: who gave the care, and where.
+        (
+            "/fhir",
+            "Observation/o1 Encounter/e1 Patient/p1 PractitionerRole/r1 Organization/c Organization/b Organization/a",
+        ),
         ("/fhir?_id=o1,o2,p2", "Observation/o1"),
         ("/fhir?_type=Patient", "Patient/p1"),
         ("/fhir/Patient/p1/*", "Observation/o1 Encounter/e1 Patient/p1"),
@@ -155,7 +160,7 @@ async fn who_is_bound_to_a_patient_finds_that_patient_alone() {
         assert_eq!(found(&own, path).await.join(" "), expected, "{path}");
     }
     assert_eq!(own.get("/fhir?_type=Patient,Observation&_summary=count").await.expect(200).json()["total"], 2);
-    own.get("/fhir?_type=Organization").await.expect(403);
+    own.get("/fhir?_type=Device").await.expect(403);
     app.machine("system/Observation.c").get("/fhir").await.expect(403);
     assert_eq!(found(&app.machine("system/Encounter.s"), "/fhir").await, ["Encounter/e1"]);
     app.stop().await;
