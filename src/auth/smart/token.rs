@@ -40,9 +40,9 @@ pub struct Answer {
     pub context: Map<String, Value>,
 }
 
-/// What a refresh token stands for.
+/// What a refresh token stands for; part of what a code stands for.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Refresh {
+pub(super) struct OfGrant {
     pub grant: String,
 }
 
@@ -57,20 +57,16 @@ impl Smart {
         redirect_uri: &str,
         verifier: &str,
     ) -> Result<Answer, Failure> {
-        let now = self.store.clock().now();
-        let taken = self.store.present(ticket::CODE, ticket::hash(code), now).await?;
-        let ticket = match taken {
-            Presented::Good(ticket) => ticket,
-            Presented::Again(ticket) => {
-                // Somebody else has it too: what came of it is not to be trusted (RFC 6749, 4.1.2).
-                let code: Code = ticket::read(&ticket)?;
-                self.end(code.grant).await?;
-                return Err(Refusal::grant(USED).into());
-            }
-            Presented::Unknown => return Err(Refusal::grant(USED).into()),
+        let (hash, now) = (ticket::hash(code), self.store.clock().now());
+        let Some(known) = self.store.ticket(ticket::CODE, hash.clone(), now).await? else {
+            return Err(self.used_again(ticket::CODE, hash, now).await?.into());
         };
-        let code: Code = ticket::read(&ticket)?;
+        let code: Code = ticket::read(&known)?;
+        // Looked at before the code is used up: from then on, whoever comes too late ends the grant.
         let grant = self.standing(&code.grant).await?;
+        if !matches!(self.store.present(ticket::CODE, hash.clone(), now).await?, Presented::Good(_)) {
+            return Err(self.used_again(ticket::CODE, hash, now).await?.into());
+        }
         if grant.client != client.id {
             self.end(code.grant).await?;
             return Err(Refusal::grant("the code was given to another client").into());
@@ -90,9 +86,9 @@ impl Smart {
     pub async fn refresh(&self, client: Option<&Client>, token: &str, scope: &str) -> Result<Answer, Failure> {
         let (hash, now) = (ticket::hash(token), self.store.clock().now());
         let Some(known) = self.store.ticket(ticket::REFRESH, hash.clone(), now).await? else {
-            return Err(self.used_again(hash, now).await?.into());
+            return Err(self.used_again(ticket::REFRESH, hash, now).await?.into());
         };
-        let grant = self.standing(&ticket::read::<Refresh>(&known)?.grant).await?;
+        let grant = self.standing(&ticket::read::<OfGrant>(&known)?.grant).await?;
         let owner = self.clients.find(&grant.client).await?.ok_or_else(|| Refusal::grant(USED))?;
         match client {
             Some(client) if client.id != owner.id => {
@@ -106,15 +102,15 @@ impl Smart {
         let granted: Granted = read(&grant)?;
         let scope = narrowed(&granted.scope, scope)?;
         if !matches!(self.store.present(ticket::REFRESH, hash.clone(), now).await?, Presented::Good(_)) {
-            return Err(self.used_again(hash, now).await?.into());
+            return Err(self.used_again(ticket::REFRESH, hash, now).await?.into());
         }
         self.issue(&owner, &grant, &granted, scope, false).await
     }
 
-    /// A refresh token that comes a second time was stolen, once or the other time: all that came of it ends.
-    async fn used_again(&self, hash: Vec<u8>, now: i64) -> Result<Refusal, Error> {
-        if let Presented::Again(ticket) = self.store.present(ticket::REFRESH, hash, now).await? {
-            self.end(ticket::read::<Refresh>(&ticket)?.grant).await?;
+    /// What comes a second time somebody else has too: all that came of it ends (RFC 6749, 4.1.2; RFC 9700, 4.14.2).
+    async fn used_again(&self, kind: &'static str, hash: Vec<u8>, now: i64) -> Result<Refusal, Error> {
+        if let Presented::Again(ticket) = self.store.present(kind, hash, now).await? {
+            self.end(ticket::read::<OfGrant>(&ticket)?.grant).await?;
         }
         Ok(Refusal::grant(USED))
     }
@@ -184,7 +180,7 @@ impl Smart {
         let lasting = has(&granted.scope, "offline_access") || has(&granted.scope, "online_access");
         let mut refresh_token = None;
         if lasting && grant.account.is_some() && client.registration.may(GrantType::RefreshToken) {
-            let (secret, row) = ticket::make(ticket::REFRESH, &Refresh { grant: grant.id.clone() }, grant.expires)?;
+            let (secret, row) = ticket::make(ticket::REFRESH, &OfGrant { grant: grant.id.clone() }, grant.expires)?;
             self.store.add_ticket(row, now).await?;
             refresh_token = Some(secret);
         }
@@ -250,7 +246,7 @@ pub(super) fn read(grant: &Grant) -> Result<Granted, Error> {
     serde_json::from_str(&grant.body).map_err(Error::internal)
 }
 
-pub(super) fn refresh_of(ticket: &Ticket) -> Result<Refresh, Error> {
+pub(super) fn refresh_of(ticket: &Ticket) -> Result<OfGrant, Error> {
     ticket::read(ticket)
 }
 
