@@ -2,6 +2,7 @@
 //! writes a clinical resource. What a door receives and how it words its answer is the door's business.
 
 mod association;
+mod clock;
 mod correction;
 mod equipment;
 mod held;
@@ -17,6 +18,7 @@ use fhir_r4::Issue;
 use serde_json::Value;
 
 pub use self::association::Association;
+pub use self::clock::SetRight;
 pub use self::intent::Intent;
 pub use self::interaction::{Done, Interaction, Match, Work};
 pub use self::receive::{Letter, Parcel};
@@ -45,7 +47,7 @@ pub struct Receipt {
 #[derive(Debug)]
 pub enum Taken {
     Written(Written),
-    /// It waits, and what for: nobody says whom its device was at.
+    /// It waits, and what for: `unbound` (nobody says whom its device was at) or `future` (its time cannot be).
     Held(&'static str),
 }
 
@@ -62,6 +64,14 @@ impl Taken {
             Self::Held(_) => None,
         }
     }
+
+    /// What it waits for.
+    pub fn waits_for(&self) -> Option<&'static str> {
+        match self {
+            Self::Written(_) => None,
+            Self::Held(why) => Some(why),
+        }
+    }
 }
 
 /// A draft, before anything of it is written.
@@ -69,6 +79,13 @@ enum Ready {
     Change(Change),
     Waits(HeldReading, &'static str),
     Refused(Vec<Issue>),
+}
+
+/// The readings that were stored, of those whose times were moved.
+fn moved_by_its_clock(moved: &[bool], outcomes: &[Result<Taken, Vec<Issue>>]) -> Vec<String> {
+    let stored =
+        moved.iter().zip(outcomes).filter(|(moved, _)| **moved).filter_map(|(_, outcome)| outcome.as_ref().ok());
+    stored.filter(|taken| taken.name() == "created").filter_map(Taken::reference).collect()
 }
 
 #[derive(Clone)]
@@ -107,13 +124,16 @@ impl Pipeline {
         let received = self.store.clock().now();
         let mut places = Vec::with_capacity(drafts.len());
         let mut ready = Vec::with_capacity(drafts.len());
+        let mut moved = Vec::with_capacity(drafts.len());
         let mut found = Found::default();
         for draft in drafts {
             ready.push(self.ready(access, &draft, received, &mut found).await?);
+            moved.push(draft.told.is_some());
             places.push(draft.place);
         }
         let outcomes =
             if together { self.commit_together(access, ready).await? } else { self.commit_each(access, ready).await? };
+        self.say_corrected(moved_by_its_clock(&moved, &outcomes), None).await;
         let receipts: Vec<Receipt> =
             places.into_iter().zip(outcomes).map(|(place, outcome)| Receipt { place, outcome }).collect();
         self.metrics.ingest_to_commit_seconds.observe(started.elapsed().as_secs_f64());
@@ -124,23 +144,29 @@ impl Pipeline {
     /// Draft to checked Observation, ready to be committed or to be kept.
     async fn ready(&self, caller: &Access, draft: &Draft, received: i64, found: &mut Found) -> Result<Ready, Error> {
         let at = held::start(draft.effective.as_deref(), received);
+        let is_ahead = normalize::is_ahead(at, received);
         let (bound, waits) = match self.binding.bind(caller, draft, at, found).await? {
-            Whose::Known(bound) => (bound, None),
             Whose::Refused(issue) => return Ok(Ready::Refused(vec![issue])),
+            Whose::Known(bound) => match bound.device.clone().filter(|_| is_ahead) {
+                Some(device) => (clock::unsaid(caller, bound), Some((device, clock::FUTURE))),
+                None => (bound, None),
+            },
             Whose::Waits { device, why } => {
                 let patient = held::NOBODY.to_owned();
                 let bound = Bound { patient, device: Some(device.clone()), ..Bound::default() };
-                (bound, Some((device, why)))
+                (bound, Some((device, if is_ahead { clock::FUTURE } else { why })))
             }
         };
-        let checked = match normalize::observation(draft, &bound, received) {
+        // What waits for its clock to be set right is checked for all but that.
+        let latest = if waits.is_some() { clock::latest(draft, received) } else { received };
+        let checked = match normalize::observation(draft, &bound, latest) {
             Ok(observation) => self.profiles.check(observation).await,
             Err(issues) => Err(issues),
         };
         Ok(match (checked, waits) {
             (Err(issues), _) => Ready::Refused(issues),
             (Ok(observation), Some((device, why))) => {
-                Ready::Waits(held::waiting(observation.value(), device, at, received), why)
+                Ready::Waits(held::waiting(observation.value(), device, why, at, received), why)
             }
             (Ok(observation), None) => {
                 let id = observation.value().get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -162,7 +188,7 @@ impl Pipeline {
         Ok(match self.ready(caller, draft, received, found).await? {
             Ready::Change(change) => Ok(change),
             Ready::Refused(issues) => Err(issues),
-            Ready::Waits(..) => Err(vec![Issue::error("not-found", draft.place.clone(), "nobody says whose it is")]),
+            Ready::Waits(_, why) => Err(vec![held::refusal(why, &draft.place)]),
         })
     }
 
@@ -206,7 +232,7 @@ impl Pipeline {
                     changes.push(change);
                     None
                 }
-                Ready::Waits(..) => Some(vec![Issue::error("not-found", "", "nobody says whom the device was at")]),
+                Ready::Waits(_, why) => Some(vec![held::refusal(why, "")]),
                 Ready::Refused(issues) => Some(issues),
             });
         }

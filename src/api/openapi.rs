@@ -30,7 +30,7 @@ use super::{alert, device, fhir, health, hl7, live, session, smart};
         device::uploader::entries, device::uploader::telemetry, device::waves::waves,
         device::registry::offer, device::registry::claim, device::registry::credentials, device::registry::issue,
         device::registry::rotate, device::registry::revoke, device::registry::revoke_all,
-        device::list::devices, device::place::associate, device::place::dissociate, device::place::held, device::place::discard,
+        device::list::devices, device::place::associate, device::place::dissociate, device::place::held, device::place::set_right, device::place::discard,
         hl7::message, hl7::messages, hl7::one, hl7::replay, hl7::replay_many, hl7::settle, hl7::waiting, hl7::attach,
         live::events, live::series, live::strip::waves,
         smart::discovery::smart, smart::discovery::openid, smart::discovery::jwks,

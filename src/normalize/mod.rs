@@ -21,12 +21,15 @@ pub use quantity::decimal;
 /// A reading may be so much ahead of the server's clock, not more.
 const AHEAD: i64 = 5 * 60 * time::SECOND;
 
+/// Why such a reading is not taken as it is.
+pub const AHEAD_OF_TIME: &str = "the time lies in the future";
+
 const CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
 const ABSENT: &str = "http://terminology.hl7.org/CodeSystem/data-absent-reason";
 /// What of its device measured a reading: a channel of a monitor may have two sensors of one kind.
 const METRIC: &str = "https://vigia.dev/fhir/StructureDefinition/observation-metric";
 /// When it was by the clock of the device, which was wrong.
-const TOLD: &str = "https://vigia.dev/fhir/StructureDefinition/device-time";
+pub const TOLD: &str = "https://vigia.dev/fhir/StructureDefinition/device-time";
 const REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 
 /// Whom the reading belongs to, found by whoever knows the store.
@@ -146,8 +149,8 @@ fn effective(draft: &Draft, received_us: i64, issues: &mut Vec<Issue>) -> When {
         },
         |range| range.start,
     );
-    if start > received_us.saturating_add(AHEAD) {
-        refuse("the time lies in the future");
+    if is_ahead(start, received_us) {
+        refuse(AHEAD_OF_TIME);
     }
     let Some(end_text) = &draft.effective_end else {
         return When { member: "effectiveDateTime", value: text.as_str().into(), start };
@@ -155,10 +158,15 @@ fn effective(draft: &Draft, received_us: i64, issues: &mut Vec<Issue>) -> When {
     match complete(end_text) {
         None => refuse("the end is no date, or no time of a day with seconds and zone"),
         Some(range) if range.end <= start => refuse("the end lies before the start"),
-        Some(range) if range.start > received_us.saturating_add(AHEAD) => refuse("the end lies in the future"),
+        Some(range) if is_ahead(range.start, received_us) => refuse("the end lies in the future"),
         Some(_) => {}
     }
     When { member: "effectivePeriod", value: json!({"start": text, "end": end_text}), start }
+}
+
+/// Whether a time cannot be that of a reading that came at this one (both µs UTC).
+pub fn is_ahead(start: i64, received_us: i64) -> bool {
+    start > received_us.saturating_add(AHEAD)
 }
 
 /// What a FHIR dateTime covers; a time of a day must have seconds and a zone.

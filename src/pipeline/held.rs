@@ -3,34 +3,47 @@
 
 use std::time::Duration;
 
+use fhir_r4::Issue;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::clock::{FUTURE, is_moved};
 use super::intent::{Intent, change};
-use super::{Pipeline, Taken};
+use super::{Pipeline, Taken, one};
 use crate::auth::access::Access;
 use crate::binding::{Found, UNBOUND};
 use crate::error::Error;
 use crate::fhir::reading::Reading;
 use crate::fhir::time;
+use crate::normalize::AHEAD_OF_TIME;
 use crate::store::{Commit, Entry, HeldReading, Outcome, Repeat, Verb};
 
 /// Readings that are looked through at once.
-const BATCH: i64 = 500;
+pub(super) const BATCH: i64 = 500;
 /// Entries of the log that are read at once.
 const ENTRIES: usize = 1000;
 /// How often what waits is looked through although nothing rang: a reading may be kept just after its device has come
 /// to somebody, and other nodes do not ring.
 const PAUSE: Duration = Duration::from_secs(5);
+/// Another reading stands under its id: what became of this one is for people to say.
+const CONFLICT: &str = "conflict";
 /// The patient of a reading while it is checked for all else.
 pub(super) const NOBODY: &str = "Patient/unbound";
 
-/// A reading of `at` (µs UTC) that waits for somebody. The subject keeps its place, so that the same reading sent once
+/// A reading of `at` (µs UTC) that waits, and what for. The subject keeps its place, so that the same reading sent once
 /// more is the same to the letter.
-pub(super) fn waiting(observation: &Value, device: String, at: i64, received: i64) -> HeldReading {
+pub(super) fn waiting(observation: &Value, device: String, why: &'static str, at: i64, received: i64) -> HeldReading {
     let reading = observation.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
     let body = observation.to_string().into_bytes();
-    HeldReading { reading, device, reason: UNBOUND.to_owned(), starts: at, received, body }
+    HeldReading { reading, device, reason: why.to_owned(), starts: at, received, body }
+}
+
+/// What is said where nothing can wait.
+pub(super) fn refusal(why: &str, place: &str) -> Issue {
+    match why {
+        FUTURE => Issue::error("value", place, AHEAD_OF_TIME),
+        _ => Issue::error("not-found", place, "nobody says whom the device was at"),
+    }
 }
 
 impl Pipeline {
@@ -43,32 +56,58 @@ impl Pipeline {
             let Some(last) = waiting.last() else { return Ok(released) };
             after = (last.starts, last.reading.clone());
             let mut found = Found::default();
-            let mut commits = Vec::new();
-            let mut readings = Vec::new();
-            for held in &waiting {
+            let mut ready = Vec::new();
+            for held in waiting {
                 let Some(patient) = self.binding.holder(device, held.starts, &mut found).await? else { continue };
-                if let Some(commit) = self.of_patient(held, &patient).await? {
-                    commits.push(commit);
-                    readings.push(held.reading.clone());
-                } else {
-                    tracing::error!(reading = held.reading, "a reading that waits can no longer be stored");
-                }
+                ready.push((held, patient));
             }
-            let outcomes = self.commit_all(&access, commits).await?;
-            let stored: Vec<String> = readings
-                .into_iter()
-                .zip(outcomes)
-                .filter_map(|(reading, outcome)| outcome.ok().map(|_| reading))
-                .collect();
-            released += self.store.let_go(&access, stored).await?;
+            released += self.take(&access, ready, None).await?;
         }
     }
 
-    /// Throws away what waits of a device and was taken before `end` (µs UTC). How many.
-    pub async fn discard(&self, access: &Access, device: &str, end: i64) -> Result<usize, Error> {
+    /// Stores readings that waited, each as its patient's, and lets them go. `by`: who said how to correct their times.
+    /// How many.
+    pub(super) async fn take(
+        &self,
+        access: &Access,
+        ready: Vec<(HeldReading, String)>,
+        by: Option<&Access>,
+    ) -> Result<usize, Error> {
+        let (mut commits, mut readings) = (Vec::new(), Vec::new());
+        for (mut held, patient) in ready {
+            let moved = by.is_some() || is_moved(&held.body);
+            if let Some(commit) = self.of_patient(&held, &patient).await? {
+                commits.push(commit);
+                held.body = Vec::new();
+                readings.push((held, moved));
+            } else {
+                tracing::error!(reading = held.reading, "a reading that waits can no longer be stored");
+            }
+        }
+        let (mut stored, mut moved, mut in_the_way) = (Vec::new(), Vec::new(), Vec::new());
+        for ((held, corrected), outcome) in readings.into_iter().zip(self.commit_all(access, commits).await?) {
+            match one(Some(outcome)) {
+                Ok(written) => {
+                    if corrected && written.outcome != Outcome::Known {
+                        moved.push(format!("Observation/{}", written.id));
+                    }
+                    stored.push(held.reading);
+                }
+                Err(Error::Conflict(_)) => in_the_way.push(held.reading),
+                Err(error) => tracing::warn!(reading = held.reading, %error, "a reading goes on waiting"),
+            }
+        }
+        self.say_corrected(moved, by).await;
+        self.store.wait_for(in_the_way, CONFLICT).await?;
+        let system = Access::system("quarantine");
+        self.store.let_go(&system, stored).await
+    }
+
+    /// Throws away what waits of a device for this reason and was taken before `end` (µs UTC). How many.
+    pub async fn discard(&self, access: &Access, device: &str, why: &str, end: i64) -> Result<usize, Error> {
         let (mut gone, mut after) = (0, (i64::MIN, String::new()));
         loop {
-            let waiting = self.store.held_of(access, device, UNBOUND, after, BATCH).await?;
+            let waiting = self.store.held_of(access, device, why, after, BATCH).await?;
             let Some(last) = waiting.last() else { return Ok(gone) };
             after = (last.starts, last.reading.clone());
             let these = waiting.into_iter().filter(|held| held.starts < end).map(|held| held.reading).collect();

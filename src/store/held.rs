@@ -39,9 +39,11 @@ pub struct HeldLine {
     /// The times of the first and the last of them, µs UTC.
     pub first: i64,
     pub last: i64,
+    /// By how much a time was ahead of its receipt at most, µs; below zero: by none.
+    pub ahead: i64,
 }
 
-type Line = (String, String, i64, Option<i64>, Option<i64>);
+type Line = (String, String, i64, Option<i64>, Option<i64>, Option<i64>);
 
 impl Store {
     /// Keeps readings; one that waits already goes on waiting.
@@ -62,13 +64,20 @@ impl Store {
         self.read(|conn, _| {
             let lines: Vec<Line> = held::table
                 .group_by((held::device, held::reason))
-                .select((held::device, held::reason, count_star(), min(held::starts), max(held::starts)))
+                .select((
+                    held::device,
+                    held::reason,
+                    count_star(),
+                    min(held::starts),
+                    max(held::starts),
+                    max(held::starts - held::received),
+                ))
                 .order((held::device, held::reason))
                 .limit(MOST)
                 .load(conn)
                 .map_err(database)?;
-            let line = |(device, reason, readings, first, last): Line| {
-                Some(HeldLine { device, reason, readings, first: first?, last: last? })
+            let line = |(device, reason, readings, first, last, ahead): Line| {
+                Some(HeldLine { device, reason, readings, first: first?, last: last?, ahead: ahead? })
             };
             Ok(lines.into_iter().filter_map(line).collect())
         })
@@ -80,12 +89,12 @@ impl Store {
         &self,
         access: &Access,
         device: &str,
-        reason: &'static str,
+        reason: &str,
         after: (i64, String),
         limit: i64,
     ) -> Result<Vec<HeldReading>, Error> {
         may_see(access)?;
-        let device = device.to_owned();
+        let (device, reason) = (device.to_owned(), reason.to_owned());
         self.read(move |conn, _| {
             let (starts, reading) = after;
             let later = held::starts.gt(starts).or(held::starts.eq(starts).and(held::reading.gt(reading)));
@@ -95,6 +104,21 @@ impl Store {
                 .limit(limit)
                 .load(conn)
                 .map_err(database)
+        })
+        .await
+    }
+
+    /// They wait for something else from now on.
+    pub async fn wait_for(&self, readings: Vec<String>, reason: &'static str) -> Result<(), Error> {
+        if readings.is_empty() {
+            return Ok(());
+        }
+        self.write_aside(move |conn| {
+            for chunk in readings.chunks(CHUNK) {
+                let these = held::table.filter(held::reading.eq_any(chunk));
+                diesel::update(these).set(held::reason.eq(reason)).execute(conn).map_err(database)?;
+            }
+            Ok(())
         })
         .await
     }

@@ -101,3 +101,36 @@ fn rules_are_checked_tried_stored_and_printed() {
     assert!(good && said.contains("| score-news2 | active |"), "{said}");
     assert!(!run("vigia rule export nothing").0);
 }
+
+#[test]
+fn devices_are_registered_listed_and_locked_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |line: &str| {
+        let done = shell(directory.path(), line);
+        (done.status.success(), format!("{}{}", text(&done.stdout), text(&done.stderr)))
+    };
+    let columns = |said: &str| said.trim().split('\t').map(str::to_owned).collect::<Vec<_>>();
+    let (good, said) = run("vigia device add SN-0042 --name 'Bed 3'");
+    let added = columns(&said);
+    assert!(good && added[0].starts_with("Device/") && added[1].len() > 20, "a reference and a key: {said}");
+    let (good, said) = run("vigia device add SN-0042");
+    assert!(!good && said.contains("SN-0042") && said.contains("already"), "{said}");
+    let (good, said) = run("vigia device add 'urn:serials|7' --claim");
+    let other = columns(&said);
+    assert!(good && other[2].ends_with(&format!("/bridge#code={}", other[1])), "a code and its link: {said}");
+
+    let (_, said) = run("vigia device list");
+    assert!(said.contains(&format!("{}\tBed 3\n", added[0])) && said.contains(&format!("{}\t7\n", other[0])), "{said}");
+    assert_eq!(said.matches("\tgood\n").count(), 1, "a code is no credential yet: {said}");
+    let (good, said) = run(&format!("vigia device claim {}", added[0]));
+    assert!(good && columns(&said)[1].contains("/bridge#code="), "{said}");
+
+    let (good, said) = run(&format!("vigia device revoke {} --credential nothing", added[0]));
+    assert!(!good && said.contains("no such credential"), "{said}");
+    let (good, said) = run(&format!("vigia device revoke {}", added[0]));
+    assert!(good && said.contains("1 ended"), "{said}");
+    assert!(run("vigia device list").1.contains("\trevoked "), "it is listed still");
+    for line in [format!("vigia device revoke {}", added[0]), "vigia device claim nothing".to_owned()] {
+        assert!(!run(&line).0, "{line}");
+    }
+}

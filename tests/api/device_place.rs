@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use vigia::auth::access::Role;
+use vigia::fhir::time;
 
 use crate::helpers::{Client, TestApp, eventually, minutes_from_now, resources};
 
@@ -179,8 +180,8 @@ async fn a_clock_that_is_wrong_is_put_right_and_told() {
     let told = json!([{"url": url, "valueDateTime": an_hour["readings"][0]["time"]}]);
     let (rate, temperature) = (read(0).await, read(1).await);
     assert_eq!(rate["_effectiveDateTime"]["extension"], told);
-    let five_minutes_ago = vigia::fhir::time::range(&minutes_from_now(-5)).unwrap().start;
-    let effective = vigia::fhir::time::range(rate["effectiveDateTime"].as_str().unwrap()).unwrap().start;
+    let five_minutes_ago = time::range(&minutes_from_now(-5)).unwrap().start;
+    let effective = time::range(rate["effectiveDateTime"].as_str().unwrap()).unwrap().start;
     assert!((effective - five_minutes_ago).abs() < 60_000_000, "{rate}");
     assert_eq!(temperature["effectivePeriod"]["extension"][0]["valueDateTime"], an_hour["readings"][1]["time"]);
     // How wrong the clock is comes out a little different the next time: the reading is the same.
@@ -238,5 +239,102 @@ async fn what_says_whose_it_is_is_checked() {
         assert!(own.get(&path).await.status == 403 || own.get(&path).await.status == 400, "{path}");
     }
     assert!(Role::Clinician.scopes().contains("DeviceUseStatement.cu"));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readings_of_a_clock_that_is_ahead_wait_until_it_is_set_right() {
+    let app = TestApp::start().await;
+    let (ana, nurse) = (app.admit("r1", "Vega").await, app.clinician().await);
+    let gateway = app.gateway();
+    let monitor = device(&app, "m1", &json!({})).await;
+    // A day ahead: of the device's own, of one that its gateway says whose they are, and of nobody's device.
+    let day = 24 * 60;
+    let own = rates("m1", &[day - 3, day - 2, 2 * day, 60 * day]);
+    let mut named = json!({"device": "|m1", "patient": format!("Patient/{ana}"), "readings": [
+        {"code": "8310-5", "value": 36.60, "unit": "Cel", "time": minutes_from_now(day - 9), "end": minutes_from_now(day - 8)}]});
+    for expected in ["future", "future"] {
+        let receipts = gateway.post(DOOR, &own).await.expect(200).json();
+        assert_eq!(
+            (outcomes(&receipts), &receipts["items"][3]["waits_for"]),
+            (vec!["quarantined"; 4], &json!(expected))
+        );
+    }
+    assert_eq!(outcomes(&gateway.post(DOOR, &named).await.expect(200).json()), ["quarantined"]);
+    named.as_object_mut().unwrap().remove("device");
+    let refused = gateway.post(DOOR, &named).await.expect(422).json();
+    assert!(refused["items"][0]["reason"].to_string().contains("future"), "{refused}");
+    let line = gateway.get("/device/v1/held").await.expect(200).json()["devices"][0].clone();
+    assert_eq!((&line["reason"], &line["readings"]), (&json!("future"), &json!(5)));
+    assert!(line["ahead_s"].as_i64().unwrap() > 59 * 86_400, "{line}");
+
+    // Who may not, and what is no such number.
+    let held = "/device/v1/held";
+    let wrong_clock = json!({"device": format!("Device/{monitor}"), "ahead_s": 86_400});
+    app.machine("system/Observation.c").post(held, &wrong_clock).await.expect(403);
+    app.anonymous().post(held, &wrong_clock).await.expect(401);
+    for (ahead, place) in
+        [(json!(0), "ahead_s"), (json!(-5), "ahead_s"), (json!(10_i64.pow(12)), "ahead_s"), (json!("1"), "http.body")]
+    {
+        let told = gateway.post(held, &json!({"device": "Device/x", "ahead_s": ahead})).await.expect(400);
+        assert!(told.text().contains(place), "{ahead}: {}", told.text());
+    }
+
+    // What names its patient is taken; the rest waits for whom the device was at, or is still to come.
+    let done = gateway.post(held, &wrong_clock).await.expect(200).json();
+    assert_eq!(done, json!({"taken": 1, "unbound": 2, "ahead": 2}));
+    let to_ana = json!({"patient": format!("Patient/{ana}"), "start": minutes_from_now(-30)});
+    assert_eq!(comes(&nurse, &monitor, &to_ana).await, 201);
+    assert_eq!(readings(&app, &ana).await, 1, "a device that comes to somebody does not set its clock right");
+    let done = gateway.post(held, &wrong_clock).await.expect(200).json();
+    assert_eq!(done, json!({"taken": 2, "unbound": 0, "ahead": 2}));
+    assert_eq!(readings(&app, &ana).await, 3);
+
+    // When it was, what the clock told, and who said so.
+    let found = gateway.get("/fhir/Observation?code=8867-4&_sort=date").await.expect(200).json();
+    let first = &resources(&found)[0];
+    assert_eq!(first["subject"]["reference"], format!("Patient/{ana}"));
+    let at = |text: &Value| time::range(text.as_str().unwrap()).unwrap().start;
+    let told = &first["_effectiveDateTime"]["extension"][0]["valueDateTime"];
+    assert_eq!(told, &own["readings"][0]["time"]);
+    assert_eq!(at(told) - at(&first["effectiveDateTime"]), 86_400 * time::SECOND);
+    let moved =
+        &resources(&gateway.get("/fhir/Observation?code=8310-5").await.expect(200).json())[0]["effectivePeriod"];
+    assert_eq!(at(&named["readings"][0]["end"]) - at(&moved["end"]), 86_400 * time::SECOND);
+    assert_eq!(moved["extension"][0]["valueDateTime"], named["readings"][0]["time"]);
+    let said = |id: &Value| format!("/fhir/Provenance?target=Observation/{}", id.as_str().unwrap());
+    let provenance = resources(&gateway.get(&said(&first["id"])).await.expect(200).json());
+    assert_eq!((provenance.len(), provenance[0]["target"].as_array().unwrap().len()), (1, 2));
+    assert_eq!(provenance[0]["agent"][1]["type"]["coding"][0]["code"], "enterer");
+
+    // Sent once more they wait once more, and are known when they are taken.
+    gateway.post(DOOR, &own).await.expect(200);
+    assert_eq!(gateway.post(held, &wrong_clock).await.expect(200).json()["taken"], 2);
+    assert_eq!(readings(&app, &ana).await, 3);
+    // Moved otherwise they contradict what stands: that waits for people.
+    gateway.post(DOOR, &own).await.expect(200);
+    let other = json!({"device": format!("Device/{monitor}"), "ahead_s": 86_460});
+    gateway.post(held, &other).await.expect(200);
+    let lines = gateway.get(held).await.expect(200).json();
+    let reasons: Vec<&str> =
+        lines["devices"].as_array().unwrap().iter().map(|l| l["reason"].as_str().unwrap()).collect();
+    assert_eq!(reasons, ["conflict", "future"], "{lines}");
+    for (reason, expected) in [("conflict", 2), ("future", 2)] {
+        let all = format!("{held}?device=Device/{monitor}&reason={reason}&end={}", minutes_from_now(99 * day));
+        assert_eq!(gateway.delete(&all).await.expect(200).json()["discarded"], expected);
+    }
+    assert!(waiting(&app).await.is_empty());
+
+    // A clock that is measured is set right at once, and that is told as well.
+    let mut sent = rates("m1", &[-63, -62]);
+    sent["sentAt"] = json!(minutes_from_now(-60));
+    let receipts = gateway.post(DOOR, &sent).await.expect(200).json();
+    assert_eq!(outcomes(&receipts), ["created"; 2]);
+    let id = receipts["items"][1]["reference"].as_str().unwrap();
+    let told = resources(&gateway.get(&format!("/fhir/Provenance?target={id}")).await.expect(200).json());
+    assert_eq!((told.len(), told[0]["agent"].as_array().unwrap().len()), (1, 1));
+    assert_eq!(outcomes(&gateway.post(DOOR, &sent).await.expect(200).json()), ["duplicate"; 2]);
+    let told = resources(&gateway.get("/fhir/Provenance").await.expect(200).json());
+    assert_eq!(told.len(), 3, "what is known is told once");
     app.stop().await;
 }

@@ -137,7 +137,11 @@ impl Authority {
     }
 }
 
-async fn secure(address: SocketAddr, authority: &Authority, own: Option<&Tls>) -> io::Result<TlsStream<TcpStream>> {
+pub(crate) async fn secure(
+    address: SocketAddr,
+    authority: &Authority,
+    own: Option<&Tls>,
+) -> io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(authority.0.der().clone()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))

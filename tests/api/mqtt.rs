@@ -5,17 +5,19 @@
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::helpers::{TestApp, minutes_from_now, resources};
+use crate::hl7_channels::{Authority, secure};
 
 /// Acknowledged, in either version.
 const PUBACK: u8 = 0x40;
 const PUBREC: u8 = 0x50;
 
-struct Device {
-    stream: TcpStream,
+struct Device<S = TcpStream> {
+    stream: S,
     five: bool,
 }
 
@@ -57,7 +59,14 @@ fn connect(five: bool, client: &str, user: &str, password: &str, keep_alive: u16
 impl Device {
     /// A connection that has said who it is, and what it was told: the code of the CONNACK.
     async fn comes(address: SocketAddr, five: bool, client: &str, user: &str, password: &str) -> (Self, u8) {
-        let mut device = Self { stream: TcpStream::connect(address).await.unwrap(), five };
+        Self::over(TcpStream::connect(address).await.unwrap(), five, client, user, password).await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Device<S> {
+    /// The same over a line that stands.
+    async fn over(stream: S, five: bool, client: &str, user: &str, password: &str) -> (Self, u8) {
+        let mut device = Self { stream, five };
         device.say(&connect(five, client, user, password, 60)).await;
         let told = device.hears().await.expect("an answer");
         assert_eq!(told[0], 0x20, "{told:?}");
@@ -255,4 +264,45 @@ async fn connections_end_when_they_must() {
     let (mut last, _) = Device::comes(address, true, "last", "m2", &key).await;
     app.stop().await;
     assert_eq!(last.hears().await.map(|told| (told[0], told[2])), Some((0xE0, 0x8B)), "it stops");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_proof_enough() {
+    let (ours, folder) = (Authority::new(), tempfile::tempdir().unwrap());
+    let server = ours.write(folder.path(), "vigia.test");
+    let (own, other) = (ours.write(folder.path(), "bed-3.test"), ours.write(folder.path(), "bed-4.test"));
+    let app = TestApp::with(|config| {
+        config.mqtt.bind = Some("127.0.0.1:0".parse().unwrap());
+        config.mqtt.tls = Some(server);
+    })
+    .await;
+    let (gateway, address, patient) = (app.gateway(), app.mqtt.unwrap(), app.admit("r1", "Vega").await);
+    let (id, key) = device(&app, "m1", &patient).await;
+    let certificates = vigia::hl7::tls::certificates("cert", &own.cert).unwrap();
+    let fingerprint: Vec<String> = Sha256::digest(&certificates[0]).iter().map(|byte| format!("{byte:02X}")).collect();
+    let wish = json!({"certificate": fingerprint.join(":")});
+    gateway.post(&format!("/device/v1/devices/{id}/credentials"), &wish).await.expect(201);
+
+    // With its certificate nothing more is asked; with another it needs its key; without one it is not heard.
+    let (mut monitor, told) = Device::over(secure(address, &ours, Some(&own)).await.unwrap(), true, "c", "", "").await;
+    assert_eq!((told, monitor.publishes(1, "vitals/me/observations", &rate(72, -3)).await), (0, 0));
+    let foreign = "vitals/someone-else/observations";
+    assert_eq!(monitor.publishes(2, foreign, &rate(73, -2)).await, 0x87, "not authorized");
+    let (_, told) = Device::over(secure(address, &ours, Some(&other)).await.unwrap(), true, "d", "", "").await;
+    assert_ne!(told, 0);
+    let stream = secure(address, &ours, Some(&other)).await.unwrap();
+    let (mut known, told) = Device::over(stream, true, "e", &id, &key).await;
+    assert_eq!((told, known.publishes(1, "vitals/me/observations", &rate(74, -1)).await), (0, 0));
+    if let Ok(mut nobody) = secure(address, &ours, None).await {
+        let _ = nobody.write_all(&connect(true, "f", &id, &key, 60)).await;
+        assert_eq!(nobody.read(&mut [0; 8]).await.unwrap_or(0), 0, "not heard");
+    }
+    assert_eq!(values(&app, &patient).await, [72.0, 74.0]);
+
+    // A certificate that was revoked cuts the line, and is good no more.
+    gateway.delete(&format!("/device/v1/devices/{id}/credentials")).await;
+    assert_eq!(monitor.hears().await.map(|told| told[0]), Some(0xE0), "sent away");
+    let (_, told) = Device::over(secure(address, &ours, Some(&own)).await.unwrap(), true, "c", "", "").await;
+    assert_ne!(told, 0);
+    app.stop().await;
 }

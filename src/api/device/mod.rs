@@ -56,8 +56,11 @@ pub(crate) struct Receipts {
 pub(crate) struct ItemReceipt {
     /// Where it stood: `[3]`, `line 7`.
     place: String,
-    /// created, duplicate, quarantined (kept until it is known whose it is) or rejected
+    /// created, duplicate, quarantined (kept until it is known whose it is, or when it was) or rejected
     outcome: &'static str,
+    /// What a quarantined one waits for: unbound (whom the device was at) or future (by how much its clock was ahead)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<&'static str>,
     /// Where the Observation is: `Observation/…`
     #[serde(skip_serializing_if = "Option::is_none")]
     reference: Option<String>,
@@ -208,6 +211,7 @@ impl ItemReceipt {
             Ok(taken) => Self {
                 place,
                 outcome: taken.name(),
+                waits_for: taken.waits_for(),
                 reference: taken.reference(),
                 references: Vec::new(),
                 reason: None,
@@ -215,6 +219,7 @@ impl ItemReceipt {
             Err(issues) => Self {
                 place,
                 outcome: "rejected",
+                waits_for: None,
                 reference: None,
                 references: Vec::new(),
                 reason: Some(outcome_of(&issues)),
@@ -230,6 +235,7 @@ impl ItemReceipt {
             self.references.extend(self.reference.clone());
         }
         self.references.extend(other.reference.clone());
+        self.waits_for = self.waits_for.or(other.waits_for);
         if self.reference.is_none() {
             self.reference = other.reference;
         }

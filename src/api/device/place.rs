@@ -11,7 +11,7 @@ use super::super::{Shared, State, body};
 use crate::auth::access::{Access, Action};
 use crate::error::Error;
 use crate::fhir::{reference, time};
-use crate::pipeline::Association;
+use crate::pipeline::{Association, SetRight};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
@@ -20,7 +20,12 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 .route(web::post().to(associate))
                 .route(web::delete().to(dissociate)),
         )
-        .service(at("/held", "GET, DELETE").route(web::get().to(held)).route(web::delete().to(discard)));
+        .service(
+            at("/held", "GET, POST, DELETE")
+                .route(web::get().to(held))
+                .route(web::post().to(set_right))
+                .route(web::delete().to(discard)),
+        );
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -58,12 +63,34 @@ pub(crate) struct HeldList {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct HeldDevice {
     device: String,
-    /// unbound: nobody says whom it was at
+    /// unbound: nobody says whom it was at; future: its clock was ahead; conflict: another reading stands under the id
     reason: String,
     readings: i64,
-    /// The times of the first and the last of them.
+    /// The times of the first and the last of them, by the device's clock.
     first: String,
     last: String,
+    /// By how many seconds the clock was ahead at least, as one of them came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ahead_s: Option<i64>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WrongClock {
+    /// `Device/…`
+    device: String,
+    /// By how many seconds its clock was ahead.
+    ahead_s: i64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ClockSetRight {
+    /// Stored with the time that they were taken at; what the clock told is kept with them.
+    taken: usize,
+    /// They wait on: whom the device was at then is to be said first.
+    unbound: usize,
+    /// They wait on: the time lies in the future still.
+    ahead: usize,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -71,6 +98,8 @@ pub(crate) struct HeldDevice {
 pub(crate) struct Discard {
     /// Device/…
     device: String,
+    /// What they wait for: unbound (unless it is said), future, conflict
+    reason: Option<String>,
     /// Those that were taken before the end of this date or time.
     end: String,
 }
@@ -125,6 +154,7 @@ pub(crate) async fn held(state: Shared, caller: Caller) -> Answer {
     let lines = state.store.held(&caller).await?;
     let devices = lines.into_iter().map(|line| HeldDevice {
         device: line.device,
+        ahead_s: (line.reason == "future").then_some(line.ahead / time::SECOND),
         reason: line.reason,
         readings: line.readings,
         first: time::instant(line.first),
@@ -133,7 +163,26 @@ pub(crate) async fn held(state: Shared, caller: Caller) -> Answer {
     Ok(HttpResponse::Ok().insert_header(NO_STORE).json(HeldList { devices: devices.collect() }))
 }
 
-/// Throws away what waits of a device: it was at nobody.
+/// A device's clock was ahead by so much: its readings that wait for that are taken, with their times moved.
+#[utoipa::path(post, path = "/device/v1/held", tag = "device", request_body = WrongClock,
+    responses((status = 200, body = ClockSetRight), (status = 400, description = "That is no such number"),
+    (status = 403, description = "Not for everybody")))]
+pub(crate) async fn set_right(
+    state: Shared,
+    caller: Caller,
+    request: actix_web::HttpRequest,
+    payload: web::Payload,
+) -> Answer {
+    caller.check(Action::Create, "Observation")?;
+    let bytes = body::read(&request, payload, body::SMALL).await?;
+    let said: WrongClock = serde_json::from_slice(&bytes)
+        .map_err(|_| Error::invalid("structure", "http.body", "expected {\"device\": \"Device/…\", \"ahead_s\": …}"))?;
+    let done = state.pipeline.set_right(&caller, &said.device, said.ahead_s.saturating_mul(time::SECOND)).await?;
+    let SetRight { taken, unbound, ahead } = done;
+    Ok(HttpResponse::Ok().json(ClockSetRight { taken, unbound, ahead }))
+}
+
+/// Throws away what waits of a device: it was at nobody, or its times mean nothing.
 #[utoipa::path(delete, path = "/device/v1/held", tag = "device", params(Discard),
     responses((status = 200, body = Discarded), (status = 403, description = "Not for everybody")))]
 pub(crate) async fn discard(state: Shared, caller: Caller, query: UrlQuery<Discard>) -> Answer {
@@ -142,7 +191,8 @@ pub(crate) async fn discard(state: Shared, caller: Caller, query: UrlQuery<Disca
     }
     let end =
         time::range(&query.end).ok_or_else(|| Error::invalid("value", "http.end", "this is no date or time"))?.end;
-    let discarded = state.pipeline.discard(&caller, &query.device, end).await?;
+    let why = query.reason.as_deref().unwrap_or("unbound");
+    let discarded = state.pipeline.discard(&caller, &query.device, why, end).await?;
     Ok(HttpResponse::Ok().json(Discarded { discarded }))
 }
 
