@@ -23,7 +23,7 @@ async function page(request) {
 
 async function file(request, original = request) {
   const cache = await current();
-  return (await cache?.match(request, { ignoreSearch: true })) ?? fetch(original);
+  return (await cache?.match(request, { ignoreSearch: true, ignoreVary: true })) ?? fetch(original);
 }
 
 /** The newest set. */

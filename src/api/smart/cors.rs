@@ -27,6 +27,8 @@ pub(in crate::api) async fn shared<B: MessageBody + 'static>(
         return Ok(next.call(request).await?.map_into_left_body());
     };
     let allowed = allowed(&request, &origin).await;
+    // What a page is made of is the same for all: a copy that a browser keeps of it fits whoever asks.
+    let of_apps = is_of_apps(request.path());
     let asks = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut answer = if asks && request.method() == Method::OPTIONS {
         request.into_response(HttpResponse::NoContent().finish()).map_into_right_body()
@@ -34,7 +36,9 @@ pub(in crate::api) async fn shared<B: MessageBody + 'static>(
         next.call(request).await?.map_into_left_body()
     };
     let headers = answer.headers_mut();
-    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    if of_apps {
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    }
     if let Some(allowed) = allowed {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
@@ -52,8 +56,7 @@ async fn allowed(request: &ServiceRequest, origin: &HeaderValue) -> Option<Heade
     if PUBLIC.contains(&path) {
         return Some(HeaderValue::from_static("*"));
     }
-    let of_apps = ["/auth/token", "/auth/introspect", "/auth/revoke"].contains(&path) || path.starts_with("/fhir");
-    let state = request.app_data::<web::Data<State>>().filter(|_| of_apps)?;
+    let state = request.app_data::<web::Data<State>>().filter(|_| is_of_apps(path))?;
     match state.smart.clients.is_origin(origin.to_str().ok()?).await {
         Ok(true) => Some(origin.clone()),
         Ok(false) => None,
@@ -62,4 +65,10 @@ async fn allowed(request: &ServiceRequest, origin: &HeaderValue) -> Option<Heade
             None
         }
     }
+}
+
+/// Apps of other origins call here; whether they may depends on who they are.
+fn is_of_apps(path: &str) -> bool {
+    let token = ["/auth/token", "/auth/introspect", "/auth/revoke"].contains(&path);
+    token || (path.starts_with("/fhir") && !PUBLIC.contains(&path))
 }
