@@ -168,7 +168,7 @@ async fn pages_of_other_origins() {
         assert_eq!(reply.header("access-control-allow-credentials"), "");
     }
     // What depends on who asks says so; a file of a page does not, or no copy of it that is kept would fit.
-    for (path, expected) in [("/fhir/Patient/x", true), ("/ui/js/boot.js", false), ("/fhir/metadata", false)] {
+    for (path, expected) in [("/auth/token", true), ("/ui/js/boot.js", false), ("/fhir/metadata", false)] {
         let reply = nobody.with_header("Origin", "https://app.example").get(path).await;
         assert_eq!(reply.header("vary").contains("Origin"), expected, "{path}");
     }
